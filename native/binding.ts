@@ -52,6 +52,8 @@ export interface NativeBinding {
   pipeOpenPeer(path: string): number;
   /** Writes all of `bytes[0, length)` atomically (length at most 4096). -EAGAIN when full, -EPIPE when the owner is gone. */
   pipeWrite(fd: number, bytes: Uint8Array, length: number): number;
+  /** 1 while the owner of a pipe opened with pipeOpenPeer has it open, 0 once it is gone. */
+  pipeAlive(fd: number): number;
   /** Reads what is there, up to `bytes.length`. -EAGAIN when nothing is. */
   pipeRead(fd: number, bytes: Uint8Array): number;
   /** Waits while the 32-bit word at `address` holds `expected`. 0 woken, -EAGAIN it holds another value, -ETIMEDOUT, -EINTR. */
@@ -94,8 +96,12 @@ export interface NativeBinding {
   eventCreate(): number;
   eventSignal(fd: number): number;
   eventClear(fd: number): number;
-  /** Watches a descriptor (an epoll instance) from the event loop; `callback` runs there when it is readable. */
-  watch(fd: number, callback: () => void): NativeWatcher;
+  /**
+   * Watches a descriptor (an epoll instance) from the event loop; `callback` runs there whenever it is
+   * readable, again and again until it no longer is. Starts stopped. An exception in the callback is
+   * an uncaught exception. A started watcher is kept; a stopped one that nobody holds is closed.
+   */
+  watch(fd: number, callback: () => void): NativeWatcher | number;
 
   // Kernel sockets (socket.cc) -------------------------------------------------------------------
   // Families, types, flags and sockaddr bytes are Linux's here; provider/tcpip translates.
@@ -149,11 +155,13 @@ export interface NativeBinding {
   copyRate(target: number, source: number, length: number, stride: number, slots: number, iterations: number): number;
 }
 
+/** Every call is allowed in every order; after `close` they do nothing. */
 export interface NativeWatcher {
   start(): void;
   stop(): void;
   /** Whether this watcher alone keeps the event loop alive. */
   ref(): void;
   unref(): void;
+  /** Lets go of the descriptor at once; it may be closed afterwards, not before. */
   close(): void;
 }

@@ -1,0 +1,154 @@
+// Connection manager frames: what NICs tell each other outside the rings. One frame is 128 bytes and
+// goes through the receiver's wake pipe, whose writes are atomic; so frames of many senders never mix,
+// and a frame wakes a sleeper by itself. A reader believes nothing: see parseFrames.
+//
+//   word 0  magic "WCM1"      word 8   generation of the sender's segment (64 bits)
+//        1  type                  10   process id of the sender
+//        2  source address        11   queue pair number
+//        3  target address        12   queue pair slot
+//        4  source | target port  13   ring offset in the sender's segment
+//        5  source comm id        14   state offset in the sender's segment
+//        6  target comm id        15   first sequence number of that ring
+//        7  reason                16   probe address (64 bits)
+//                                 18   flags, 19 private data length, 20 … 31 private data
+
+import { MAX_PRIVATE_DATA } from './limits.js';
+import type { WireEndpoint } from './layout.js';
+
+const FRAME_WORDS = 32;
+export const FRAME_BYTES = FRAME_WORDS * 4;
+const MAGIC = 0x314d4357;
+const PRIVATE_DATA_WORD = 20;
+
+/** Message types, after the InfiniBand communication manager. */
+export const FrameType = {
+  /** Connection request. */
+  REQ: 1,
+  /** Reply: accepted. */
+  REP: 2,
+  /** Ready to use: the reply arrived. */
+  RTU: 3,
+  /** Rejected, with a reason. */
+  REJ: 4,
+  /** Disconnection request: the sender touches the receiver's memory no more. */
+  DREQ: 5,
+  /** Disconnection reply: nor does the other side. */
+  DREP: 6,
+  /** Nothing but a wake-up. */
+  WAKE: 7,
+} as const;
+export type FrameType = (typeof FrameType)[keyof typeof FrameType];
+
+export const RejectReason = { NO_LISTENER: 1, REJECTED: 2, NO_RESOURCES: 3 } as const;
+
+export const FrameFlag = {
+  /** The sender can read and write memory of the receiver's process directly. */
+  REACHES_YOU: 1,
+} as const;
+
+export interface Frame {
+  type: FrameType;
+  sourceAddress: number;
+  targetAddress: number;
+  sourcePort: number;
+  targetPort: number;
+  sourceComm: number;
+  targetComm: number;
+  reason: number;
+  generation: number;
+  processId: number;
+  endpoint: WireEndpoint;
+  /** An address in the sender's process that holds its generation. */
+  probeAddress: number;
+  flags: number;
+  privateData: Uint8Array;
+}
+
+const TYPES = new Set<number>(Object.values(FrameType));
+const TWO_32 = 2 ** 32;
+
+export function emitFrame(frame: Frame): Uint8Array {
+  const words = new Uint32Array(FRAME_WORDS);
+  const bytes = new Uint8Array(words.buffer);
+  words[0] = MAGIC;
+  words[1] = frame.type;
+  words[2] = frame.sourceAddress;
+  words[3] = frame.targetAddress;
+  words[4] = (frame.sourcePort << 16) | frame.targetPort;
+  words[5] = frame.sourceComm;
+  words[6] = frame.targetComm;
+  words[7] = frame.reason;
+  words[8] = frame.generation % TWO_32;
+  words[9] = Math.floor(frame.generation / TWO_32);
+  words[10] = frame.processId;
+  words[11] = frame.endpoint.queuePair;
+  words[12] = frame.endpoint.slot;
+  words[13] = frame.endpoint.ring;
+  words[14] = frame.endpoint.state;
+  words[15] = frame.endpoint.sequence;
+  words[16] = frame.probeAddress % TWO_32;
+  words[17] = Math.floor(frame.probeAddress / TWO_32);
+  words[18] = frame.flags;
+  words[19] = Math.min(frame.privateData.length, MAX_PRIVATE_DATA);
+  bytes.set(frame.privateData.subarray(0, MAX_PRIVATE_DATA), PRIVATE_DATA_WORD * 4);
+  return bytes;
+}
+
+/** The frame in 128 bytes, or null when they are not one. */
+export function parseFrame(bytes: Uint8Array): Frame | null {
+  if (bytes.length < FRAME_BYTES) return null;
+  const copy = bytes.slice(0, FRAME_BYTES);
+  const words = new Uint32Array(copy.buffer);
+  const word = (index: number): number => words[index] as number;
+  if (word(0) !== MAGIC || !TYPES.has(word(1)) || word(19) > MAX_PRIVATE_DATA) return null;
+  return {
+    type: word(1) as FrameType,
+    sourceAddress: word(2),
+    targetAddress: word(3),
+    sourcePort: word(4) >>> 16,
+    targetPort: word(4) & 0xffff,
+    sourceComm: word(5),
+    targetComm: word(6),
+    reason: word(7),
+    generation: word(9) * TWO_32 + word(8),
+    processId: word(10),
+    endpoint: {
+      queuePair: word(11),
+      slot: word(12),
+      ring: word(13),
+      state: word(14),
+      sequence: word(15),
+    },
+    probeAddress: word(17) * TWO_32 + word(16),
+    flags: word(18),
+    privateData: copy.subarray(PRIVATE_DATA_WORD * 4, PRIVATE_DATA_WORD * 4 + word(19)),
+  };
+}
+
+/**
+ * Cuts a stream of bytes into frames. What is not a frame is passed over byte by byte until one
+ * begins: a writer of garbage costs itself its frame, and nobody else theirs.
+ */
+export class FrameReader {
+  #held = new Uint8Array(0);
+  /** Bytes that belonged to no frame. */
+  garbageBytes = 0;
+
+  push(bytes: Uint8Array, handle: (frame: Frame) => void): void {
+    const all = new Uint8Array(this.#held.length + bytes.length);
+    all.set(this.#held);
+    all.set(bytes, this.#held.length);
+    let at = 0;
+    while (all.length - at >= FRAME_BYTES) {
+      const frame = parseFrame(all.subarray(at, at + FRAME_BYTES));
+      if (frame === null) {
+        at += 1;
+        this.garbageBytes += 1;
+        continue;
+      }
+      at += FRAME_BYTES;
+      handle(frame);
+    }
+    this.#held = all.slice(at);
+  }
+}

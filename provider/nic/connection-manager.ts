@@ -1,0 +1,383 @@
+// Connection management between hosts, in the manner of the InfiniBand CM: REQ, REP, RTU, REJ, and
+// DREQ, DREP for the end. Frames go through wake pipes; nothing here is on the data path. An endpoint
+// that a frame names is checked against the sender's mapped segment before anything uses it.
+
+import type { Clock, Nanos } from '../../runtime/clock.js';
+import type { Frame } from './cm-frame.js';
+import { FrameFlag, FrameType, RejectReason } from './cm-frame.js';
+import type { EngineEvent } from './commands.js';
+import type { EngineQueuePair } from './engine-queue-pair.js';
+import type { WireEndpoint } from './layout.js';
+import { CONNECT_TIMEOUT, CONTROL_RETRY, MAX_PRIVATE_DATA, RELEASE_TIMEOUT } from './limits.js';
+import type { PeerHost } from './peer-host.js';
+import type { ConnectFailure, DisconnectReason } from './verbs.js';
+
+/** What the connection manager asks of its engine. */
+export interface ConnectionHost {
+  readonly clock: Clock;
+  readonly address: number;
+  readonly generation: number;
+  readonly processId: number;
+  /** An address in this process that holds the generation, for peers to try. */
+  readonly probeAddress: number;
+  /** The living host at `address`, mapped; null when there is none. */
+  openPeer(address: number): PeerHost | null;
+  /** Whether this engine can move bytes to and from the peer's process. */
+  reaches(peer: PeerHost, probeAddress: number): boolean;
+  randomId(): number;
+  report(event: EngineEvent): void;
+  /** The queue pair's ring and state, as peers are told of them. */
+  endpointOf(queuePair: EngineQueuePair): WireEndpoint;
+  /** The connection is up: poll the queue pair from now on. */
+  activate(queuePair: EngineQueuePair): void;
+  /** The connection is over: execute what has arrived, then flush everything. */
+  deactivate(queuePair: EngineQueuePair, reason: DisconnectReason): void;
+  /** Neither side touches the other's memory any more. */
+  released(queuePair: EngineQueuePair): void;
+}
+
+type Phase =
+  /** REQ sent. */
+  | 'requesting'
+  /** REQ received, the listener has not answered. */
+  | 'requested'
+  | 'connected'
+  /** DREQ sent, waiting for the peer to let go. */
+  | 'disconnecting';
+
+interface Connection {
+  readonly id: number;
+  readonly peer: PeerHost;
+  phase: Phase;
+  queuePair: EngineQueuePair | null;
+  remoteId: number;
+  /** The remote endpoint of a request that waits for its answer. */
+  endpoint: WireEndpoint | null;
+  reachesPeer: boolean;
+  port: number;
+  deadline: Nanos;
+}
+
+const NO_ENDPOINT: WireEndpoint = { queuePair: 0, slot: 0, ring: 0, state: 0, sequence: 0 };
+const NO_DATA = new Uint8Array(0);
+/** Reason of a DREQ that ends a connection for an error, not because its owner is done. */
+const FAILED = 1;
+
+export class ConnectionManager {
+  readonly #host: ConnectionHost;
+  readonly #connections = new Map<number, Connection>();
+  readonly #byQueuePair = new Map<EngineQueuePair, Connection>();
+  readonly #listeners = new Set<number>();
+  readonly #congested = new Set<PeerHost>();
+
+  constructor(host: ConnectionHost) {
+    this.#host = host;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  listen(port: number): void {
+    this.#listeners.add(port);
+  }
+
+  unlisten(port: number): void {
+    this.#listeners.delete(port);
+    for (const connection of [...this.#connections.values()]) {
+      if (connection.phase === 'requested' && connection.port === port) this.reject(connection.id);
+    }
+  }
+
+  connect(qp: EngineQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void {
+    const peer = this.#host.openPeer(address);
+    if (peer === null) {
+      this.#reportFailure(qp, 'unreachable');
+      return;
+    }
+    const connection = this.#add({
+      id: this.#newId(),
+      peer,
+      phase: 'requesting',
+      queuePair: qp,
+      remoteId: 0,
+      endpoint: null,
+      reachesPeer: false,
+      port,
+      deadline: this.#host.clock.now() + CONNECT_TIMEOUT,
+    });
+    this.#send(connection, FrameType.REQ, { port, localPort, privateData });
+  }
+
+  accept(qp: EngineQueuePair, requestId: number, privateData: Uint8Array): void {
+    const connection = this.#connections.get(requestId);
+    if (connection?.phase !== 'requested' || connection.endpoint === null) {
+      // The requester has gone since; the owner of the new queue pair learns of it as of any loss.
+      this.#host.deactivate(qp, 'peer-disconnected');
+      return;
+    }
+    connection.phase = 'connected';
+    connection.deadline = Infinity;
+    connection.queuePair = qp;
+    this.#byQueuePair.set(qp, connection);
+    qp.attach(connection.peer, connection.endpoint);
+    this.#send(connection, FrameType.REP, { privateData });
+    this.#host.activate(qp);
+    this.#host.report({ type: 'established', queuePair: qp.slot, privateData: NO_DATA });
+  }
+
+  reject(requestId: number): void {
+    const connection = this.#connections.get(requestId);
+    if (connection?.phase !== 'requested') return;
+    this.#send(connection, FrameType.REJ, { reason: RejectReason.REJECTED });
+    this.#remove(connection);
+  }
+
+  /** This side ends the connection of `qp`, or never had one. 'released' follows, maybe later. */
+  disconnect(qp: EngineQueuePair): void {
+    const connection = this.#byQueuePair.get(qp);
+    if (connection === undefined) {
+      this.#host.released(qp);
+      return;
+    }
+    connection.phase = 'disconnecting';
+    connection.deadline = this.#host.clock.now() + RELEASE_TIMEOUT;
+    this.#send(connection, FrameType.DREQ, {});
+  }
+
+  /** The connection failed on this side while its owner keeps the queue pair: tell the peer. */
+  abort(qp: EngineQueuePair): void {
+    const connection = this.#byQueuePair.get(qp);
+    if (connection?.phase === 'connected') this.#send(connection, FrameType.DREQ, { reason: FAILED });
+  }
+
+  handle(frame: Frame): void {
+    if (frame.targetAddress !== this.#host.address || frame.type === FrameType.WAKE) return;
+    if (frame.type === FrameType.REQ) {
+      this.#handleRequest(frame);
+      return;
+    }
+    const connection = this.#find(frame);
+    if (connection === undefined) {
+      this.#handleStray(frame);
+      return;
+    }
+    switch (frame.type) {
+      case FrameType.REP:
+        this.#handleReply(connection, frame);
+        break;
+      case FrameType.RTU:
+        connection.peer.reachesUs = (frame.flags & FrameFlag.REACHES_YOU) !== 0;
+        break;
+      case FrameType.REJ:
+        this.#handleReject(connection, frame);
+        break;
+      case FrameType.DREQ:
+        this.#handleDisconnect(connection, frame);
+        break;
+      case FrameType.DREP:
+        if (connection.phase === 'disconnecting') this.#finish(connection);
+        break;
+    }
+  }
+
+  /** Every connection with a host that died is over. */
+  handlePeerDeath(peer: PeerHost): void {
+    this.#congested.delete(peer);
+    for (const connection of [...this.#connections.values()]) {
+      if (connection.peer === peer) this.#lose(connection, 'peer-died', 'unreachable');
+    }
+  }
+
+  /** The earliest time at which doTimers has something to do. */
+  nextDeadline(): Nanos {
+    let earliest = this.#congested.size > 0 ? this.#host.clock.now() + CONTROL_RETRY : Infinity;
+    for (const { deadline } of this.#connections.values()) earliest = Math.min(earliest, deadline);
+    return earliest;
+  }
+
+  doTimers(now: Nanos): number {
+    for (const peer of this.#congested) {
+      peer.retry();
+      if (!peer.isCongested) this.#congested.delete(peer);
+    }
+    let expired = 0;
+    for (const connection of [...this.#connections.values()]) {
+      if (connection.deadline > now) continue;
+      expired++;
+      if (connection.phase === 'disconnecting') this.#finish(connection);
+      else this.#lose(connection, 'error', 'timeout');
+    }
+    return expired;
+  }
+
+  #handleRequest(frame: Frame): void {
+    const peer = this.#host.openPeer(frame.sourceAddress);
+    if (peer === null || peer.generation !== frame.generation) return;
+    const valid = peer.isValidEndpoint(frame.endpoint) && frame.privateData.length <= MAX_PRIVATE_DATA;
+    const connection = this.#add({
+      id: this.#newId(),
+      peer,
+      phase: 'requested',
+      queuePair: null,
+      remoteId: frame.sourceComm,
+      endpoint: frame.endpoint,
+      reachesPeer: this.#host.reaches(peer, frame.probeAddress),
+      port: frame.targetPort,
+      deadline: Infinity,
+    });
+    if (!valid || !this.#listeners.has(frame.targetPort)) {
+      this.#send(connection, FrameType.REJ, { reason: RejectReason.NO_LISTENER });
+      this.#remove(connection);
+      return;
+    }
+    this.#host.report({
+      type: 'connect-request',
+      port: frame.targetPort,
+      requestId: connection.id,
+      remoteAddress: frame.sourceAddress,
+      remotePort: frame.sourcePort,
+      privateData: frame.privateData,
+    });
+  }
+
+  #handleReply(connection: Connection, frame: Frame): void {
+    const qp = connection.queuePair;
+    if (connection.phase !== 'requesting' || qp === null) return;
+    connection.remoteId = frame.sourceComm;
+    if (!connection.peer.isValidEndpoint(frame.endpoint)) {
+      this.#send(connection, FrameType.DREQ, { reason: FAILED });
+      this.#lose(connection, 'error', 'rejected');
+      return;
+    }
+    connection.phase = 'connected';
+    connection.deadline = Infinity;
+    connection.reachesPeer = this.#host.reaches(connection.peer, frame.probeAddress);
+    connection.peer.reachesUs = (frame.flags & FrameFlag.REACHES_YOU) !== 0;
+    qp.attach(connection.peer, frame.endpoint);
+    this.#send(connection, FrameType.RTU, {});
+    this.#host.activate(qp);
+    this.#host.report({ type: 'established', queuePair: qp.slot, privateData: frame.privateData });
+  }
+
+  #handleReject(connection: Connection, frame: Frame): void {
+    if (connection.phase !== 'requesting') return;
+    const reason = frame.reason === RejectReason.NO_LISTENER ? 'no-listener' : 'rejected';
+    this.#lose(connection, 'error', reason);
+  }
+
+  #handleDisconnect(connection: Connection, frame: Frame): void {
+    // First execute what the peer had sent before; then promise to touch its memory no more.
+    const reason = frame.reason === FAILED ? 'error' : 'peer-disconnected';
+    this.#lose(connection, reason, 'rejected');
+    this.#send(connection, FrameType.DREP, {});
+  }
+
+  /** A frame about a connection that is gone on this side: its sender must let go as well. */
+  #handleStray(frame: Frame): void {
+    if (frame.type !== FrameType.REP && frame.type !== FrameType.DREQ) return;
+    const peer = this.#host.openPeer(frame.sourceAddress);
+    if (peer === null || peer.generation !== frame.generation) return;
+    const type = frame.type === FrameType.REP ? FrameType.DREQ : FrameType.DREP;
+    this.#sendTo(peer, this.#frame(type, frame.targetComm, frame.sourceComm, peer));
+  }
+
+  /** The connection a frame speaks of. A request given up before its answer names no target. */
+  #find(frame: Frame): Connection | undefined {
+    const named = this.#connections.get(frame.targetComm);
+    if (named !== undefined) return isFrom(named, frame) ? named : undefined;
+    if (frame.targetComm !== 0 || frame.type !== FrameType.DREQ) return undefined;
+    for (const connection of this.#connections.values()) {
+      if (connection.remoteId === frame.sourceComm && isFrom(connection, frame)) return connection;
+    }
+    return undefined;
+  }
+
+  /** Ends a connection in whatever phase it is, without a word to the peer. */
+  #lose(connection: Connection, reason: DisconnectReason, failure: ConnectFailure): void {
+    const qp = connection.queuePair;
+    const phase = connection.phase;
+    this.#remove(connection);
+    if (phase === 'requested') {
+      const { id, port } = connection;
+      this.#host.report({ type: 'request-withdrawn', port, requestId: id });
+    } else if (qp !== null && phase === 'requesting') {
+      this.#reportFailure(qp, failure);
+    } else if (qp !== null) {
+      if (phase === 'connected') this.#host.deactivate(qp, reason);
+      this.#host.released(qp);
+    }
+  }
+
+  #finish(connection: Connection): void {
+    this.#remove(connection);
+    if (connection.queuePair !== null) this.#host.released(connection.queuePair);
+  }
+
+  #reportFailure(qp: EngineQueuePair, reason: ConnectFailure): void {
+    this.#host.report({ type: 'connect-failed', queuePair: qp.slot, reason });
+  }
+
+  #add(connection: Connection): Connection {
+    this.#connections.set(connection.id, connection);
+    if (connection.queuePair !== null) this.#byQueuePair.set(connection.queuePair, connection);
+    return connection;
+  }
+
+  #remove(connection: Connection): void {
+    this.#connections.delete(connection.id);
+    if (connection.queuePair !== null) this.#byQueuePair.delete(connection.queuePair);
+  }
+
+  #newId(): number {
+    for (;;) {
+      const id = this.#host.randomId();
+      if (id !== 0 && !this.#connections.has(id)) return id;
+    }
+  }
+
+  #send(
+    connection: Connection,
+    type: FrameType,
+    fields: { port?: number; localPort?: number; privateData?: Uint8Array; reason?: number },
+  ): void {
+    const frame = this.#frame(type, connection.id, connection.remoteId, connection.peer);
+    frame.targetPort = fields.port ?? 0;
+    frame.sourcePort = fields.localPort ?? 0;
+    frame.reason = fields.reason ?? 0;
+    frame.privateData = fields.privateData ?? NO_DATA;
+    if (connection.reachesPeer) frame.flags |= FrameFlag.REACHES_YOU;
+    if (connection.queuePair !== null) frame.endpoint = this.#host.endpointOf(connection.queuePair);
+    this.#sendTo(connection.peer, frame);
+  }
+
+  #sendTo(peer: PeerHost, frame: Frame): void {
+    peer.send(frame);
+    if (peer.isCongested) this.#congested.add(peer);
+  }
+
+  #frame(type: FrameType, sourceComm: number, targetComm: number, peer: PeerHost): Frame {
+    return {
+      type,
+      sourceAddress: this.#host.address,
+      targetAddress: peer.address,
+      sourcePort: 0,
+      targetPort: 0,
+      sourceComm,
+      targetComm,
+      reason: 0,
+      generation: this.#host.generation,
+      processId: this.#host.processId,
+      endpoint: NO_ENDPOINT,
+      probeAddress: this.#host.probeAddress,
+      flags: 0,
+      privateData: NO_DATA,
+    };
+  }
+}
+
+/** Whether a frame comes from the host that the connection is with, in its present life. */
+function isFrom(connection: Connection, frame: Frame): boolean {
+  const { peer } = connection;
+  return peer.address === frame.sourceAddress && peer.generation === frame.generation;
+}

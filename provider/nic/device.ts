@@ -1,0 +1,140 @@
+// What a provider sees of a NIC. It promises no more than a message endpoint over libfabric could
+// keep: private data of 48 bytes, no half close, fencing stated per request, a late end of the
+// connection after a bad key, progress only when someone asks for it.
+//
+// A device and everything made from it belong to the thread that opened the host. Nothing here
+// blocks, except registerMemory and deregisterMemory, which wait for the engine when that lives in a
+// worker thread. Addresses and ports are numbers in host byte order.
+
+import type {
+  ConnectFailure,
+  DisconnectReason,
+  PostResult,
+  WorkCompletion,
+  WorkRequest,
+} from './verbs.js';
+
+export interface NicAttributes {
+  /** The IPv4 address of the NIC. */
+  readonly address: number;
+  readonly maxSge: number;
+  /** The longest message of one SEND, READ or WRITE, in bytes. */
+  readonly maxMessageBytes: number;
+  /** Messages up to this length leave the sender's buffer while they are posted. */
+  readonly inlineBytes: number;
+  readonly rdmaRead: boolean;
+  readonly maxPrivateDataBytes: number;
+  readonly maxQueuePairs: number;
+}
+
+/** Registered memory. Valid for its queue pair only, until deregistered or the queue pair is gone. */
+export interface MemoryRegion {
+  /** As NicDevice.addressOf gives it: what work requests and remote requests use. */
+  readonly address: number;
+  readonly length: number;
+  readonly access: number;
+  /** Opens the memory to this host's own work requests. */
+  readonly localKey: number;
+  /** Opens it to the peer's RDMA, as far as `access` allows. Random, and not the local key. */
+  readonly remoteKey: number;
+}
+
+export type RegistrationFailure =
+  /** The buffer is detached, empty, or shorter than the length. */
+  | 'invalid-buffer'
+  /** The memlock limit, with pin: 'require'. */
+  | 'no-resources'
+  /** The queue pair is gone. */
+  | 'invalid-queue-pair';
+
+export interface CompletionQueue {
+  /**
+   * Fills `completion` with the next completion and returns true, or returns false when there is
+   * none. Completions of one queue appear in the order in which their requests were posted, sends
+   * and receives apart. Does not drive the NIC: see NicDevice.progress.
+   */
+  poll(completion: WorkCompletion): boolean;
+}
+
+export interface QueuePairOptions {
+  readonly completionQueue: CompletionQueue;
+  /** Requests that may be outstanding; powers of two. */
+  readonly sendDepth?: number;
+  readonly receiveDepth?: number;
+}
+
+export interface QueuePair {
+  /** Its slot on the device: WorkCompletion.queuePair. Not reused before 'destroyed' was reported. */
+  readonly slot: number;
+  /** The 24-bit queue pair number of the wire. */
+  readonly number: number;
+  /**
+   * Posts a SEND, RDMA_WRITE or RDMA_READ. The request is copied; the memory it names belongs to the
+   * NIC until its completion. Allowed from connection on; after a failure it completes flushed.
+   */
+  postSend(request: WorkRequest): PostResult;
+  /** Posts a receive, in any state. One message consumes exactly one, in posting order. */
+  postReceive(request: WorkRequest): PostResult;
+  readonly sendsOutstanding: number;
+  readonly receivesOutstanding: number;
+  /** Begins connecting; 'established' or 'connect-failed' follows. */
+  connect(address: number, port: number, localPort: number, privateData: Uint8Array): void;
+  /** Accepts a request on this queue pair; 'established' or 'disconnected' follows. */
+  accept(requestId: number, privateData: Uint8Array): void;
+  /**
+   * Ends the connection at once and gives the queue pair up. Outstanding requests complete flushed;
+   * then 'destroyed' is reported, and nothing about this queue pair after it.
+   */
+  destroy(): void;
+}
+
+/** What a NIC reports apart from completions. `queuePair` is a slot. */
+export type NicEvent =
+  | {
+      readonly type: 'connect-request';
+      readonly port: number;
+      readonly requestId: number;
+      readonly remoteAddress: number;
+      readonly remotePort: number;
+      readonly privateData: Uint8Array;
+    }
+  /** The requester gave up or died before the request was answered. */
+  | { readonly type: 'request-withdrawn'; readonly port: number; readonly requestId: number }
+  | { readonly type: 'established'; readonly queuePair: number; readonly privateData: Uint8Array }
+  | { readonly type: 'connect-failed'; readonly queuePair: number; readonly reason: ConnectFailure }
+  | { readonly type: 'disconnected'; readonly queuePair: number; readonly reason: DisconnectReason }
+  | { readonly type: 'destroyed'; readonly queuePair: number };
+
+export interface NicDevice {
+  readonly attributes: NicAttributes;
+  /**
+   * The address by which work requests name the first byte of `buffer`; 0 when it is detached.
+   * Memory of VirtualAlloc and ordinary ArrayBuffers both have one.
+   */
+  addressOf(buffer: Uint8Array): number;
+  createCompletionQueue(depth?: number): CompletionQueue;
+  /** Returns null when no slot or no memory is left. */
+  createQueuePair(options: QueuePairOptions): QueuePair | null;
+  /**
+   * Registers the first `length` bytes of `buffer` for one queue pair, pins them, and keeps the
+   * buffer alive until deregistered. `access` is an OR of Access flags.
+   */
+  registerMemory(
+    queuePair: QueuePair,
+    buffer: Uint8Array,
+    length: number,
+    access: number,
+  ): MemoryRegion | RegistrationFailure;
+  /** Ends a registration; the peer can reach the memory no more when this returns. */
+  deregisterMemory(region: MemoryRegion): void;
+  /** Reports requests for `port` from now on. False when the port is listened on already. */
+  listen(port: number): boolean;
+  /** Stops; requests not yet answered are rejected. */
+  unlisten(port: number): void;
+  /** Tells the requester that nobody takes it. */
+  reject(requestId: number): void;
+  /** The next event, or null. A 'destroyed' event waits until the last completion was polled. */
+  pollEvent(): NicEvent | null;
+  /** Lets an inline engine work, or takes note of what a worker engine did. Returns the work done. */
+  progress(): number;
+}

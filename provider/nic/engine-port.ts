@@ -1,0 +1,78 @@
+// How the application side reaches its engine: in the same thread by a call, or in a worker thread by
+// messages and a doorbell. The data path is the queues in memory in both cases.
+
+import type { EngineCommand, EngineEvent } from './commands.js';
+import type { NicEngine } from './engine.js';
+
+export interface EnginePort {
+  readonly kind: 'inline' | 'worker';
+  /** Carries a command out. With a worker it waits until the engine has done so. */
+  command(command: EngineCommand): void;
+  /** The send queue of `slot` has a new entry. */
+  sendPosted(slot: number, stateWord: number): void;
+  /** The receive queue of `slot` has a new entry. */
+  receivePosted(slot: number, stateWord: number): void;
+  /** Events since the last call, in order, handed to `handle`. Returns how many. */
+  drainEvents(handle: (event: EngineEvent) => void): number;
+  /** Lets an inline engine work; a worker works by itself. */
+  doWork(): number;
+  arm(): void;
+  disarm(): void;
+  deadline(): number;
+  /** Ends the engine. Resolves when nothing of it runs any more. */
+  close(): Promise<void>;
+}
+
+/** The engine on the caller's thread. */
+export class InlinePort implements EnginePort {
+  readonly kind = 'inline';
+  readonly #engine: NicEngine;
+  readonly #events: EngineEvent[];
+
+  /** `events` is where the engine's report function appends. */
+  constructor(engine: NicEngine, events: EngineEvent[]) {
+    this.#engine = engine;
+    this.#events = events;
+  }
+
+  command(command: EngineCommand): void {
+    this.#engine.command(command);
+  }
+
+  sendPosted(slot: number): void {
+    this.#engine.kick(slot);
+  }
+
+  receivePosted(slot: number): void {
+    // A connected queue pair finds it in its next turn; one whose connection is over flushes now.
+    if (this.#engine.isBroken(slot)) this.#engine.kick(slot);
+  }
+
+  drainEvents(handle: (event: EngineEvent) => void): number {
+    if (this.#events.length === 0) return 0;
+    const events = this.#events.splice(0);
+    for (const event of events) handle(event);
+    return events.length;
+  }
+
+  doWork(): number {
+    return this.#engine.doWork();
+  }
+
+  arm(): void {
+    this.#engine.arm();
+  }
+
+  disarm(): void {
+    this.#engine.disarm();
+  }
+
+  deadline(): number {
+    return this.#engine.deadline();
+  }
+
+  close(): Promise<void> {
+    this.#engine.close();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,489 @@
+// The NIC engine: takes posted work, moves bytes, writes completions, connects. The same class runs
+// inline, stepped by whoever waits on the host's thread, and in a worker thread that stands in for the
+// hardware. All shared state is in mapped memory; what is here belongs to the engine's thread alone.
+
+import { randomInt } from 'node:crypto';
+import { assert, unreachable } from '../../runtime/assert.js';
+import type { Clock, Nanos } from '../../runtime/clock.js';
+import type { Arena } from '../../native/arena.js';
+import type { NativeBinding } from '../../native/binding.js';
+import type { FabricDirectory } from '../../native/fabric-directory.js';
+import {
+  PARKED_NO,
+  PARKED_PIPE,
+  READY_SUMMARY_WORDS,
+  segmentHeader,
+} from '../../native/layout/segment.layout.js';
+import type { Reactor, WatchToken } from '../../native/reactor.js';
+import { EPOLLERR, EPOLLIN } from '../../native/reactor.js';
+import type { SharedView } from '../../native/shared-view.js';
+import type { OwnerPipe } from '../../native/wake-pipe.js';
+import { addressText } from './address.js';
+import type { Frame } from './cm-frame.js';
+import { emitFrame, FrameReader, FrameType } from './cm-frame.js';
+import type { EngineCommand, EngineEvent } from './commands.js';
+import { CompletionRing } from './completion-ring.js';
+import type { ConnectionHost } from './connection-manager.js';
+import { ConnectionManager } from './connection-manager.js';
+import type { BounceBuffer, EngineCore, EngineCounters } from './engine-core.js';
+import { EngineQueuePair } from './engine-queue-pair.js';
+import { HotList } from './hot-list.js';
+import { STATE_ARMED, STATE_CLOSED } from './layout.js';
+import type { WireEndpoint } from './layout.js';
+import type { OwnMemory } from './mover.js';
+import { Mover } from './mover.js';
+import { PeerHost } from './peer-host.js';
+import { RegionTable } from './regions.js';
+import { LOCAL_READ, Requester } from './requester.js';
+import { Responder } from './responder.js';
+import { Access } from './verbs.js';
+import type { DisconnectReason } from './verbs.js';
+
+const PARKED = segmentHeader.word('engineParked');
+const SUMMARY = segmentHeader.word('readySummary');
+const READY = segmentHeader.word('readyMap');
+
+/** Turns between two looks at the clock while connection timers run. */
+const TURNS_PER_TIMER_CHECK = 256;
+const CONTROL_READ_BYTES = 4096;
+
+export interface EngineOptions {
+  readonly arena: Arena;
+  readonly native: NativeBinding;
+  readonly directory: FabricDirectory;
+  readonly clock: Clock;
+  readonly reactor: Reactor;
+  /** The host's wake pipe: frames of peers arrive here. */
+  readonly pipe: OwnerPipe;
+  /** The host's segments in this arena; peers see the public one. */
+  readonly publicSegment: OwnMemory & { readonly generation: number; readonly address: number };
+  readonly privateSegment: OwnMemory;
+  /** Offset and length of the bounce buffer in the public segment. */
+  readonly bounce: { readonly address: number; readonly bytes: number };
+  /** Whether every process on the fabric's machine takes part in barriers; see docs/shared-memory.md. */
+  readonly hasBarrier: boolean;
+  /** Called for every event, on the engine's thread. */
+  readonly report: (event: EngineEvent) => void;
+}
+
+export class NicEngine implements EngineCore, ConnectionHost {
+  readonly role = 'nic-engine';
+  readonly view: SharedView;
+  readonly own: OwnMemory;
+  readonly regions = new RegionTable();
+  readonly mover: Mover;
+  readonly bounce: BounceBuffer;
+  readonly counters: EngineCounters = {
+    messagesSent: 0,
+    messagesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    bytesWritten: 0,
+    bytesRead: 0,
+    protocolErrors: 0,
+    receiverNotReady: 0,
+  };
+  readonly clock: Clock;
+  readonly address: number;
+  readonly generation: number;
+  readonly processId = process.pid;
+  readonly probeAddress: number;
+  readonly report: (event: EngineEvent) => void;
+  readonly #options: EngineOptions;
+  readonly #header: number;
+  readonly #private: number;
+  readonly #queuePairs = new Map<number, EngineQueuePair>();
+  readonly #completionRings = new Map<number, CompletionRing>();
+  readonly #peers = new Map<number, { peer: PeerHost; token: WatchToken }>();
+  readonly #hot: HotList;
+  /** Queue pairs whose flush could not finish at once. */
+  readonly #flushing = new Set<EngineQueuePair>();
+  readonly #requester: Requester;
+  readonly #responder: Responder;
+  readonly #connections: ConnectionManager;
+  readonly #frames = new FrameReader();
+  readonly #control = new Uint8Array(CONTROL_READ_BYTES);
+  readonly #pipeToken: WatchToken;
+  readonly #wake: Uint8Array;
+  #turns = 0;
+  #open = true;
+
+  constructor(options: EngineOptions) {
+    const { arena, native, publicSegment, privateSegment, bounce } = options;
+    this.#options = options;
+    this.view = arena.view;
+    this.own = publicSegment;
+    this.clock = options.clock;
+    this.report = options.report;
+    this.address = publicSegment.address;
+    this.generation = publicSegment.generation;
+    this.#header = publicSegment.offset / 4;
+    this.#private = privateSegment.offset / 4;
+    this.probeAddress = arena.address + publicSegment.offset + segmentHeader.offset('generation');
+    this.mover = new Mover(arena.view, native, publicSegment, arena.address);
+    this.bounce = { ...bounce, holder: null };
+    this.#wake = emitFrame(wakeFrame(this.address));
+    this.#requester = new Requester(this);
+    this.#responder = new Responder(this);
+    this.#connections = new ConnectionManager(this);
+    this.#hot = new HotList(this.view, native, (qp) => this.#turn(qp));
+    this.#pipeToken = options.reactor.watch(options.pipe.fd, EPOLLIN, () => {
+      this.#readControl();
+    });
+  }
+
+  /** Carries out a command of the application side. */
+  command(command: EngineCommand): void {
+    switch (command.type) {
+      case 'create-completion-queue':
+        this.#completionRings.set(
+          command.index,
+          new CompletionRing(
+            this.view,
+            this.#private + command.ring / 4,
+            this.#private + command.consumer / 4,
+            command.depth,
+          ),
+        );
+        return;
+      case 'create-queue-pair':
+        this.#createQueuePair(command);
+        return;
+      case 'register-memory':
+        this.#registerMemory(command);
+        return;
+      case 'deregister-memory':
+        this.#forgetKey(this.#queuePair(command.slot), command.localKey);
+        this.#forgetKey(this.#queuePair(command.slot), command.remoteKey);
+        return;
+      case 'listen':
+        this.#connections.listen(command.port);
+        return;
+      case 'unlisten':
+        this.#connections.unlisten(command.port);
+        return;
+      case 'connect': {
+        const { address, port, localPort, privateData } = command;
+        this.#connections.connect(this.#queuePair(command.slot), address, port, localPort, privateData);
+        return;
+      }
+      case 'accept':
+        this.#connections.accept(this.#queuePair(command.slot), command.requestId, command.privateData);
+        return;
+      case 'reject':
+        this.#connections.reject(command.requestId);
+        return;
+      case 'destroy':
+        this.#destroy(this.#queuePair(command.slot));
+        return;
+      case 'close':
+        this.close();
+        return;
+      default:
+        unreachable(command, 'engine command');
+    }
+  }
+
+  /** New work in the send queue of `slot`, and nobody else looks: an inline engine sends at once. */
+  kick(slot: number): void {
+    const qp = this.#queuePair(slot);
+    if (qp.state === 'ready') {
+      this.#requester.transmit(qp);
+      if (!qp.hot) this.#hot.add(qp);
+    } else if (qp.state === 'error') this.#flush(qp);
+  }
+
+  /** Whether the connection of `slot` is over while its owner keeps the queue pair. */
+  isBroken(slot: number): boolean {
+    return this.#queuePairs.get(slot)?.state === 'error';
+  }
+
+  doWork(): number {
+    let work = this.#hot.turn();
+    const words = this.view.words;
+    for (let index = 0; index < READY_SUMMARY_WORDS; index++) {
+      if (words[this.#header + SUMMARY + index] !== 0) work += this.#takeReady(index);
+    }
+    if (this.#flushing.size > 0) for (const qp of this.#flushing) this.#flush(qp);
+    if (++this.#turns % TURNS_PER_TIMER_CHECK === 0 && this.#connections.connectionCount > 0) {
+      work += this.#connections.doTimers(this.clock.now());
+    }
+    return work;
+  }
+
+  arm(): void {
+    this.#hot.arm();
+    this.view.storeRelease(this.#header + PARKED, PARKED_PIPE);
+  }
+
+  disarm(): void {
+    this.view.storeRelease(this.#header + PARKED, PARKED_NO);
+    this.#hot.disarm();
+  }
+
+  deadline(): Nanos {
+    // A sleeper has no turns to count, so it looks at the timers whenever it wakes.
+    this.#turns = TURNS_PER_TIMER_CHECK - 1;
+    const retryFlush = this.#flushing.size > 0 ? this.clock.now() + 100_000 : Infinity;
+    return Math.min(this.#connections.nextDeadline(), retryFlush);
+  }
+
+  publish(word: number, value: number): void {
+    if (this.#options.hasBarrier) this.view.storeRelease(word, value);
+    else this.view.exchange(word, value);
+  }
+
+  fail(qp: EngineQueuePair): void {
+    if (qp.state !== 'ready') return;
+    this.#connections.abort(qp);
+    this.#endConnection(qp, 'error');
+  }
+
+  /** Ends every connection and lets go of every peer. The segments and the pipe are the owner's. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    for (const qp of this.#queuePairs.values()) {
+      if (qp.state !== 'closing') this.#destroy(qp);
+    }
+    this.#options.reactor.unwatch(this.#pipeToken);
+    for (const { peer, token } of this.#peers.values()) {
+      this.#options.reactor.unwatch(token);
+      peer.close();
+    }
+    this.#peers.clear();
+  }
+
+  // What the connection manager asks for ---------------------------------------------------------
+
+  openPeer(address: number): PeerHost | null {
+    const known = this.#peers.get(address);
+    if (known !== undefined) {
+      if (known.peer.isAlive()) return known.peer;
+      this.#peerDied(known.peer);
+    }
+    const { directory, arena, reactor } = this.#options;
+    let host;
+    try {
+      host = directory.open(addressText(address), arena);
+    } catch {
+      // Another version, or a broken segment: no host that this NIC can talk to.
+      return null;
+    }
+    if (host === null) return null;
+    const peer = new PeerHost(host, this.view, this.processId, this.#wake);
+    const token = reactor.watch(peer.pipeDescriptor, EPOLLERR, () => {
+      this.#peerDied(peer);
+    });
+    this.#peers.set(address, { peer, token });
+    return peer;
+  }
+
+  reaches(peer: PeerHost, probeAddress: number): boolean {
+    if (peer.processId === this.processId) return true;
+    const scratch = this.own.offset + this.bounce.address;
+    return (
+      this.bounce.holder === null &&
+      this.mover.probe(peer.processId, probeAddress, peer.generation, scratch)
+    );
+  }
+
+  randomId(): number {
+    return randomInt(1, 2 ** 32 - 1);
+  }
+
+  endpointOf(qp: EngineQueuePair): WireEndpoint {
+    return {
+      queuePair: qp.number,
+      slot: qp.slot,
+      ring: qp.ring * 4 - this.own.offset,
+      state: qp.ownState * 4 - this.own.offset,
+      sequence: qp.inboundSequence - qp.executed,
+    };
+  }
+
+  activate(qp: EngineQueuePair): void {
+    this.#hot.add(qp);
+  }
+
+  deactivate(qp: EngineQueuePair, reason: DisconnectReason): void {
+    if (qp.state === 'ready') {
+      // What the peer had published before the end was sent, and is still delivered.
+      while (qp.state === 'ready' && this.#responder.receive(qp) > 0);
+      this.#requester.complete(qp);
+    }
+    this.#endConnection(qp, reason);
+  }
+
+  released(qp: EngineQueuePair): void {
+    qp.peerReleased = true;
+    this.#reportRelease(qp);
+  }
+
+  // -----------------------------------------------------------------------------------------------
+
+  #turn(qp: EngineQueuePair): number {
+    if (qp.state !== 'ready') return 0;
+    let work = this.#responder.receive(qp);
+    if (qp.state === 'ready') work += this.#requester.complete(qp);
+    if (qp.state === 'ready') work += this.#requester.transmit(qp);
+    return work;
+  }
+
+  /** Takes the queue pairs whose bits are set in the words that summary word `index` stands for. */
+  #takeReady(index: number): number {
+    let taken = 0;
+    let summary = this.view.exchange(this.#header + SUMMARY + index, 0);
+    while (summary !== 0) {
+      const word = index * 32 + lowestBit(summary);
+      summary &= summary - 1;
+      let ready = this.view.exchange(this.#header + READY + word, 0);
+      while (ready !== 0) {
+        const qp = this.#queuePairs.get(word * 32 + lowestBit(ready));
+        ready &= ready - 1;
+        if (qp === undefined) continue; // A stray bit costs a look and nothing more.
+        taken++;
+        if (qp.state === 'ready') this.#hot.add(qp);
+        else if (qp.state === 'error') this.#flush(qp);
+      }
+    }
+    return taken;
+  }
+
+  #createQueuePair(command: Extract<EngineCommand, { type: 'create-queue-pair' }>): void {
+    const completions = this.#completionRings.get(command.completionQueue);
+    assert(completions !== undefined, 'a queue pair names an existing completion queue');
+    const qp = new EngineQueuePair({
+      slot: command.slot,
+      number: command.number,
+      completions,
+      sendQueue: this.#private + command.sendQueue / 4,
+      sendDepth: command.sendDepth,
+      receiveQueue: this.#private + command.receiveQueue / 4,
+      receiveDepth: command.receiveDepth,
+      ring: this.#header + command.ring / 4,
+      ownState: this.#header + command.state / 4,
+      sequence: command.sequence,
+    });
+    this.#queuePairs.set(command.slot, qp);
+  }
+
+  #registerMemory(command: Extract<EngineCommand, { type: 'register-memory' }>): void {
+    const { slot, address, length, access } = command;
+    const local = LOCAL_READ | (access & Access.LOCAL_WRITE);
+    const qp = this.#queuePair(slot);
+    this.regions.add(command.localKey, address, length, local, slot);
+    qp.keys.add(command.localKey);
+    const remote = access & (Access.REMOTE_READ | Access.REMOTE_WRITE);
+    if (remote === 0) return;
+    this.regions.add(command.remoteKey, address, length, remote, slot);
+    qp.keys.add(command.remoteKey);
+  }
+
+  #forgetKey(qp: EngineQueuePair, key: number): void {
+    if (qp.keys.delete(key)) this.regions.remove(key);
+  }
+
+  #destroy(qp: EngineQueuePair): void {
+    const wasConnected = qp.state === 'ready';
+    qp.state = 'closing';
+    this.#hot.remove(qp);
+    for (const key of qp.keys) this.regions.remove(key);
+    qp.keys.clear();
+    this.#revoke(qp);
+    if (!wasConnected) qp.peerReleased ||= qp.peer === null;
+    this.#connections.disconnect(qp);
+    this.#flush(qp);
+  }
+
+  #endConnection(qp: EngineQueuePair, reason: DisconnectReason): void {
+    if (qp.state === 'closing') return;
+    qp.state = 'error';
+    this.#hot.remove(qp);
+    this.#revoke(qp);
+    this.#flush(qp);
+    if (qp.disconnectReported) return;
+    qp.disconnectReported = true;
+    this.report({ type: 'disconnected', queuePair: qp.slot, reason });
+  }
+
+  /** From here on the peer may not use what it was told of our memory. A full fence: see executeRead. */
+  #revoke(qp: EngineQueuePair): void {
+    this.view.exchange(qp.ownState + STATE_CLOSED, 1);
+    // Whoever posts from now on rings, because nobody polls any more.
+    this.view.storeRelease(qp.ownState + STATE_ARMED, 1);
+  }
+
+  #flush(qp: EngineQueuePair): void {
+    // Both, always: a receive must not wait for a send that waits for the peer.
+    const sends = this.#requester.flush(qp);
+    const receives = this.#responder.flush(qp);
+    if (!sends || !receives) {
+      this.#flushing.add(qp);
+      return;
+    }
+    this.#flushing.delete(qp);
+    if (qp.state !== 'closing' || qp.destroyedReported) return;
+    qp.destroyedReported = true;
+    this.report({ type: 'destroyed', queuePair: qp.slot });
+    this.#reportRelease(qp);
+  }
+
+  #reportRelease(qp: EngineQueuePair): void {
+    if (!qp.destroyedReported || !qp.peerReleased) return;
+    if (!this.#queuePairs.delete(qp.slot)) return;
+    this.report({ type: 'released', queuePair: qp.slot });
+  }
+
+  #readControl(): void {
+    const { pipe } = this.#options;
+    for (;;) {
+      const length = pipe.read(this.#control);
+      if (length === 0) return;
+      this.#frames.push(this.#control.subarray(0, length), (frame) => {
+        this.#connections.handle(frame);
+      });
+      if (length < this.#control.length) return;
+    }
+  }
+
+  #peerDied(peer: PeerHost): void {
+    const known = this.#peers.get(peer.address);
+    if (known?.peer !== peer) return;
+    this.#peers.delete(peer.address);
+    this.#options.reactor.unwatch(known.token);
+    peer.alive = false;
+    this.#connections.handlePeerDeath(peer);
+    peer.close();
+    this.#options.directory.sweep();
+  }
+
+  #queuePair(slot: number): EngineQueuePair {
+    const qp = this.#queuePairs.get(slot);
+    assert(qp !== undefined, `queue pair ${slot} exists`);
+    return qp;
+  }
+}
+
+function lowestBit(word: number): number {
+  return 31 - Math.clz32(word & -word);
+}
+
+function wakeFrame(address: number): Frame {
+  return {
+    type: FrameType.WAKE,
+    sourceAddress: address,
+    targetAddress: 0,
+    sourcePort: 0,
+    targetPort: 0,
+    sourceComm: 0,
+    targetComm: 0,
+    reason: 0,
+    generation: 0,
+    processId: process.pid,
+    endpoint: { queuePair: 0, slot: 0, ring: 0, state: 0, sequence: 0 },
+    probeAddress: 0,
+    flags: 0,
+    privateData: new Uint8Array(0),
+  };
+}

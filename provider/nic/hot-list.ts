@@ -1,0 +1,74 @@
+// The queue pairs that an engine polls without being asked. Every other one is armed: whoever
+// publishes for it sees that and sets its ready bit. The list is short, so that a turn costs the same
+// whether ten connections exist or ten thousand.
+
+import type { NativeBinding } from '../../native/binding.js';
+import type { SharedView } from '../../native/shared-view.js';
+import type { EngineQueuePair } from './engine-queue-pair.js';
+import { STATE_ARMED } from './layout.js';
+import { HOT_QUEUE_PAIRS } from './limits.js';
+
+export class HotList {
+  readonly #view: SharedView;
+  readonly #native: NativeBinding;
+  readonly #turn: (queuePair: EngineQueuePair) => number;
+  #members: EngineQueuePair[] = [];
+
+  constructor(view: SharedView, native: NativeBinding, turn: (queuePair: EngineQueuePair) => number) {
+    this.#view = view;
+    this.#native = native;
+    this.#turn = turn;
+  }
+
+  get size(): number {
+    return this.#members.length;
+  }
+
+  add(qp: EngineQueuePair): void {
+    if (qp.hot) return;
+    if (this.#members.length >= HOT_QUEUE_PAIRS) this.#coolHalf();
+    qp.hot = true;
+    this.#members.push(qp);
+    this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
+  }
+
+  remove(qp: EngineQueuePair): void {
+    if (!qp.hot) return;
+    qp.hot = false;
+    this.#members = this.#members.filter((other) => other !== qp);
+  }
+
+  /** One turn for every member. A member may leave the list during its turn. */
+  turn(): number {
+    const members = this.#members;
+    let work = 0;
+    for (let index = 0; index < members.length; index++) {
+      work += this.#turn(members[index] as EngineQueuePair);
+    }
+    return work;
+  }
+
+  arm(): void {
+    for (const qp of this.#members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 1);
+  }
+
+  disarm(): void {
+    for (const qp of this.#members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
+  }
+
+  /**
+   * Arms the quiet ones of the older half and lets them go. One barrier serves all of them; what was
+   * published before it without a doorbell is found by the last turn.
+   */
+  #coolHalf(): void {
+    const half = HOT_QUEUE_PAIRS / 2;
+    const cooled = this.#members.filter((qp, index) => index < half && qp.isQuiet);
+    for (const qp of cooled) {
+      qp.hot = false;
+      this.#view.storeRelease(qp.ownState + STATE_ARMED, 1);
+    }
+    this.#members = this.#members.filter((qp) => qp.hot);
+    this.#native.barrier();
+    for (const qp of cooled) this.#turn(qp);
+  }
+}

@@ -1,0 +1,123 @@
+// The shared structures of a queue pair. Who writes what is the heart of it: every word has exactly
+// one writer, except the ready map, which is only ever changed by atomic or and exchange.
+//
+// A queue pair has two blocks. The private one is invisible to peers:
+//
+//   send queue      depth entries     written by the application, read by the engine
+//   receive queue   depth entries     written by the application, read by the engine
+//
+// and the public one is mapped by the peer:
+//
+//   inbound ring    WIRE_SLOTS slots  written by the PEER's engine, read by the engine
+//   state           two lines         written by the engine, read by the peer's engine
+//
+// Every entry and slot begins with a sequence word that is written last. It equals the number the
+// reader expects next, or the entry is not there yet; so no head or tail is shared, and a reader
+// takes one cache line per entry from the writer's core. Sequence numbers of a ring start at a random
+// value agreed at connection time, which keeps a stale writer out of a reused block.
+
+import { CACHE_LINE_BYTES, field, struct } from '../../native/layout/struct.js';
+import { ENTRY_BYTES, WIRE_SLOTS } from './limits.js';
+
+/** A send queue entry (work queue element). */
+export const Wqe = {
+  SEQUENCE: 0,
+  /** opcode | flags << 8 | sgeCount << 16 */
+  CONTROL: 1,
+  ID: 2,
+  /** Total length in bytes. */
+  LENGTH: 3,
+  REMOTE_ADDRESS_LOW: 4,
+  REMOTE_ADDRESS_HIGH: 5,
+  REMOTE_KEY: 6,
+  /** First scatter/gather element: address low, address high, length, key. */
+  SGE: 8,
+} as const;
+
+/** A slot of a wire ring. */
+export const Slot = {
+  SEQUENCE: 0,
+  /** opcode | SlotFlag << 8 | reference count << 16 */
+  CONTROL: 1,
+  LENGTH: 2,
+  REMOTE_KEY: 3,
+  REMOTE_ADDRESS_LOW: 4,
+  REMOTE_ADDRESS_HIGH: 5,
+  /** Payload of an inline message, or references: address low, address high, length, unused. */
+  PAYLOAD: 8,
+} as const;
+
+export const SlotFlag = {
+  /** The payload is in the slot. */
+  INLINE: 1,
+  /** The requester waits for the acknowledgement of this slot. */
+  ACKNOWLEDGE: 2,
+  /** The message goes on in the next slot; a receive is complete only with the last. */
+  MORE: 4,
+} as const;
+
+/** A completion queue entry. */
+export const Cqe = {
+  SEQUENCE: 0,
+  QUEUE_PAIR: 1,
+  ID: 2,
+  /** opcode | status << 8 */
+  CONTROL: 3,
+  LENGTH: 4,
+} as const;
+
+/**
+ * What an engine tells its peer about one queue pair. `acknowledged` is the count of slots of its
+ * inbound ring that were executed; with `status` not SUCCESS the slot after that failed. `armed`
+ * asks whoever publishes for this queue pair to ring the host's doorbell. `closed` revokes every
+ * reference to the owner's memory. `pushing` is up while this engine writes into the peer's memory.
+ */
+export const queuePairState = struct('QueuePairState', [
+  field('acknowledged', 'u32', { align: CACHE_LINE_BYTES }),
+  field('status', 'u32'),
+  field('armed', 'u32'),
+  field('closed', 'u32', { align: CACHE_LINE_BYTES }),
+  field('pushing', 'u32'),
+]);
+
+export const STATE_ACKNOWLEDGED = queuePairState.word('acknowledged');
+export const STATE_STATUS = queuePairState.word('status');
+export const STATE_ARMED = queuePairState.word('armed');
+export const STATE_CLOSED = queuePairState.word('closed');
+export const STATE_PUSHING = queuePairState.word('pushing');
+
+/** Where the parts of a queue pair lie: queues in a private block, ring and state in a public one. */
+export interface QueuePairBlock {
+  readonly sendQueue: number;
+  readonly receiveQueue: number;
+  readonly queueBytes: number;
+  readonly ring: number;
+  readonly state: number;
+  readonly wireBytes: number;
+}
+
+export function queuePairBlock(sendDepth: number, receiveDepth: number): QueuePairBlock {
+  const receiveQueue = sendDepth * ENTRY_BYTES;
+  const state = WIRE_SLOTS * ENTRY_BYTES;
+  return {
+    sendQueue: 0,
+    receiveQueue,
+    queueBytes: receiveQueue + receiveDepth * ENTRY_BYTES,
+    ring: 0,
+    state,
+    wireBytes: state + queuePairState.bytes,
+  };
+}
+
+/** How a host introduces a connection to its peer: the ring it reads and the state it writes. */
+export interface WireEndpoint {
+  /** Queue pair number, for captures and messages. */
+  readonly queuePair: number;
+  /** The queue pair's slot: its bit in the ready map. */
+  readonly slot: number;
+  /** Byte offsets in the host's segment. */
+  readonly ring: number;
+  readonly state: number;
+  /** The first sequence number of the ring. */
+  readonly sequence: number;
+}

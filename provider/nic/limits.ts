@@ -1,0 +1,47 @@
+// Every bound of the NIC in one place, with the assertions that relate them.
+
+import { assert } from '../../runtime/assert.js';
+import { milliseconds, seconds } from '../../runtime/clock.js';
+import { MAX_SGE } from './verbs.js';
+
+/** Words (32 bits) of one send or receive queue entry, and of one slot of a wire ring: two cache lines. */
+export const ENTRY_WORDS = 32;
+export const ENTRY_BYTES = ENTRY_WORDS * 4;
+/** Words of an entry before its scatter/gather list or payload. */
+export const ENTRY_HEADER_WORDS = 8;
+/** Words of one scatter/gather element: address (64 bits), length, key. */
+export const SGE_WORDS = 4;
+/** The longest message that travels inside its slot and is gone from the sender's buffer at once. */
+export const INLINE_BYTES = (ENTRY_WORDS - ENTRY_HEADER_WORDS) * 4;
+assert(ENTRY_HEADER_WORDS + MAX_SGE * SGE_WORDS <= ENTRY_WORDS, 'an entry holds its SGE list');
+
+/** Default depths. A power of two, so that an index is a mask away. */
+export const DEFAULT_QUEUE_DEPTH = 64;
+export const WIRE_SLOTS = 64;
+/** The responder acknowledges at least this often, so the requester never runs dry. */
+export const ACK_INTERVAL = WIRE_SLOTS / 4;
+assert(ACK_INTERVAL * 2 <= WIRE_SLOTS, 'half a ring of slots is free when an acknowledgement is due');
+
+export const DEFAULT_CQ_DEPTH = 8192;
+export const CQE_WORDS = 8;
+/** The application tells the engine how far it has read at least this often. */
+export const CQ_INDEX_INTERVAL = 64;
+
+/** The longest message of SEND, and of one RDMA READ or WRITE. */
+export const MAX_MESSAGE_BYTES = 1 << 30;
+/** Through the bounce buffer a message is limited to what the buffer holds. */
+export const BOUNCE_BYTES = 1 << 20;
+
+/** Private data of a connection request or answer: what every transport can carry. */
+export const MAX_PRIVATE_DATA = 48;
+
+/** Queue pairs that the engine polls without being asked; others ring the doorbell. */
+export const HOT_QUEUE_PAIRS = 64;
+/** Work taken from one queue pair before the next has its turn. */
+export const TURN_BUDGET = 32;
+
+/** Connection manager timers. */
+export const CONNECT_TIMEOUT = seconds(5);
+export const CONTROL_RETRY = milliseconds(2);
+/** How long a destroyed queue pair's memory waits for the peer's word that it has let go. */
+export const RELEASE_TIMEOUT = seconds(4);

@@ -1,0 +1,94 @@
+// Moves bytes between this host's memory and a peer's. A NIC address below PROCESS_SPACE is an offset
+// in its owner's segment, which both sides have mapped; any other is an address of its owner's process
+// plus PROCESS_SPACE, and the kernel (another process) or the pin table (this one) checks it. Nothing
+// here checks rights: the caller has asked the region table first.
+
+import type { NativeBinding } from '../../native/binding.js';
+import type { SharedView } from '../../native/shared-view.js';
+import type { PeerHost } from './peer-host.js';
+
+/** Added to a process address to make it a NIC address. Sums stay exact: addresses are below 2^47. */
+export const PROCESS_SPACE = 2 ** 52;
+
+export interface OwnMemory {
+  /** Arena offset and length of the host's public segment. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export class Mover {
+  readonly #view: SharedView;
+  readonly #native: NativeBinding;
+  readonly #own: OwnMemory;
+  readonly #arenaAddress: number;
+
+  constructor(view: SharedView, native: NativeBinding, own: OwnMemory, arenaAddress: number) {
+    this.#view = view;
+    this.#native = native;
+    this.#own = own;
+    this.#arenaAddress = arenaAddress;
+  }
+
+  /** The peer's memory at `from` → ours at `to`. False when either range does not exist. */
+  pull(peer: PeerHost, from: number, to: number, length: number): boolean {
+    if (from < PROCESS_SPACE && to < PROCESS_SPACE) {
+      if (from + length > peer.bytes || to + length > this.#own.bytes) return false;
+      this.#view.copy(this.#own.offset + to, peer.offset + from, length);
+      return true;
+    }
+    return this.#move(0, this.#ownAddress(to, length), peer.moveId(from), this.#peerAddress(peer, from, length), length);
+  }
+
+  /** Our memory at `from` → the peer's at `to`. */
+  push(peer: PeerHost, to: number, from: number, length: number): boolean {
+    if (from < PROCESS_SPACE && to < PROCESS_SPACE) {
+      if (to + length > peer.bytes || from + length > this.#own.bytes) return false;
+      this.#view.copy(peer.offset + to, this.#own.offset + from, length);
+      return true;
+    }
+    return this.#move(peer.moveId(to), this.#peerAddress(peer, to, length), 0, this.#ownAddress(from, length), length);
+  }
+
+  /** Arena bytes at `arenaOffset` (a slot's payload) → our memory at `to`. */
+  deliver(arenaOffset: number, to: number, length: number): boolean {
+    if (to < PROCESS_SPACE) {
+      if (to + length > this.#own.bytes) return false;
+      this.#view.copy(this.#own.offset + to, arenaOffset, length);
+      return true;
+    }
+    return this.#move(0, to - PROCESS_SPACE, 0, this.#arenaAddress + arenaOffset, length);
+  }
+
+  /** Our memory at `from` → arena bytes at `arenaOffset`. */
+  collect(arenaOffset: number, from: number, length: number): boolean {
+    if (from < PROCESS_SPACE) {
+      if (from + length > this.#own.bytes) return false;
+      this.#view.copy(arenaOffset, this.#own.offset + from, length);
+      return true;
+    }
+    return this.#move(0, this.#arenaAddress + arenaOffset, 0, from - PROCESS_SPACE, length);
+  }
+
+  /** Whether the 8 bytes at `address` of another process can be read and hold `expected`. */
+  probe(processId: number, address: number, expected: number, scratch: number): boolean {
+    const target = this.#arenaAddress + scratch;
+    if (this.#native.move(0, target, processId, address, 8) !== 8) return false;
+    return this.#view.load64(scratch / 4) === expected;
+  }
+
+  #move(toPid: number, to: number, fromPid: number, from: number, length: number): boolean {
+    if (length === 0) return true;
+    if (to === 0 || from === 0) return false;
+    return this.#native.move(toPid, to, fromPid, from, length) === length;
+  }
+
+  #ownAddress(address: number, length: number): number {
+    if (address >= PROCESS_SPACE) return address - PROCESS_SPACE;
+    return address + length <= this.#own.bytes ? this.#arenaAddress + this.#own.offset + address : 0;
+  }
+
+  #peerAddress(peer: PeerHost, address: number, length: number): number {
+    if (address >= PROCESS_SPACE) return address - PROCESS_SPACE;
+    return address + length <= peer.bytes ? this.#arenaAddress + peer.offset + address : 0;
+  }
+}

@@ -1,0 +1,382 @@
+// The NIC of a host: the application side of every queue, the registrations, the events. Below it is
+// an engine, reached through a port (engine-port.ts).
+
+import { randomFillSync } from 'node:crypto';
+import { assert } from '../../runtime/assert.js';
+import type { Arena } from '../../native/arena.js';
+import {
+  PARKED_NO,
+  QUEUE_PAIR_SLOTS,
+  segmentHeader,
+} from '../../native/layout/segment.layout.js';
+import type { Segment } from '../../native/segment.js';
+import type { SharedView } from '../../native/shared-view.js';
+import type { EngineEvent } from './commands.js';
+import { SharedCompletionQueue } from './completion-queue.js';
+import type {
+  CompletionQueue,
+  MemoryRegion,
+  NicAttributes,
+  NicDevice,
+  NicEvent,
+  QueuePair,
+  QueuePairOptions,
+  RegistrationFailure,
+} from './device.js';
+import type { EnginePort } from './engine-port.js';
+import type { HostMemory } from './host-memory.js';
+import { queuePairBlock } from './layout.js';
+import {
+  CQE_WORDS,
+  DEFAULT_CQ_DEPTH,
+  DEFAULT_QUEUE_DEPTH,
+  INLINE_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_PRIVATE_DATA,
+} from './limits.js';
+import { PROCESS_SPACE } from './mover.js';
+import type { QueuePairHost } from './queue-pair.js';
+import { SharedQueuePair } from './queue-pair.js';
+import { isKey } from './regions.js';
+import type { WorkCompletion } from './verbs.js';
+import { MAX_SGE, Opcode } from './verbs.js';
+import { ringDoorbell } from './peer-host.js';
+
+const PARKED = segmentHeader.word('engineParked');
+
+export interface NicOptions {
+  readonly arena: Arena;
+  readonly publicSegment: Segment;
+  /** Queues that no peer sees. */
+  readonly privateSegment: Segment;
+  readonly memory: HostMemory;
+  readonly port: EnginePort;
+  /** Wakes the engine of this very host when it sleeps in another thread. */
+  readonly wakeEngine: () => void;
+}
+
+interface Registration extends MemoryRegion {
+  /** Keeps the memory alive, and shows whether it was detached. */
+  readonly buffer: Uint8Array;
+  readonly pinned: number;
+  readonly owner: QueuePairRecord;
+}
+
+interface QueuePairRecord {
+  readonly queuePair: SharedQueuePair;
+  readonly block: number;
+  readonly queues: number;
+  readonly registrations: Set<Registration>;
+}
+
+export class Nic implements NicDevice, QueuePairHost {
+  readonly role = 'nic';
+  readonly attributes: NicAttributes;
+  readonly port: EnginePort;
+  readonly #options: NicOptions;
+  readonly #view: SharedView;
+  readonly #header: number;
+  readonly #records = new Map<number, QueuePairRecord>();
+  /** The same queue pairs by slot, for the completion path. */
+  readonly #queuePairs: (SharedQueuePair | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
+  readonly #keys = new Set<number>();
+  readonly #ports = new Set<number>();
+  #events: NicEvent[] = [];
+  /** Slots whose peer has let go before their owner has seen the end. */
+  #unreleased: number[] = [];
+  #completionQueues = 0;
+  #nextSlot = 0;
+  #randoms = new Uint32Array(0);
+  #randomsUsed = 0;
+
+  constructor(options: NicOptions) {
+    this.#options = options;
+    this.port = options.port;
+    this.#view = options.arena.view;
+    this.#header = options.publicSegment.word(0);
+    this.attributes = {
+      address: options.publicSegment.address,
+      maxSge: MAX_SGE,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      inlineBytes: INLINE_BYTES,
+      rdmaRead: true,
+      maxPrivateDataBytes: MAX_PRIVATE_DATA,
+      maxQueuePairs: QUEUE_PAIR_SLOTS,
+    };
+  }
+
+  /** Queue pairs that were created and not yet released, and live registrations. */
+  get queuePairCount(): number {
+    return this.#records.size;
+  }
+
+  get registrationCount(): number {
+    let count = 0;
+    for (const record of this.#records.values()) count += record.registrations.size;
+    return count;
+  }
+
+  addressOf(buffer: Uint8Array): number {
+    return this.#options.memory.addressOf(buffer);
+  }
+
+  createCompletionQueue(depth = DEFAULT_CQ_DEPTH): CompletionQueue {
+    assert(isPowerOfTwo(depth), `a completion queue of ${depth} entries: the depth is a power of two`);
+    const segment = this.#options.privateSegment;
+    const ring = segment.allocate(depth * CQE_WORDS * 4);
+    const consumer = segment.allocate(64);
+    assert(ring !== null && consumer !== null, 'the private segment holds the completion queues');
+    const index = this.#completionQueues++;
+    this.port.command({ type: 'create-completion-queue', index, ring, consumer, depth });
+    return new SharedCompletionQueue({
+      index,
+      view: this.#view,
+      ring: segment.word(ring),
+      consumer: segment.word(consumer),
+      depth,
+      taken: (completion) => {
+        this.#completionTaken(completion);
+      },
+    });
+  }
+
+  createQueuePair(options: QueuePairOptions): QueuePair | null {
+    const sendDepth = options.sendDepth ?? DEFAULT_QUEUE_DEPTH;
+    const receiveDepth = options.receiveDepth ?? DEFAULT_QUEUE_DEPTH;
+    assert(isPowerOfTwo(sendDepth) && isPowerOfTwo(receiveDepth), 'queue depths are powers of two');
+    assert(options.completionQueue instanceof SharedCompletionQueue, 'the completion queue is of this NIC');
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot;
+    if (slot >= QUEUE_PAIR_SLOTS) return null;
+    const { publicSegment, privateSegment } = this.#options;
+    const layout = queuePairBlock(sendDepth, receiveDepth);
+    const queues = privateSegment.allocate(layout.queueBytes);
+    const block = queues === null ? null : publicSegment.allocate(layout.wireBytes);
+    if (queues === null || block === null) {
+      if (queues !== null) privateSegment.free(queues);
+      if (slot !== this.#nextSlot) this.#freeSlots.push(slot);
+      return null;
+    }
+    if (slot === this.#nextSlot) this.#nextSlot++;
+    const number = this.#random() & 0xffffff;
+    this.port.command({
+      type: 'create-queue-pair',
+      slot,
+      number,
+      completionQueue: options.completionQueue.index,
+      sendQueue: queues + layout.sendQueue,
+      receiveQueue: queues + layout.receiveQueue,
+      ring: block + layout.ring,
+      state: block + layout.state,
+      sendDepth,
+      receiveDepth,
+      // Never 0, which is what fresh memory holds, for the first lap of the ring.
+      sequence: (this.#random() & 0x3fffffff) + 1,
+    });
+    const queuePair = new SharedQueuePair({
+      slot,
+      number,
+      stateWord: publicSegment.word(block + layout.state),
+      view: this.#view,
+      host: this,
+      sendQueue: privateSegment.word(queues + layout.sendQueue),
+      sendDepth,
+      receiveQueue: privateSegment.word(queues + layout.receiveQueue),
+      receiveDepth,
+    });
+    this.#queuePairs[slot] = queuePair;
+    this.#records.set(slot, { queuePair, block, queues, registrations: new Set() });
+    return queuePair;
+  }
+
+  registerMemory(
+    queuePair: QueuePair,
+    buffer: Uint8Array,
+    length: number,
+    access: number,
+  ): MemoryRegion | RegistrationFailure {
+    const record = this.#records.get(queuePair.slot);
+    if (record?.queuePair !== queuePair || record.queuePair.state === 'destroyed') {
+      return 'invalid-queue-pair';
+    }
+    if (!(length > 0) || length > buffer.byteLength) return 'invalid-buffer';
+    const memory = this.#options.memory;
+    const address = memory.addressOf(buffer);
+    if (address === 0) return 'invalid-buffer';
+    const pinned = memory.isOwn(buffer) ? 0 : address - PROCESS_SPACE;
+    if (pinned !== 0 && memory.pin(pinned, length) === 'no-resources') return 'no-resources';
+    const registration: Registration = {
+      address,
+      length,
+      access,
+      localKey: this.#newKey(),
+      remoteKey: this.#newKey(),
+      buffer,
+      pinned,
+      owner: record,
+    };
+    record.registrations.add(registration);
+    const { localKey, remoteKey } = registration;
+    this.port.command({
+      type: 'register-memory',
+      slot: queuePair.slot,
+      localKey,
+      remoteKey,
+      address,
+      length,
+      access,
+    });
+    return registration;
+  }
+
+  deregisterMemory(region: MemoryRegion): void {
+    const registration = region as Registration;
+    const { owner, localKey, remoteKey } = registration;
+    if (!owner.registrations.delete(registration)) return;
+    this.port.command({ type: 'deregister-memory', slot: owner.queuePair.slot, localKey, remoteKey });
+    this.#release(registration);
+  }
+
+  listen(port: number): boolean {
+    if (this.#ports.has(port)) return false;
+    this.#ports.add(port);
+    this.port.command({ type: 'listen', port });
+    return true;
+  }
+
+  unlisten(port: number): void {
+    if (this.#ports.delete(port)) this.port.command({ type: 'unlisten', port });
+  }
+
+  reject(requestId: number): void {
+    this.port.command({ type: 'reject', requestId });
+  }
+
+  pollEvent(): NicEvent | null {
+    const event = this.#events[0];
+    if (event === undefined) return null;
+    if (event.type === 'destroyed' && !this.#isDrained(event.queuePair)) return null;
+    this.#events.shift();
+    return event;
+  }
+
+  progress(): number {
+    const work = this.port.doWork();
+    if (this.#unreleased.length > 0) {
+      for (const slot of this.#unreleased.splice(0)) this.#released(slot);
+    }
+    return (
+      work +
+      this.port.drainEvents((event) => {
+        this.#handle(event);
+      })
+    );
+  }
+
+  // What queue pairs ask for ---------------------------------------------------------------------
+
+  sendPosted(queuePair: SharedQueuePair): void {
+    this.port.sendPosted(queuePair.slot, queuePair.stateWord);
+  }
+
+  receivePosted(queuePair: SharedQueuePair): void {
+    this.port.receivePosted(queuePair.slot, queuePair.stateWord);
+  }
+
+  connect(queuePair: SharedQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void {
+    this.port.command({ type: 'connect', slot: queuePair.slot, address, port, localPort, privateData });
+  }
+
+  accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void {
+    this.port.command({ type: 'accept', slot: queuePair.slot, requestId, privateData });
+    // Sending is allowed at once; the engine knows the peer's ring already.
+    if (queuePair.state === 'connecting') queuePair.state = 'connected';
+  }
+
+  destroy(queuePair: SharedQueuePair): void {
+    const record = this.#records.get(queuePair.slot);
+    assert(record !== undefined, 'a queue pair is destroyed once');
+    this.port.command({ type: 'destroy', slot: queuePair.slot });
+    for (const registration of record.registrations) this.#release(registration);
+    record.registrations.clear();
+  }
+
+  /** Sets the ready bit of a slot of this host and wakes its engine if that sleeps. */
+  ringOwnDoorbell(slot: number): void {
+    ringDoorbell(this.#view, this.#header, slot);
+    if (this.#view.loadAcquire(this.#header + PARKED) !== PARKED_NO) this.#options.wakeEngine();
+  }
+
+  #handle(event: EngineEvent): void {
+    if (event.type === 'released') {
+      this.#released(event.queuePair);
+      return;
+    }
+    if ('queuePair' in event) {
+      const queuePair = this.#records.get(event.queuePair)?.queuePair;
+      if (queuePair !== undefined && queuePair.state !== 'destroyed') {
+        if (event.type === 'established') queuePair.state = 'connected';
+        else if (event.type !== 'destroyed') queuePair.state = 'disconnected';
+      } else if (event.type !== 'destroyed') return;
+    }
+    this.#events.push(event);
+  }
+
+  #released(slot: number): void {
+    const record = this.#records.get(slot);
+    if (record === undefined) return;
+    if (!this.#isDrained(slot) || this.#events.some((event) => 'queuePair' in event && event.queuePair === slot)) {
+      this.#unreleased.push(slot);
+      return;
+    }
+    this.#records.delete(slot);
+    this.#queuePairs[slot] = undefined;
+    this.#options.publicSegment.free(record.block);
+    this.#options.privateSegment.free(record.queues);
+    this.#freeSlots.unshift(slot);
+  }
+
+  #isDrained(slot: number): boolean {
+    const queuePair = this.#records.get(slot)?.queuePair;
+    return (
+      queuePair === undefined ||
+      (queuePair.sendsOutstanding === 0 && queuePair.receivesOutstanding === 0)
+    );
+  }
+
+  #completionTaken(completion: WorkCompletion): void {
+    const queuePair = this.#queuePairs[completion.queuePair];
+    if (queuePair === undefined) return;
+    if (completion.opcode === Opcode.RECV) queuePair.receivesOutstanding--;
+    else queuePair.sendsOutstanding--;
+  }
+
+  #release(registration: Registration): void {
+    this.#keys.delete(registration.localKey);
+    this.#keys.delete(registration.remoteKey);
+    if (registration.pinned !== 0) this.#options.memory.unpin(registration.pinned, registration.length);
+  }
+
+  /** A random key that no live registration of this NIC has. */
+  #newKey(): number {
+    for (;;) {
+      const key = this.#random();
+      if (!isKey(key) || this.#keys.has(key)) continue;
+      this.#keys.add(key);
+      return key;
+    }
+  }
+
+  /** A 32-bit number that nobody can guess. Drawn in bulk: one call of the generator costs 1 µs. */
+  #random(): number {
+    if (this.#randomsUsed === this.#randoms.length) {
+      this.#randoms = randomFillSync(new Uint32Array(1024));
+      this.#randomsUsed = 0;
+    }
+    return this.#randoms[this.#randomsUsed++] as number;
+  }
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isInteger(value) && value > 0 && (value & (value - 1)) === 0;
+}

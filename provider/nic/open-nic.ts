@@ -1,0 +1,154 @@
+// Opens the NIC of one host: claims the address on the fabric, makes the segments, starts the engine.
+
+import { unlinkSync } from 'node:fs';
+import type { Clock } from '../../runtime/clock.js';
+import type { Arena } from '../../native/arena.js';
+import type { NativeBinding } from '../../native/binding.js';
+import { FabricDirectory } from '../../native/fabric-directory.js';
+import type { ClaimedHost } from '../../native/fabric-directory.js';
+import { registerForBarriers } from '../../native/futex.js';
+import type { Reactor } from '../../native/reactor.js';
+import { Segment } from '../../native/segment.js';
+import { addressText } from './address.js';
+import type { EngineEvent } from './commands.js';
+import { NicEngine } from './engine.js';
+import type { EnginePort } from './engine-port.js';
+import { InlinePort } from './engine-port.js';
+import { HostMemory } from './host-memory.js';
+import type { PinPolicy } from './host-memory.js';
+import { BOUNCE_BYTES } from './limits.js';
+import { Nic } from './nic.js';
+
+/** Address space of a host's public segment: rings, and everything VirtualAlloc can give. */
+export const DEFAULT_SEGMENT_BYTES = 128 * 1024 * 1024;
+/** Queues of every queue pair and the completion queues; memory is committed as they are made. */
+const PRIVATE_SEGMENT_BYTES = 72 * 1024 * 1024;
+
+export interface OpenNicOptions {
+  readonly arena: Arena;
+  readonly native: NativeBinding;
+  readonly reactor: Reactor;
+  readonly clock: Clock;
+  readonly fabric: string;
+  /** IPv4 in host byte order. */
+  readonly address: number;
+  readonly engine: 'inline' | 'worker';
+  readonly pin: PinPolicy;
+  readonly segmentBytes?: number;
+  /** Where fabrics live; the default is the system's shared memory. */
+  readonly base?: string;
+  readonly warn: (message: string) => void;
+}
+
+export interface OpenedNic {
+  readonly nic: Nic;
+  readonly memory: HostMemory;
+  /** Ends the engine and removes the host from the fabric. Safe to call twice. */
+  close(): Promise<void>;
+  /** Removes the host's files at once, without waiting for anything: for the end of the process. */
+  abandon(): void;
+}
+
+/**
+ * Throws SystemError: EADDRINUSE when a living host has the address, ENOSPC when shared memory is
+ * full, EACCES for a fabric of another user; FabricNameError. Leaves nothing behind when it fails.
+ */
+export async function openNic(options: OpenNicOptions): Promise<OpenedNic> {
+  const directory = new FabricDirectory(options.fabric, baseOf(options));
+  const claimed = directory.claim(addressText(options.address), {
+    arena: options.arena,
+    bytes: options.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
+  });
+  let privateSegment: Segment | null = null;
+  try {
+    privateSegment = createPrivateSegment(claimed, options);
+    return await startNic(options, directory, claimed, privateSegment);
+  } catch (thrown) {
+    privateSegment?.close();
+    claimed.release();
+    throw thrown;
+  }
+}
+
+async function startNic(
+  options: OpenNicOptions,
+  directory: FabricDirectory,
+  claimed: ClaimedHost,
+  privateSegment: Segment,
+): Promise<OpenedNic> {
+  const { arena, native } = options;
+  const memory = new HostMemory({
+    arena,
+    segment: claimed.segment,
+    native,
+    policy: options.pin,
+    warn: options.warn,
+  });
+  const port = await startEngine(options, directory, claimed, privateSegment);
+  const nic = new Nic({
+    arena,
+    publicSegment: claimed.segment,
+    privateSegment,
+    memory,
+    port,
+    wakeEngine: () => undefined,
+  });
+  let isOpen = true;
+  const abandon = (): void => {
+    if (!isOpen) return;
+    isOpen = false;
+    memory.close();
+    privateSegment.close();
+    claimed.release();
+  };
+  const close = async (): Promise<void> => {
+    if (isOpen) await port.close();
+    abandon();
+  };
+  return { nic, memory, close, abandon };
+}
+
+async function startEngine(
+  options: OpenNicOptions,
+  directory: FabricDirectory,
+  claimed: ClaimedHost,
+  privateSegment: Segment,
+): Promise<EnginePort> {
+  const { segment } = claimed;
+  const bounce = segment.allocate(BOUNCE_BYTES, options.native.pageSize());
+  if (bounce === null) throw new RangeError('the segment is too small for a NIC');
+  const events: EngineEvent[] = [];
+  const engine = new NicEngine({
+    arena: options.arena,
+    native: options.native,
+    directory,
+    clock: options.clock,
+    reactor: options.reactor,
+    pipe: claimed.pipe,
+    publicSegment: segment,
+    privateSegment,
+    bounce: { address: bounce, bytes: BOUNCE_BYTES },
+    hasBarrier: registerForBarriers(),
+    report: (event) => {
+      events.push(event);
+    },
+  });
+  return new InlinePort(engine, events);
+}
+
+/** Its file is gone as soon as nobody has to open it any more; no peer ever sees it. */
+function createPrivateSegment(claimed: ClaimedHost, options: OpenNicOptions): Segment {
+  const { segment } = claimed;
+  const path = segment.path.replace(/segment$/, 'private');
+  const created = Segment.create(options.arena, path, {
+    bytes: PRIVATE_SEGMENT_BYTES,
+    address: segment.address,
+    generation: segment.generation,
+  });
+  if (options.engine === 'inline') unlinkSync(path);
+  return created;
+}
+
+function baseOf(options: OpenNicOptions): { base?: string } {
+  return options.base === undefined ? {} : { base: options.base };
+}

@@ -1,0 +1,134 @@
+// Another host of the fabric, as an engine knows it: its mapped segment, its wake pipe, and whether
+// it lives. One per peer and engine, however many connections there are.
+
+import type { PeerHost as MappedHost } from '../../native/fabric-directory.js';
+import {
+  PARKED_NO,
+  QUEUE_PAIR_SLOTS,
+  segmentHeader,
+} from '../../native/layout/segment.layout.js';
+import type { SharedView } from '../../native/shared-view.js';
+import { CACHE_LINE_BYTES } from '../../native/layout/struct.js';
+import type { Frame } from './cm-frame.js';
+import { emitFrame } from './cm-frame.js';
+import { queuePairState } from './layout.js';
+import type { WireEndpoint } from './layout.js';
+import { ENTRY_BYTES, WIRE_SLOTS } from './limits.js';
+import { PROCESS_SPACE } from './mover.js';
+
+const PARKED = segmentHeader.word('engineParked');
+const SUMMARY = segmentHeader.word('readySummary');
+const READY = segmentHeader.word('readyMap');
+
+export class PeerHost {
+  readonly address: number;
+  readonly generation: number;
+  readonly processId: number;
+  /** Where its segment lies in our arena, and how long it is. */
+  readonly offset: number;
+  readonly bytes: number;
+  alive = true;
+  /** The peer's engine can read and write this process's own memory. */
+  reachesUs = false;
+  readonly #host: MappedHost;
+  readonly #view: SharedView;
+  readonly #isSameProcess: boolean;
+  readonly #base: number;
+  /** Frames that its pipe had no room for. */
+  readonly #outbox: Uint8Array[] = [];
+  readonly #wake: Uint8Array;
+
+  constructor(host: MappedHost, view: SharedView, processId: number, wake: Uint8Array) {
+    const segment = host.segment;
+    this.#host = host;
+    this.#view = view;
+    this.#isSameProcess = segment.pid === processId;
+    this.#base = segment.word(0);
+    this.#wake = wake;
+    this.address = segment.address;
+    this.generation = segment.generation;
+    this.processId = segment.pid;
+    this.offset = segment.offset;
+    this.bytes = segment.bytes;
+  }
+
+  get pipeDescriptor(): number {
+    return this.#host.pipe.fd;
+  }
+
+  /** Asks the kernel whether the peer still lives. */
+  isAlive(): boolean {
+    return this.alive && this.#host.pipe.isAlive();
+  }
+
+  /** The process id that NativeBinding.move wants for an address of this peer. */
+  moveId(address: number): number {
+    return address < PROCESS_SPACE || this.#isSameProcess ? 0 : this.processId;
+  }
+
+  wordIndex(byteOffset: number): number {
+    return this.#base + byteOffset / 4;
+  }
+
+  /** Whether what a peer says of its ring and state lies in its segment, aligned, apart from the header. */
+  isValidEndpoint(endpoint: WireEndpoint): boolean {
+    return (
+      endpoint.slot < QUEUE_PAIR_SLOTS &&
+      this.#isBlock(endpoint.ring, WIRE_SLOTS * ENTRY_BYTES) &&
+      this.#isBlock(endpoint.state, queuePairState.bytes)
+    );
+  }
+
+  #isBlock(offset: number, bytes: number): boolean {
+    return (
+      offset % CACHE_LINE_BYTES === 0 &&
+      offset >= segmentHeader.bytes &&
+      offset + bytes <= this.bytes
+    );
+  }
+
+  /** Tells the peer that one of its queue pairs has news: its ready bit, and a wake-up if it sleeps. */
+  ringDoorbell(slot: number): void {
+    ringDoorbell(this.#view, this.#base, slot);
+    if (this.#view.loadAcquire(this.#base + PARKED) !== PARKED_NO) this.wake();
+  }
+
+  wake(): void {
+    // A full pipe has wakened its owner already.
+    if (this.alive) this.#host.pipe.write(this.#wake);
+  }
+
+  /** Sends a frame, or keeps it for retry() when the pipe is full. */
+  send(frame: Frame): void {
+    if (!this.alive) return;
+    this.#outbox.push(emitFrame(frame));
+    this.retry();
+  }
+
+  /** Whether frames still wait. */
+  get isCongested(): boolean {
+    return this.#outbox.length > 0;
+  }
+
+  retry(): void {
+    while (this.#outbox.length > 0) {
+      const outcome = this.#host.pipe.write(this.#outbox[0] as Uint8Array);
+      if (outcome === 'full') return;
+      // A peer that is gone is reported by its pipe; what was meant for it has no reader.
+      this.#outbox.shift();
+    }
+  }
+
+  close(): void {
+    this.alive = false;
+    this.#outbox.length = 0;
+    this.#host.close();
+  }
+}
+
+/** Sets the ready bit of a queue pair slot in the header at word `base`: map first, then summary. */
+export function ringDoorbell(view: SharedView, base: number, slot: number): void {
+  const word = slot >>> 5;
+  view.or(base + READY + word, 1 << (slot & 31));
+  view.or(base + SUMMARY + (word >>> 5), 1 << (word & 31));
+}

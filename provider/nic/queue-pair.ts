@@ -1,0 +1,135 @@
+// The application's end of a queue pair: fills send and receive queue entries, counts what is
+// outstanding, and rings for the engine. Posting copies the request and allocates nothing.
+
+import { assert } from '../../runtime/assert.js';
+import type { SharedView } from '../../native/shared-view.js';
+import type { QueuePair } from './device.js';
+import { TWO_32 } from './engine-core.js';
+import { Wqe } from './layout.js';
+import { ENTRY_WORDS, MAX_MESSAGE_BYTES, SGE_WORDS } from './limits.js';
+import type { WorkRequest } from './verbs.js';
+import { MAX_SGE, Opcode, PostResult } from './verbs.js';
+
+export type LinkState = 'idle' | 'connecting' | 'connected' | 'disconnected' | 'destroyed';
+
+/** What a queue pair asks of its device. */
+export interface QueuePairHost {
+  /** There is a new entry in the send queue. */
+  sendPosted(queuePair: SharedQueuePair): void;
+  /** There is a new entry in the receive queue. */
+  receivePosted(queuePair: SharedQueuePair): void;
+  connect(queuePair: SharedQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void;
+  accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void;
+  destroy(queuePair: SharedQueuePair): void;
+}
+
+export class SharedQueuePair implements QueuePair {
+  readonly slot: number;
+  readonly number: number;
+  /** Word index of its state in the public segment, which the engine arms. */
+  readonly stateWord: number;
+  state: LinkState = 'idle';
+  sendsOutstanding = 0;
+  receivesOutstanding = 0;
+  readonly #view: SharedView;
+  readonly #host: QueuePairHost;
+  readonly #sendQueue: number;
+  readonly #sendDepth: number;
+  readonly #receiveQueue: number;
+  readonly #receiveDepth: number;
+  #sendsPosted = 0;
+  #receivesPosted = 0;
+
+  constructor(options: {
+    slot: number;
+    number: number;
+    stateWord: number;
+    view: SharedView;
+    host: QueuePairHost;
+    sendQueue: number;
+    sendDepth: number;
+    receiveQueue: number;
+    receiveDepth: number;
+  }) {
+    this.slot = options.slot;
+    this.number = options.number;
+    this.stateWord = options.stateWord;
+    this.#view = options.view;
+    this.#host = options.host;
+    this.#sendQueue = options.sendQueue;
+    this.#sendDepth = options.sendDepth;
+    this.#receiveQueue = options.receiveQueue;
+    this.#receiveDepth = options.receiveDepth;
+  }
+
+  postSend(request: WorkRequest): PostResult {
+    if (this.state !== 'connected' && this.state !== 'disconnected') return PostResult.BAD_STATE;
+    if (this.sendsOutstanding >= this.#sendDepth) return PostResult.QUEUE_FULL;
+    const entry = this.#sendQueue + (this.#sendsPosted & (this.#sendDepth - 1)) * ENTRY_WORDS;
+    if (!this.#fill(entry, request, request.opcode)) return PostResult.TOO_LONG;
+    const words = this.#view.words;
+    if (request.opcode !== Opcode.SEND) {
+      words[entry + Wqe.REMOTE_ADDRESS_LOW] = request.remoteAddress | 0;
+      words[entry + Wqe.REMOTE_ADDRESS_HIGH] = (request.remoteAddress / TWO_32) | 0;
+      words[entry + Wqe.REMOTE_KEY] = request.remoteKey | 0;
+    }
+    this.#sendsPosted = (this.#sendsPosted + 1) | 0;
+    this.sendsOutstanding++;
+    this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#sendsPosted);
+    this.#host.sendPosted(this);
+    return PostResult.OK;
+  }
+
+  postReceive(request: WorkRequest): PostResult {
+    if (this.state === 'destroyed') return PostResult.BAD_STATE;
+    if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
+    const entry = this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * ENTRY_WORDS;
+    if (!this.#fill(entry, request, Opcode.RECV)) return PostResult.TOO_LONG;
+    this.#receivesPosted = (this.#receivesPosted + 1) | 0;
+    this.receivesOutstanding++;
+    this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#receivesPosted);
+    this.#host.receivePosted(this);
+    return PostResult.OK;
+  }
+
+  connect(address: number, port: number, localPort: number, privateData: Uint8Array): void {
+    assert(this.state === 'idle', 'a queue pair connects once');
+    this.state = 'connecting';
+    this.#host.connect(this, address, port, localPort, privateData);
+  }
+
+  accept(requestId: number, privateData: Uint8Array): void {
+    assert(this.state === 'idle', 'a queue pair accepts once');
+    this.state = 'connecting';
+    this.#host.accept(this, requestId, privateData);
+  }
+
+  destroy(): void {
+    if (this.state === 'destroyed') return;
+    this.state = 'destroyed';
+    this.#host.destroy(this);
+  }
+
+  /** Everything of an entry but its sequence word and remote address. */
+  #fill(entry: number, request: WorkRequest, opcode: number): boolean {
+    const count = request.sgeCount;
+    if (count > MAX_SGE) return false;
+    const words = this.#view.words;
+    let total = 0;
+    for (let sge = 0; sge < count; sge++) {
+      const element = entry + Wqe.SGE + sge * SGE_WORDS;
+      const address = request.addresses[sge] as number;
+      const length = request.lengths[sge] as number;
+      words[element] = address | 0;
+      words[element + 1] = (address / TWO_32) | 0;
+      words[element + 2] = length;
+      words[element + 3] = request.keys[sge] as number;
+      total += length;
+    }
+    if (total > MAX_MESSAGE_BYTES) return false;
+    words[entry + Wqe.CONTROL] = opcode | (request.flags << 8) | (count << 16);
+    words[entry + Wqe.ID] = request.id;
+    words[entry + Wqe.LENGTH] = total;
+    return true;
+  }
+}

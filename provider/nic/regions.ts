@@ -1,0 +1,119 @@
+// The engine's table of memory regions: key → range, rights, owner. Keys are random and every region
+// belongs to one queue pair, so a key is worth nothing on any other connection. Not shared: only the
+// engine that owns the memory looks keys up, whoever asked for the access (MEM-03, MEM-04).
+
+import { assert } from '../../runtime/assert.js';
+
+const EMPTY = 0;
+/** A key that was removed; lookups walk past it. Never handed out as a key. */
+const REMOVED = 1;
+const INITIAL_CAPACITY = 1024;
+
+export class RegionTable {
+  #capacity = INITIAL_CAPACITY;
+  #keys = new Uint32Array(INITIAL_CAPACITY);
+  #bases = new Float64Array(INITIAL_CAPACITY);
+  #lengths = new Float64Array(INITIAL_CAPACITY);
+  #access = new Uint8Array(INITIAL_CAPACITY);
+  #owners = new Uint32Array(INITIAL_CAPACITY);
+  #live = 0;
+  #used = 0;
+
+  get size(): number {
+    return this.#live;
+  }
+
+  /** Enters a region under a key that is not in use. `owner` is the queue pair slot it is bound to. */
+  add(key: number, base: number, length: number, access: number, owner: number): void {
+    assert(isKey(key), `memory key ${key} is reserved`);
+    if ((this.#used + 1) * 2 > this.#capacity) this.#rehash();
+    const at = this.#slotFor(key);
+    if (this.#keys[at] === EMPTY) this.#used++;
+    this.#keys[at] = key;
+    this.#bases[at] = base;
+    this.#lengths[at] = length;
+    this.#access[at] = access;
+    this.#owners[at] = owner;
+    this.#live++;
+  }
+
+  has(key: number): boolean {
+    return this.#find(key) >= 0;
+  }
+
+  remove(key: number): boolean {
+    const at = this.#find(key);
+    if (at < 0) return false;
+    this.#keys[at] = REMOVED;
+    this.#live--;
+    return true;
+  }
+
+  /**
+   * Whether `key` opens [address, address + length) to queue pair slot `owner` with all of `access`.
+   * A zero-length range needs the key and its rights all the same.
+   */
+  allows(key: number, address: number, length: number, access: number, owner: number): boolean {
+    const at = this.#find(key);
+    if (at < 0 || this.#owners[at] !== owner) return false;
+    if (((this.#access[at] as number) & access) !== access) return false;
+    const start = address - (this.#bases[at] as number);
+    return start >= 0 && start + length <= (this.#lengths[at] as number);
+  }
+
+  #find(key: number): number {
+    if (!isKey(key)) return -1;
+    const mask = this.#capacity - 1;
+    for (let at = key & mask; ; at = (at + 1) & mask) {
+      const found = this.#keys[at];
+      if (found === key) return at;
+      if (found === EMPTY) return -1;
+    }
+  }
+
+  #slotFor(key: number): number {
+    const mask = this.#capacity - 1;
+    let at = key & mask;
+    for (;;) {
+      const found = this.#keys[at] as number;
+      assert(found !== key, 'a memory key is handed out once');
+      if (found === EMPTY || found === REMOVED) return at;
+      at = (at + 1) & mask;
+    }
+  }
+
+  /** Doubles when full of live keys; otherwise only sweeps removed ones out. */
+  #rehash(): void {
+    const before = {
+      keys: this.#keys,
+      bases: this.#bases,
+      lengths: this.#lengths,
+      access: this.#access,
+      owners: this.#owners,
+    };
+    const capacity = this.#live * 4 > this.#capacity ? this.#capacity * 2 : this.#capacity;
+    this.#capacity = capacity;
+    this.#keys = new Uint32Array(capacity);
+    this.#bases = new Float64Array(capacity);
+    this.#lengths = new Float64Array(capacity);
+    this.#access = new Uint8Array(capacity);
+    this.#owners = new Uint32Array(capacity);
+    this.#live = 0;
+    this.#used = 0;
+    before.keys.forEach((key, at) => {
+      if (key <= REMOVED) return;
+      this.add(
+        key,
+        before.bases[at] as number,
+        before.lengths[at] as number,
+        before.access[at] as number,
+        before.owners[at] as number,
+      );
+    });
+  }
+}
+
+/** Keys 0 and 1 mark empty places of the table. */
+export function isKey(key: number): boolean {
+  return key > REMOVED && key <= 0xffffffff;
+}

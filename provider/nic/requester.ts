@@ -1,0 +1,345 @@
+// The requester's half of a connection: takes work requests from the send queue, publishes them as
+// slots in the peer's ring, and completes them as the peer acknowledges. A request becomes one slot;
+// only one that goes through the bounce buffer becomes several, one after the other.
+
+import { PARKED_NO } from '../../native/layout/segment.layout.js';
+import type { EngineCore } from './engine-core.js';
+import { TWO_32 } from './engine-core.js';
+import type { EngineQueuePair } from './engine-queue-pair.js';
+import {
+  Slot,
+  SlotFlag,
+  STATE_ACKNOWLEDGED,
+  STATE_ARMED,
+  STATE_PUSHING,
+  STATE_STATUS,
+  Wqe,
+} from './layout.js';
+import {
+  ENTRY_WORDS,
+  INLINE_BYTES,
+  MAX_MESSAGE_BYTES,
+  SGE_WORDS,
+  TURN_BUDGET,
+  WIRE_SLOTS,
+} from './limits.js';
+import { PROCESS_SPACE } from './mover.js';
+import { Access, MAX_SGE, Opcode, WcStatus, wcStatusName } from './verbs.js';
+
+/** Every local key carries this right besides Access; remote keys never do. */
+export const LOCAL_READ = 8;
+
+export class Requester {
+  readonly #core: EngineCore;
+
+  constructor(core: EngineCore) {
+    this.#core = core;
+  }
+
+  /** Publishes what the send queue holds and the ring has room for. Returns the requests taken. */
+  transmit(qp: EngineQueuePair): number {
+    const words = this.#core.view.words;
+    let taken = 0;
+    while (taken < TURN_BUDGET) {
+      const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
+      if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
+      if (((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) {
+        this.#refreshAcknowledged(qp);
+        if (qp.state !== 'ready' || ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) break;
+      }
+      if (!qp.completions.hasRoom(1)) break;
+      if (!this.#publishRequest(qp, wqe)) break;
+      taken++;
+    }
+    return taken;
+  }
+
+  /** Completes what the peer has acknowledged. Returns the completions. */
+  complete(qp: EngineQueuePair): number {
+    if (qp.sendCompleted === qp.sendTaken && qp.bounceLength === 0) return 0;
+    this.#refreshAcknowledged(qp);
+    if (qp.state !== 'ready') return 0;
+    if (qp.bounceLength > 0 && qp.acknowledged === qp.published) this.#afterBounce(qp);
+    let completed = 0;
+    while (qp.sendCompleted !== qp.sendTaken && qp.completions.hasRoom(1)) {
+      const index = qp.sendCompleted & qp.sendMask;
+      if (((qp.acknowledged - (qp.lastSlot[index] as number)) | 0) < 0) break;
+      this.#completeHead(qp, WcStatus.SUCCESS);
+      completed++;
+    }
+    if (this.#peerStatus(qp) !== WcStatus.SUCCESS) this.#handleNak(qp);
+    return completed;
+  }
+
+  /**
+   * Completes everything outstanding as flushed, sends only. Returns false when some of it must wait:
+   * the completion queue is full, or the peer is still writing into memory that a READ gave it.
+   */
+  flush(qp: EngineQueuePair): boolean {
+    const words = this.#core.view.words;
+    if (qp.readsOutstanding > 0 && qp.peer !== null && qp.peer.alive) {
+      if (words[qp.peerState + STATE_PUSHING] !== 0) return false;
+    }
+    if (this.#core.bounce.holder === qp) this.#core.bounce.holder = null;
+    for (;;) {
+      const index = qp.sendCompleted & qp.sendMask;
+      const wqe = qp.sendQueue + index * ENTRY_WORDS;
+      if (words[wqe] !== ((qp.sendCompleted + 1) | 0)) return true;
+      if (!qp.completions.hasRoom(1)) return false;
+      if (qp.sendTaken === qp.sendCompleted) qp.sendTaken = (qp.sendTaken + 1) | 0;
+      this.#completeHead(qp, WcStatus.WR_FLUSH_ERR);
+    }
+  }
+
+  #publishRequest(qp: EngineQueuePair, wqe: number): boolean {
+    const words = this.#core.view.words;
+    const control = words[wqe + Wqe.CONTROL] as number;
+    const opcode = control & 0xff;
+    const sgeCount = (control >>> 16) & 0xff;
+    const length = (words[wqe + Wqe.LENGTH] as number) >>> 0;
+    const problem = this.#checkRequest(qp, wqe, opcode, sgeCount, length);
+    if (problem !== WcStatus.SUCCESS) {
+      this.#failHead(qp, problem);
+      return false;
+    }
+    if (length <= INLINE_BYTES && opcode !== Opcode.RDMA_READ) {
+      this.#publishInline(qp, wqe, opcode, sgeCount, length);
+      return true;
+    }
+    if (this.#needsBounce(qp, wqe, sgeCount)) return this.#publishBounced(qp, wqe, opcode, length);
+    const slot = this.#slot(qp);
+    for (let sge = 0; sge < sgeCount; sge++) {
+      const from = wqe + Wqe.SGE + sge * SGE_WORDS;
+      const to = slot + Slot.PAYLOAD + sge * SGE_WORDS;
+      words[to] = words[from] as number;
+      words[to + 1] = words[from + 1] as number;
+      words[to + 2] = words[from + 2] as number;
+    }
+    if (opcode === Opcode.RDMA_READ) qp.readsOutstanding++;
+    this.#publishSlot(qp, wqe, slot, opcode, SlotFlag.ACKNOWLEDGE, sgeCount, length, 0);
+    this.#requestPublished(qp);
+    return true;
+  }
+
+  #publishInline(qp: EngineQueuePair, wqe: number, opcode: number, sgeCount: number, length: number): void {
+    const words = this.#core.view.words;
+    const slot = this.#slot(qp);
+    let offset = (slot + Slot.PAYLOAD) * 4;
+    for (let sge = 0; sge < sgeCount; sge++) {
+      const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
+      const size = words[entry + 2] as number;
+      this.#core.mover.collect(offset, addressAt(words, entry), size);
+      offset += size;
+    }
+    // A WRITE is complete only when its key was found good; a SEND when its bytes are gone.
+    const flags = opcode === Opcode.SEND ? SlotFlag.INLINE : SlotFlag.INLINE | SlotFlag.ACKNOWLEDGE;
+    this.#publishSlot(qp, wqe, slot, opcode, flags, 0, length, 0);
+    this.#requestPublished(qp);
+    if (opcode === Opcode.SEND && ((qp.sendTaken - qp.sendCompleted) | 0) === 1) {
+      this.#completeHead(qp, WcStatus.SUCCESS);
+    }
+  }
+
+  /** One bufferful of a request whose memory the peer cannot reach. Taken when its last one is out. */
+  #publishBounced(qp: EngineQueuePair, wqe: number, opcode: number, length: number): boolean {
+    const bounce = this.#core.bounce;
+    if (bounce.holder !== null && bounce.holder !== qp) return false;
+    if (qp.bounceLength > 0) return false; // The bufferful before this one is still on its way.
+    bounce.holder = qp;
+    const words = this.#core.view.words;
+    const part = Math.min(bounce.bytes, length - qp.bouncedBytes);
+    if (opcode !== Opcode.RDMA_READ) this.#throughBounce(wqe, qp.bouncedBytes, part, true);
+    const slot = this.#slot(qp);
+    words[slot + Slot.PAYLOAD] = bounce.address;
+    words[slot + Slot.PAYLOAD + 1] = 0;
+    words[slot + Slot.PAYLOAD + 2] = part;
+    const last = qp.bouncedBytes + part === length;
+    const flags = last ? SlotFlag.ACKNOWLEDGE : SlotFlag.ACKNOWLEDGE | SlotFlag.MORE;
+    if (opcode === Opcode.RDMA_READ) qp.readsOutstanding++;
+    this.#publishSlot(qp, wqe, slot, opcode, flags, 1, part, qp.bouncedBytes);
+    qp.bounceLength = part;
+    if (last && opcode !== Opcode.RDMA_READ) {
+      this.#requestPublished(qp);
+      return true;
+    }
+    return false;
+  }
+
+  /** The peer is done with the bounce buffer: bring READ data home, and go on with the request. */
+  #afterBounce(qp: EngineQueuePair): void {
+    const words = this.#core.view.words;
+    const bounced = qp.bounceLength;
+    qp.bounceLength = 0;
+    const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
+    const inProgress = words[wqe] === ((qp.sendTaken + 1) | 0) && this.#core.bounce.holder === qp;
+    const opcode = (words[wqe + Wqe.CONTROL] as number) & 0xff;
+    const isRead = inProgress && opcode === Opcode.RDMA_READ;
+    if (isRead) {
+      this.#throughBounce(wqe, qp.bouncedBytes, bounced, false);
+      qp.readsOutstanding--;
+    }
+    qp.bouncedBytes += bounced;
+    const length = (words[wqe + Wqe.LENGTH] as number) >>> 0;
+    if (isRead && qp.bouncedBytes === length) {
+      qp.readsOutstanding++; // completeHead takes it off again, as for every READ.
+      this.#requestPublished(qp);
+    }
+    if (qp.bouncedBytes >= length || !inProgress) {
+      this.#core.bounce.holder = null;
+      qp.bouncedBytes = 0;
+    }
+  }
+
+  /** Copies `length` bytes at `skip` of a request's memory into the bounce buffer, or back. */
+  #throughBounce(wqe: number, skip: number, length: number, outward: boolean): void {
+    const { view, own, mover, bounce } = this.#core;
+    const words = view.words;
+    let at = own.offset + bounce.address;
+    let left = length;
+    const sgeCount = ((words[wqe + Wqe.CONTROL] as number) >>> 16) & 0xff;
+    for (let sge = 0; sge < sgeCount && left > 0; sge++) {
+      const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
+      const size = (words[entry + 2] as number) >>> 0;
+      if (skip >= size) {
+        skip -= size;
+        continue;
+      }
+      const part = Math.min(size - skip, left);
+      const address = addressAt(words, entry) + skip;
+      if (outward) mover.collect(at, address, part);
+      else mover.deliver(at, address, part);
+      at += part;
+      left -= part;
+      skip = 0;
+    }
+  }
+
+  #checkRequest(qp: EngineQueuePair, wqe: number, opcode: number, sgeCount: number, length: number): WcStatus {
+    if (opcode < Opcode.SEND || opcode > Opcode.RDMA_READ || sgeCount > MAX_SGE) {
+      return WcStatus.LOC_QP_OP_ERR;
+    }
+    if (length > MAX_MESSAGE_BYTES) return WcStatus.LOC_LEN_ERR;
+    const { view, regions } = this.#core;
+    const words = view.words;
+    const right = opcode === Opcode.RDMA_READ ? Access.LOCAL_WRITE : LOCAL_READ;
+    let total = 0;
+    for (let sge = 0; sge < sgeCount; sge++) {
+      const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
+      const size = (words[entry + 2] as number) >>> 0;
+      const key = (words[entry + 3] as number) >>> 0;
+      if (!regions.allows(key, addressAt(words, entry), size, right, qp.slot)) {
+        return WcStatus.LOC_PROT_ERR;
+      }
+      total += size;
+    }
+    return total === length ? WcStatus.SUCCESS : WcStatus.LOC_QP_OP_ERR;
+  }
+
+  #needsBounce(qp: EngineQueuePair, wqe: number, sgeCount: number): boolean {
+    if (qp.peer === null || qp.peer.reachesUs) return false;
+    const words = this.#core.view.words;
+    for (let sge = 0; sge < sgeCount; sge++) {
+      if (addressAt(words, wqe + Wqe.SGE + sge * SGE_WORDS) >= PROCESS_SPACE) return true;
+    }
+    return false;
+  }
+
+  #slot(qp: EngineQueuePair): number {
+    return qp.outboundRing + (qp.published & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+  }
+
+  /** Fills the header and publishes; the sequence word goes last. */
+  #publishSlot(
+    qp: EngineQueuePair,
+    wqe: number,
+    slot: number,
+    opcode: number,
+    flags: number,
+    references: number,
+    length: number,
+    remoteOffset: number,
+  ): void {
+    const words = this.#core.view.words;
+    words[slot + Slot.CONTROL] = opcode | (flags << 8) | (references << 16);
+    words[slot + Slot.LENGTH] = length;
+    if (opcode !== Opcode.SEND) {
+      const low = ((words[wqe + Wqe.REMOTE_ADDRESS_LOW] as number) >>> 0) + remoteOffset;
+      const high = words[wqe + Wqe.REMOTE_ADDRESS_HIGH] as number;
+      words[slot + Slot.REMOTE_KEY] = words[wqe + Wqe.REMOTE_KEY] as number;
+      words[slot + Slot.REMOTE_ADDRESS_LOW] = low | 0;
+      words[slot + Slot.REMOTE_ADDRESS_HIGH] = low >= TWO_32 ? high + 1 : high;
+    }
+    this.#core.publish(slot + Slot.SEQUENCE, qp.outboundSequence);
+    qp.outboundSequence = (qp.outboundSequence + 1) | 0;
+    qp.published = (qp.published + 1) | 0;
+    if (words[qp.peerState + STATE_ARMED] !== PARKED_NO) qp.peer?.ringDoorbell(qp.peerSlot);
+  }
+
+  #requestPublished(qp: EngineQueuePair): void {
+    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
+    qp.sendTaken = (qp.sendTaken + 1) | 0;
+  }
+
+  /** Completes the oldest request. Its entry stays valid until now: the owner waits for this. */
+  #completeHead(qp: EngineQueuePair, status: WcStatus): void {
+    const words = this.#core.view.words;
+    const wqe = qp.sendQueue + (qp.sendCompleted & qp.sendMask) * ENTRY_WORDS;
+    const opcode = (words[wqe + Wqe.CONTROL] as number) & 0xff;
+    const length = words[wqe + Wqe.LENGTH] as number;
+    const success = status === WcStatus.SUCCESS;
+    qp.sendCompleted = (qp.sendCompleted + 1) | 0;
+    if (opcode === Opcode.RDMA_READ && qp.readsOutstanding > 0) qp.readsOutstanding--;
+    if (success) this.#count(opcode, length >>> 0);
+    qp.completions.push(qp.slot, words[wqe + Wqe.ID] as number, opcode, status, success ? length : 0);
+  }
+
+  #count(opcode: number, length: number): void {
+    const counters = this.#core.counters;
+    if (opcode === Opcode.SEND) {
+      counters.messagesSent++;
+      counters.bytesSent += length;
+    } else if (opcode === Opcode.RDMA_WRITE) counters.bytesWritten += length;
+    else counters.bytesRead += length;
+  }
+
+  /** The request at the head of the send queue is at fault: it alone gets the status. */
+  #failHead(qp: EngineQueuePair, status: WcStatus): void {
+    qp.sendTaken = (qp.sendTaken + 1) | 0;
+    // Requests before it may be unacknowledged; the connection ends for all of them together.
+    while (((qp.sendTaken - qp.sendCompleted) | 0) > 1) this.#completeHead(qp, WcStatus.WR_FLUSH_ERR);
+    this.#completeHead(qp, status);
+    this.#core.fail(qp);
+  }
+
+  /** The peer refused the slot after the last one it acknowledged. */
+  #handleNak(qp: EngineQueuePair): void {
+    const status = this.#peerStatus(qp);
+    const known = wcStatusName(status) !== `status ${status}`;
+    if (qp.sendCompleted !== qp.sendTaken && qp.completions.hasRoom(1)) {
+      this.#completeHead(qp, known ? (status as WcStatus) : WcStatus.BAD_RESP_ERR);
+    }
+    this.#core.fail(qp);
+  }
+
+  #peerStatus(qp: EngineQueuePair): number {
+    return this.#core.view.words[qp.peerState + STATE_STATUS] as number;
+  }
+
+  /** Takes the peer's count over, if it is one that can be true. */
+  #refreshAcknowledged(qp: EngineQueuePair): void {
+    const said = this.#core.view.loadAcquire(qp.peerState + STATE_ACKNOWLEDGED);
+    if (said === qp.acknowledged) return;
+    const advance = (said - qp.acknowledged) | 0;
+    if (advance < 0 || advance > ((qp.published - qp.acknowledged) | 0)) {
+      this.#core.counters.protocolErrors++;
+      this.#core.fail(qp);
+      return;
+    }
+    qp.acknowledged = said;
+  }
+}
+
+/** The address in a scatter/gather element or reference. */
+export function addressAt(words: Int32Array, entry: number): number {
+  return ((words[entry + 1] as number) >>> 0) * TWO_32 + ((words[entry] as number) >>> 0);
+}

@@ -1,0 +1,299 @@
+// The responder's half of a connection: executes what the peer has published in the inbound ring, in
+// order, and acknowledges it. All access to this host's memory happens here, under the region table;
+// a peer hands over requests and references, never bytes into memory that is not its own. Every word
+// of a slot is read once and checked before use: the peer may write anything at any time.
+
+import type { EngineCore } from './engine-core.js';
+import type { EngineQueuePair } from './engine-queue-pair.js';
+import {
+  Slot,
+  SlotFlag,
+  STATE_ACKNOWLEDGED,
+  STATE_ARMED,
+  STATE_CLOSED,
+  STATE_PUSHING,
+  STATE_STATUS,
+  Wqe,
+} from './layout.js';
+import {
+  ACK_INTERVAL,
+  ENTRY_WORDS,
+  INLINE_BYTES,
+  MAX_MESSAGE_BYTES,
+  SGE_WORDS,
+  TURN_BUDGET,
+  WIRE_SLOTS,
+} from './limits.js';
+import { addressAt } from './requester.js';
+import { Access, MAX_SGE, Opcode, WcStatus } from './verbs.js';
+
+/** What executing one slot came to, besides a WcStatus for the peer. */
+const NOT_READY = -1;
+
+/** A slot's header, read once. One object serves for ever. */
+class Request {
+  slot = 0;
+  opcode = 0;
+  flags = 0;
+  references = 0;
+  length = 0;
+  key = 0;
+  address = 0;
+}
+
+export class Responder {
+  readonly #core: EngineCore;
+  readonly #request = new Request();
+
+  constructor(core: EngineCore) {
+    this.#core = core;
+  }
+
+  /** Executes what has arrived, up to a turn's budget. Returns the slots executed. */
+  receive(qp: EngineQueuePair): number {
+    const view = this.#core.view;
+    let executed = 0;
+    let acknowledge = false;
+    qp.isBlocked = false;
+    while (executed < TURN_BUDGET) {
+      const slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+      if (view.loadAcquire(slot) !== qp.inboundSequence) break;
+      this.#read(slot);
+      const outcome = this.#execute(qp);
+      if (outcome === NOT_READY) {
+        qp.isBlocked = true;
+        break;
+      }
+      if (outcome !== WcStatus.SUCCESS) {
+        this.#refuse(qp, outcome);
+        return executed + 1;
+      }
+      qp.executed = (qp.executed + 1) | 0;
+      qp.inboundSequence = (qp.inboundSequence + 1) | 0;
+      acknowledge ||= (this.#request.flags & SlotFlag.ACKNOWLEDGE) !== 0;
+      executed++;
+    }
+    if (executed > 0 && (acknowledge || ((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL)) {
+      this.#acknowledge(qp);
+    }
+    return executed;
+  }
+
+  /** Completes posted receives as flushed. Returns false when the completion queue is full. */
+  flush(qp: EngineQueuePair): boolean {
+    const words = this.#core.view.words;
+    for (;;) {
+      const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
+      if (words[entry] !== ((qp.receiveTaken + 1) | 0)) return true;
+      if (!qp.completions.hasRoom(1)) return false;
+      this.#completeReceive(qp, entry, WcStatus.WR_FLUSH_ERR, 0);
+    }
+  }
+
+  #read(slot: number): void {
+    const words = this.#core.view.words;
+    const control = words[slot + Slot.CONTROL] as number;
+    const request = this.#request;
+    request.slot = slot;
+    request.opcode = control & 0xff;
+    request.flags = (control >>> 8) & 0xff;
+    request.references = control >>> 16;
+    request.length = (words[slot + Slot.LENGTH] as number) >>> 0;
+    if (request.opcode !== Opcode.SEND) {
+      request.key = (words[slot + Slot.REMOTE_KEY] as number) >>> 0;
+      request.address = addressAt(words, slot + Slot.REMOTE_ADDRESS_LOW);
+    }
+  }
+
+  #execute(qp: EngineQueuePair): number {
+    const request = this.#request;
+    const inline = (request.flags & SlotFlag.INLINE) !== 0;
+    if (request.length > (inline ? INLINE_BYTES : MAX_MESSAGE_BYTES)) return WcStatus.REM_INV_REQ_ERR;
+    if (request.references > MAX_SGE) return WcStatus.REM_INV_REQ_ERR;
+    switch (request.opcode) {
+      case Opcode.SEND:
+        return this.#executeSend(qp, inline);
+      case Opcode.RDMA_WRITE:
+        return this.#executeWrite(qp, inline);
+      case Opcode.RDMA_READ:
+        return inline ? WcStatus.REM_INV_REQ_ERR : this.#executeRead(qp);
+      default:
+        return WcStatus.REM_INV_REQ_ERR;
+    }
+  }
+
+  #executeSend(qp: EngineQueuePair, inline: boolean): number {
+    const { view, counters } = this.#core;
+    const words = view.words;
+    const request = this.#request;
+    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
+    if (words[entry] !== ((qp.receiveTaken + 1) | 0)) {
+      counters.receiverNotReady++;
+      return NOT_READY;
+    }
+    if (!qp.completions.hasRoom(1)) return NOT_READY;
+    const start = qp.receivedBytes;
+    if (start + request.length > ((words[entry + Wqe.LENGTH] as number) >>> 0)) {
+      this.#completeReceive(qp, entry, WcStatus.LOC_LEN_ERR, 0);
+      return WcStatus.REM_INV_REQ_ERR;
+    }
+    const status = inline ? this.#deliverInline(qp, entry) : this.#deliverReferences(qp, entry, start);
+    if (status !== WcStatus.SUCCESS) {
+      if (status === WcStatus.REM_OP_ERR) this.#completeReceive(qp, entry, WcStatus.LOC_PROT_ERR, 0);
+      return status;
+    }
+    if ((request.flags & SlotFlag.MORE) !== 0) {
+      qp.receivedBytes = start + request.length;
+      return WcStatus.SUCCESS;
+    }
+    qp.receivedBytes = 0;
+    counters.messagesReceived++;
+    counters.bytesReceived += start + request.length;
+    this.#completeReceive(qp, entry, WcStatus.SUCCESS, start + request.length);
+    return WcStatus.SUCCESS;
+  }
+
+  /** The payload is in the slot: scatter it over the receive's buffers. */
+  #deliverInline(qp: EngineQueuePair, entry: number): number {
+    const { view, regions, mover } = this.#core;
+    const words = view.words;
+    const request = this.#request;
+    let from = (request.slot + Slot.PAYLOAD) * 4;
+    let left = request.length;
+    const count = ((words[entry + Wqe.CONTROL] as number) >>> 16) & 0xff;
+    for (let sge = 0; left > 0 && sge < count; sge++) {
+      const element = entry + Wqe.SGE + sge * SGE_WORDS;
+      const part = Math.min((words[element + 2] as number) >>> 0, left);
+      const address = addressAt(words, element);
+      const key = (words[element + 3] as number) >>> 0;
+      if (!regions.allows(key, address, part, Access.LOCAL_WRITE, qp.slot)) return WcStatus.REM_OP_ERR;
+      if (!mover.deliver(from, address, part)) return WcStatus.REM_OP_ERR;
+      from += part;
+      left -= part;
+    }
+    return left === 0 ? WcStatus.SUCCESS : WcStatus.REM_OP_ERR;
+  }
+
+  /** The payload is in the peer's memory: pull it, from `start` of the receive's buffers on. */
+  #deliverReferences(qp: EngineQueuePair, entry: number, start: number): number {
+    const words = this.#core.view.words;
+    const request = this.#request;
+    const count = ((words[entry + Wqe.CONTROL] as number) >>> 16) & 0xff;
+    let sge = 0;
+    let skip = start;
+    let left = request.length;
+    for (let index = 0; index < request.references; index++) {
+      const reference = request.slot + Slot.PAYLOAD + index * SGE_WORDS;
+      let from = addressAt(words, reference);
+      let size = (words[reference + 2] as number) >>> 0;
+      if (size > left) return WcStatus.REM_INV_REQ_ERR;
+      left -= size;
+      while (size > 0) {
+        if (sge >= count) return WcStatus.REM_OP_ERR;
+        const element = entry + Wqe.SGE + sge * SGE_WORDS;
+        const room = ((words[element + 2] as number) >>> 0) - skip;
+        if (room <= 0) {
+          skip = -room;
+          sge++;
+          continue;
+        }
+        const part = Math.min(room, size);
+        if (!this.#pullIntoReceive(qp, element, skip, from, part)) return WcStatus.REM_OP_ERR;
+        from += part;
+        size -= part;
+        skip += part;
+      }
+    }
+    if (left > 0) return WcStatus.REM_INV_REQ_ERR;
+    // The sender may have closed meanwhile and used its memory again: then this is not the message.
+    return this.#isRevoked(qp) ? NOT_READY : WcStatus.SUCCESS;
+  }
+
+  #pullIntoReceive(qp: EngineQueuePair, element: number, skip: number, from: number, length: number): boolean {
+    const { view, regions, mover } = this.#core;
+    const address = addressAt(view.words, element) + skip;
+    const key = (view.words[element + 3] as number) >>> 0;
+    if (!regions.allows(key, address, length, Access.LOCAL_WRITE, qp.slot)) return false;
+    return qp.peer !== null && mover.pull(qp.peer, from, address, length);
+  }
+
+  #executeWrite(qp: EngineQueuePair, inline: boolean): number {
+    const { view, regions, mover } = this.#core;
+    const request = this.#request;
+    let to = request.address;
+    if (!regions.allows(request.key, to, request.length, Access.REMOTE_WRITE, qp.slot)) {
+      return WcStatus.REM_ACCESS_ERR;
+    }
+    if (inline) {
+      const done = mover.deliver((request.slot + Slot.PAYLOAD) * 4, to, request.length);
+      return done ? WcStatus.SUCCESS : WcStatus.REM_OP_ERR;
+    }
+    let left = request.length;
+    for (let index = 0; index < request.references; index++) {
+      const reference = request.slot + Slot.PAYLOAD + index * SGE_WORDS;
+      const size = (view.words[reference + 2] as number) >>> 0;
+      if (size > left || qp.peer === null) return WcStatus.REM_INV_REQ_ERR;
+      if (!mover.pull(qp.peer, addressAt(view.words, reference), to, size)) return WcStatus.REM_OP_ERR;
+      to += size;
+      left -= size;
+    }
+    return left === 0 ? WcStatus.SUCCESS : WcStatus.REM_INV_REQ_ERR;
+  }
+
+  /**
+   * Pushes our memory into the peer's. The peer may be closing: `pushing` goes up before its `closed`
+   * is looked at, and the peer raises `closed` before it looks at `pushing`, both with full fences, so
+   * it never takes its memory back under a push.
+   */
+  #executeRead(qp: EngineQueuePair): number {
+    const { view, regions } = this.#core;
+    const request = this.#request;
+    if (!regions.allows(request.key, request.address, request.length, Access.REMOTE_READ, qp.slot)) {
+      return WcStatus.REM_ACCESS_ERR;
+    }
+    view.exchange(qp.ownState + STATE_PUSHING, 1);
+    const outcome = this.#isRevoked(qp) ? NOT_READY : this.#pushReferences(qp, request.address);
+    view.storeRelease(qp.ownState + STATE_PUSHING, 0);
+    return outcome;
+  }
+
+  #pushReferences(qp: EngineQueuePair, from: number): number {
+    const { view, mover } = this.#core;
+    const request = this.#request;
+    let left = request.length;
+    for (let index = 0; index < request.references; index++) {
+      const reference = request.slot + Slot.PAYLOAD + index * SGE_WORDS;
+      const size = (view.words[reference + 2] as number) >>> 0;
+      if (size > left || qp.peer === null) return WcStatus.REM_INV_REQ_ERR;
+      if (!mover.push(qp.peer, addressAt(view.words, reference), from, size)) return WcStatus.REM_OP_ERR;
+      from += size;
+      left -= size;
+    }
+    return left === 0 ? WcStatus.SUCCESS : WcStatus.REM_INV_REQ_ERR;
+  }
+
+  #isRevoked(qp: EngineQueuePair): boolean {
+    return this.#core.view.loadAcquire(qp.peerState + STATE_CLOSED) !== 0;
+  }
+
+  #completeReceive(qp: EngineQueuePair, entry: number, status: WcStatus, length: number): void {
+    qp.receiveTaken = (qp.receiveTaken + 1) | 0;
+    const id = this.#core.view.words[entry + Wqe.ID] as number;
+    qp.completions.push(qp.slot, id, Opcode.RECV, status, length);
+  }
+
+  #acknowledge(qp: EngineQueuePair): void {
+    const { view } = this.#core;
+    qp.executedPublished = qp.executed;
+    view.storeRelease(qp.ownState + STATE_ACKNOWLEDGED, qp.executed);
+    if (view.words[qp.peerState + STATE_ARMED] !== 0) qp.peer?.ringDoorbell(qp.peerSlot);
+  }
+
+  #refuse(qp: EngineQueuePair, status: number): void {
+    this.#core.counters.protocolErrors++;
+    this.#core.view.storePlain(qp.ownState + STATE_STATUS, status);
+    this.#acknowledge(qp);
+    this.#core.fail(qp);
+  }
+}
+

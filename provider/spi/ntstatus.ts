@@ -1,0 +1,119 @@
+// NTSTATUS values that WSAOVERLAPPED.Internal holds, and the Winsock error each of them becomes in
+// WSAGetOverlappedResult and completion routines. Source: W1.4, W1.5; numbers from ntstatus.h.
+
+import * as wsa from './error-codes.js';
+
+/** The statuses of W1.4 and what each maps to; 0 is success, WSA_IO_INCOMPLETE still pending. */
+const MAPPING = {
+  STATUS_SUCCESS: [0x00000000, 0],
+  STATUS_PENDING: [0x00000103, wsa.WSA_IO_INCOMPLETE],
+  STATUS_BUFFER_OVERFLOW: [0x80000005, wsa.WSAEMSGSIZE],
+  STATUS_NOT_IMPLEMENTED: [0xc0000002, wsa.WSAEOPNOTSUPP],
+  STATUS_NOT_SUPPORTED: [0xc00000bb, wsa.WSAEOPNOTSUPP],
+  STATUS_ACCESS_VIOLATION: [0xc0000005, wsa.WSAEFAULT],
+  STATUS_BUFFER_TOO_SMALL: [0xc0000023, wsa.WSAEFAULT],
+  STATUS_DATATYPE_MISALIGNMENT_ERROR: [0xc00002c5, wsa.WSAEFAULT],
+  STATUS_INVALID_HANDLE: [0xc0000008, wsa.WSAENOTSOCK],
+  STATUS_OBJECT_TYPE_MISMATCH: [0xc0000024, wsa.WSAENOTSOCK],
+  STATUS_ACCESS_DENIED: [0xc0000022, wsa.WSAEACCES],
+  STATUS_DEVICE_NOT_READY: [0xc00000a3, wsa.WSAEWOULDBLOCK],
+  STATUS_REQUEST_NOT_ACCEPTED: [0xc00000d0, wsa.WSAEWOULDBLOCK],
+  STATUS_PIPE_DISCONNECTED: [0xc00000b0, wsa.WSAESHUTDOWN],
+  STATUS_IO_TIMEOUT: [0xc00000b5, wsa.WSAETIMEDOUT],
+  STATUS_LINK_TIMEOUT: [0xc000013f, wsa.WSAETIMEDOUT],
+  STATUS_CANCELLED: [0xc0000120, wsa.WSA_OPERATION_ABORTED],
+  STATUS_LOCAL_DISCONNECT: [0xc000013b, wsa.WSAECONNABORTED],
+  STATUS_TRANSACTION_ABORTED: [0xc000020f, wsa.WSAECONNABORTED],
+  STATUS_REMOTE_DISCONNECT: [0xc000013c, wsa.WSAECONNRESET],
+  STATUS_LINK_FAILED: [0xc000013e, wsa.WSAECONNRESET],
+  STATUS_CONNECTION_DISCONNECTED: [0xc000020c, wsa.WSAECONNRESET],
+  STATUS_CONNECTION_RESET: [0xc000020d, wsa.WSAECONNRESET],
+  STATUS_CONNECTION_ABORTED: [0xc0000241, wsa.WSAECONNABORTED],
+  STATUS_INVALID_CONNECTION: [0xc0000140, wsa.WSAENOTCONN],
+  STATUS_CONNECTION_REFUSED: [0xc0000236, wsa.WSAECONNREFUSED],
+  STATUS_REMOTE_NOT_LISTENING: [0xc00000bc, wsa.WSAECONNREFUSED],
+  STATUS_GRACEFUL_DISCONNECT: [0xc0000237, wsa.WSAEDISCON],
+  STATUS_CONNECTION_ACTIVE: [0xc000023b, wsa.WSAEISCONN],
+  STATUS_HOST_UNREACHABLE: [0xc000023d, wsa.WSAEHOSTUNREACH],
+  STATUS_NETWORK_UNREACHABLE: [0xc000023c, wsa.WSAENETUNREACH],
+  STATUS_PROTOCOL_UNREACHABLE: [0xc000023e, wsa.WSAENETUNREACH],
+  STATUS_BAD_NETWORK_PATH: [0xc00000be, wsa.WSAENETUNREACH],
+  STATUS_PORT_UNREACHABLE: [0xc000023f, wsa.WSAECONNRESET],
+  STATUS_HOST_DOWN: [0xc0000350, wsa.WSAEHOSTDOWN],
+  STATUS_REQUEST_ABORTED: [0xc0000240, wsa.WSAEINTR],
+  STATUS_INVALID_BUFFER_SIZE: [0xc0000206, wsa.WSAEMSGSIZE],
+  STATUS_INVALID_ADDRESS: [0xc0000141, wsa.WSAEADDRNOTAVAIL],
+  STATUS_INVALID_ADDRESS_COMPONENT: [0xc0000207, wsa.WSAEADDRNOTAVAIL],
+  STATUS_SHARING_VIOLATION: [0xc0000043, wsa.WSAEADDRINUSE],
+  STATUS_ADDRESS_ALREADY_EXISTS: [0xc000020a, wsa.WSAEADDRINUSE],
+  STATUS_PAGEFILE_QUOTA: [0xc0000007, wsa.WSAENOBUFS],
+  STATUS_NO_MEMORY: [0xc0000017, wsa.WSAENOBUFS],
+  STATUS_CONFLICTING_ADDRESSES: [0xc0000018, wsa.WSAENOBUFS],
+  STATUS_QUOTA_EXCEEDED: [0xc0000044, wsa.WSAENOBUFS],
+  STATUS_TOO_MANY_PAGING_FILES: [0xc0000097, wsa.WSAENOBUFS],
+  STATUS_INSUFFICIENT_RESOURCES: [0xc000009a, wsa.WSAENOBUFS],
+  STATUS_WORKING_SET_QUOTA: [0xc00000a1, wsa.WSAENOBUFS],
+  STATUS_COMMITMENT_LIMIT: [0xc000012d, wsa.WSAENOBUFS],
+  STATUS_REMOTE_RESOURCES: [0xc000013d, wsa.WSAENOBUFS],
+  STATUS_TOO_MANY_ADDRESSES: [0xc0000209, wsa.WSAENOBUFS],
+  STATUS_NO_SUCH_DEVICE: [0xc000000e, wsa.WSAENETDOWN],
+  STATUS_NO_SUCH_FILE: [0xc000000f, wsa.WSAENETDOWN],
+  STATUS_OBJECT_NAME_NOT_FOUND: [0xc0000034, wsa.WSAENETDOWN],
+  STATUS_OBJECT_PATH_NOT_FOUND: [0xc000003a, wsa.WSAENETDOWN],
+  STATUS_NETWORK_BUSY: [0xc00000bf, wsa.WSAENETDOWN],
+  STATUS_INVALID_NETWORK_RESPONSE: [0xc00000c3, wsa.WSAENETDOWN],
+  STATUS_UNEXPECTED_NETWORK_ERROR: [0xc00000c4, wsa.WSAENETDOWN],
+  STATUS_INVALID_PARAMETER: [0xc000000d, wsa.WSAEINVAL],
+} as const;
+
+export type NtStatusName = keyof typeof MAPPING;
+
+const entries = Object.entries(MAPPING) as [
+  NtStatusName,
+  readonly [status: number, error: number],
+][];
+
+/** Every status of W1.4 by its header name, as an unsigned number. */
+export const NTSTATUS = Object.fromEntries(entries.map(([name, [status]]) => [name, status])) as {
+  readonly [Name in NtStatusName]: (typeof MAPPING)[Name][0];
+};
+
+const ERROR_OF = new Map<number, number>(entries.map(([, [status, error]]) => [status, error]));
+
+/**
+ * STATUS_SEVERITY_ERROR: the two highest bits. Anything below is success, information or warning.
+ */
+const ERROR_SEVERITY = 0xc0000000;
+
+/**
+ * The Winsock error of a status; 0 for success, WSA_IO_INCOMPLETE while pending. A status outside
+ * the table is WSAEINVAL if it is an error, otherwise 0. [W1.4]
+ */
+export function wsaErrorOfStatus(status: number): number {
+  const unsigned = status >>> 0;
+  return ERROR_OF.get(unsigned) ?? (unsigned >= ERROR_SEVERITY ? wsa.WSAEINVAL : 0);
+}
+
+/** Where several statuses mean one error, the one that a socket operation ends with. */
+const PREFERRED: ReadonlyMap<number, NtStatusName> = new Map<number, NtStatusName>([
+  [wsa.WSA_IO_PENDING, 'STATUS_PENDING'],
+  [wsa.WSAEMSGSIZE, 'STATUS_BUFFER_OVERFLOW'],
+  [wsa.WSAEOPNOTSUPP, 'STATUS_NOT_SUPPORTED'],
+  [wsa.WSAECONNABORTED, 'STATUS_CONNECTION_ABORTED'],
+  [wsa.WSAECONNRESET, 'STATUS_CONNECTION_RESET'],
+  [wsa.WSAENOBUFS, 'STATUS_INSUFFICIENT_RESOURCES'],
+  [wsa.WSAENETDOWN, 'STATUS_UNEXPECTED_NETWORK_ERROR'],
+]);
+
+const STATUS_OF = new Map<number, number>();
+for (const [, [status, error]] of entries) if (!STATUS_OF.has(error)) STATUS_OF.set(error, status);
+for (const [error, name] of PREFERRED) STATUS_OF.set(error, NTSTATUS[name]);
+
+/**
+ * The status to store for a Winsock error, such that wsaErrorOfStatus gives the error back;
+ * WSAEINVAL's for an error that no status means. 0 is STATUS_SUCCESS; both WSA_IO_PENDING and
+ * WSA_IO_INCOMPLETE are STATUS_PENDING. [W1.4]
+ */
+export function statusOfWsaError(code: number): number {
+  return STATUS_OF.get(code) ?? NTSTATUS.STATUS_INVALID_PARAMETER;
+}
