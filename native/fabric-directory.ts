@@ -17,7 +17,7 @@ import { OwnerPipe, PeerPipe } from './wake-pipe.js';
 export const FABRIC_BASE = '/dev/shm';
 
 const FABRIC_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}$/;
-const HOST_FILE = /^(.+)\.(?:segment|wake)$/;
+const HOST_FILE = /^(.+)\.(?:segment|private|wake)$/;
 
 /** How often the directory may vanish between making it and locking it, before something is wrong. */
 const LOCK_ATTEMPTS = 1_000;
@@ -212,6 +212,7 @@ function sweepLocked(path: string): string[] {
   const dead = addressesIn(readdirSync(path)).filter((address) => !isAlive(`${path}/${address}.wake`));
   for (const address of dead) {
     unlinkIfThere(`${path}/${address}.wake`);
+    unlinkIfThere(`${path}/${address}.private`);
     unlinkIfThere(`${path}/${address}.segment`);
   }
   return dead;

@@ -15,9 +15,12 @@ export class OwnerPipe {
   readonly path: string;
   #open = true;
 
-  private constructor(fd: number, path: string) {
+  readonly #madeIt: boolean;
+
+  private constructor(fd: number, path: string, madeIt: boolean) {
     this.fd = fd;
     this.path = path;
+    this.#madeIt = madeIt;
   }
 
   /** Makes the pipe and opens it: from then on its host counts as alive. Throws SystemError (EEXIST, …). */
@@ -25,7 +28,12 @@ export class OwnerPipe {
     check(native.pipeCreate(path), 'mkfifo', path);
     const fd = native.pipeOpenOwner(path);
     if (fd < 0) unlinkIfThere(path);
-    return new OwnerPipe(check(fd, 'open', path), path);
+    return new OwnerPipe(check(fd, 'open', path), path, true);
+  }
+
+  /** Opens the existing pipe of this process's own host for another of its threads. */
+  static attach(path: string): OwnerPipe {
+    return new OwnerPipe(check(native.pipeOpenOwner(path), 'open', path), path, false);
   }
 
   /** Reads what is there, up to `bytes.length`, which may be several messages. 0 when nothing is. */
@@ -34,11 +42,11 @@ export class OwnerPipe {
     return result === -errno.EAGAIN ? 0 : check(result, 'read', this.path);
   }
 
-  /** Ends the host's life in the eyes of its peers, and removes the pipe. */
+  /** Ends the host's life in the eyes of its peers, once every thread has closed; its maker removes the pipe. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    unlinkIfThere(this.path);
+    if (this.#madeIt) unlinkIfThere(this.path);
     native.closeDescriptor(this.fd);
   }
 }

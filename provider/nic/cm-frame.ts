@@ -152,3 +152,23 @@ export class FrameReader {
     this.#held = all.slice(at);
   }
 }
+
+/** A frame that says nothing: its arrival is the message. */
+export function wakeFrame(address: number): Frame {
+  return {
+    type: FrameType.WAKE,
+    sourceAddress: address,
+    targetAddress: 0,
+    sourcePort: 0,
+    targetPort: 0,
+    sourceComm: 0,
+    targetComm: 0,
+    reason: 0,
+    generation: 0,
+    processId: process.pid,
+    endpoint: { queuePair: 0, slot: 0, ring: 0, state: 0, sequence: 0 },
+    probeAddress: 0,
+    flags: 0,
+    privateData: new Uint8Array(0),
+  };
+}

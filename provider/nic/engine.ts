@@ -19,8 +19,7 @@ import { EPOLLERR, EPOLLIN } from '../../native/reactor.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { OwnerPipe } from '../../native/wake-pipe.js';
 import { addressText } from './address.js';
-import type { Frame } from './cm-frame.js';
-import { emitFrame, FrameReader, FrameType } from './cm-frame.js';
+import { emitFrame, FrameReader, wakeFrame } from './cm-frame.js';
 import type { EngineCommand, EngineEvent } from './commands.js';
 import { CompletionRing } from './completion-ring.js';
 import type { ConnectionHost } from './connection-manager.js';
@@ -98,6 +97,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly #hot: HotList;
   /** Queue pairs whose flush could not finish at once. */
   readonly #flushing = new Set<EngineQueuePair>();
+  #hasFlushing = false;
   readonly #requester: Requester;
   readonly #responder: Responder;
   readonly #connections: ConnectionManager;
@@ -204,7 +204,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     for (let index = 0; index < READY_SUMMARY_WORDS; index++) {
       if (words[this.#header + SUMMARY + index] !== 0) work += this.#takeReady(index);
     }
-    if (this.#flushing.size > 0) for (const qp of this.#flushing) this.#flush(qp);
+    if (this.#hasFlushing) this.#retryFlushes();
     if (++this.#turns % TURNS_PER_TIMER_CHECK === 0 && this.#connections.connectionCount > 0) {
       work += this.#connections.doTimers(this.clock.now());
     }
@@ -420,6 +420,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     const receives = this.#responder.flush(qp);
     if (!sends || !receives) {
       this.#flushing.add(qp);
+      this.#hasFlushing = true;
       return;
     }
     this.#flushing.delete(qp);
@@ -427,6 +428,11 @@ export class NicEngine implements EngineCore, ConnectionHost {
     qp.destroyedReported = true;
     this.report({ type: 'destroyed', queuePair: qp.slot });
     this.#reportRelease(qp);
+  }
+
+  #retryFlushes(): void {
+    for (const qp of this.#flushing) this.#flush(qp);
+    this.#hasFlushing = this.#flushing.size > 0;
   }
 
   #reportRelease(qp: EngineQueuePair): void {
@@ -467,23 +473,4 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
 function lowestBit(word: number): number {
   return 31 - Math.clz32(word & -word);
-}
-
-function wakeFrame(address: number): Frame {
-  return {
-    type: FrameType.WAKE,
-    sourceAddress: address,
-    targetAddress: 0,
-    sourcePort: 0,
-    targetPort: 0,
-    sourceComm: 0,
-    targetComm: 0,
-    reason: 0,
-    generation: 0,
-    processId: process.pid,
-    endpoint: { queuePair: 0, slot: 0, ring: 0, state: 0, sequence: 0 },
-    probeAddress: 0,
-    flags: 0,
-    privateData: new Uint8Array(0),
-  };
 }

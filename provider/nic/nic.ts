@@ -4,11 +4,7 @@
 import { randomFillSync } from 'node:crypto';
 import { assert } from '../../runtime/assert.js';
 import type { Arena } from '../../native/arena.js';
-import {
-  PARKED_NO,
-  QUEUE_PAIR_SLOTS,
-  segmentHeader,
-} from '../../native/layout/segment.layout.js';
+import { QUEUE_PAIR_SLOTS } from '../../native/layout/segment.layout.js';
 import type { Segment } from '../../native/segment.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineEvent } from './commands.js';
@@ -40,9 +36,6 @@ import { SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
 import type { WorkCompletion } from './verbs.js';
 import { MAX_SGE, Opcode } from './verbs.js';
-import { ringDoorbell } from './peer-host.js';
-
-const PARKED = segmentHeader.word('engineParked');
 
 export interface NicOptions {
   readonly arena: Arena;
@@ -51,8 +44,6 @@ export interface NicOptions {
   readonly privateSegment: Segment;
   readonly memory: HostMemory;
   readonly port: EnginePort;
-  /** Wakes the engine of this very host when it sleeps in another thread. */
-  readonly wakeEngine: () => void;
 }
 
 interface Registration extends MemoryRegion {
@@ -75,7 +66,6 @@ export class Nic implements NicDevice, QueuePairHost {
   readonly port: EnginePort;
   readonly #options: NicOptions;
   readonly #view: SharedView;
-  readonly #header: number;
   readonly #records = new Map<number, QueuePairRecord>();
   /** The same queue pairs by slot, for the completion path. */
   readonly #queuePairs: (SharedQueuePair | undefined)[] = [];
@@ -94,7 +84,6 @@ export class Nic implements NicDevice, QueuePairHost {
     this.#options = options;
     this.port = options.port;
     this.#view = options.arena.view;
-    this.#header = options.publicSegment.word(0);
     this.attributes = {
       address: options.publicSegment.address,
       maxSge: MAX_SGE,
@@ -265,12 +254,7 @@ export class Nic implements NicDevice, QueuePairHost {
     if (this.#unreleased.length > 0) {
       for (const slot of this.#unreleased.splice(0)) this.#released(slot);
     }
-    return (
-      work +
-      this.port.drainEvents((event) => {
-        this.#handle(event);
-      })
-    );
+    return work + this.port.drainEvents(this.#handle);
   }
 
   // What queue pairs ask for ---------------------------------------------------------------------
@@ -301,13 +285,7 @@ export class Nic implements NicDevice, QueuePairHost {
     record.registrations.clear();
   }
 
-  /** Sets the ready bit of a slot of this host and wakes its engine if that sleeps. */
-  ringOwnDoorbell(slot: number): void {
-    ringDoorbell(this.#view, this.#header, slot);
-    if (this.#view.loadAcquire(this.#header + PARKED) !== PARKED_NO) this.#options.wakeEngine();
-  }
-
-  #handle(event: EngineEvent): void {
+  readonly #handle = (event: EngineEvent): void => {
     if (event.type === 'released') {
       this.#released(event.queuePair);
       return;
@@ -320,7 +298,7 @@ export class Nic implements NicDevice, QueuePairHost {
       } else if (event.type !== 'destroyed') return;
     }
     this.#events.push(event);
-  }
+  };
 
   #released(slot: number): void {
     const record = this.#records.get(slot);

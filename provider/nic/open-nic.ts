@@ -1,15 +1,20 @@
 // Opens the NIC of one host: claims the address on the fabric, makes the segments, starts the engine.
 
 import { unlinkSync } from 'node:fs';
+import { assert } from '../../runtime/assert.js';
+import { microseconds } from '../../runtime/clock.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Arena } from '../../native/arena.js';
 import type { NativeBinding } from '../../native/binding.js';
 import { FabricDirectory } from '../../native/fabric-directory.js';
 import type { ClaimedHost } from '../../native/fabric-directory.js';
 import { registerForBarriers } from '../../native/futex.js';
+import { PARKED_NO, segmentHeader } from '../../native/layout/segment.layout.js';
 import type { Reactor } from '../../native/reactor.js';
 import { Segment } from '../../native/segment.js';
+import { PeerPipe } from '../../native/wake-pipe.js';
 import { addressText } from './address.js';
+import { emitFrame, wakeFrame } from './cm-frame.js';
 import type { EngineEvent } from './commands.js';
 import { NicEngine } from './engine.js';
 import type { EnginePort } from './engine-port.js';
@@ -18,9 +23,16 @@ import { HostMemory } from './host-memory.js';
 import type { PinPolicy } from './host-memory.js';
 import { BOUNCE_BYTES } from './limits.js';
 import { Nic } from './nic.js';
+import { ringDoorbell } from './peer-host.js';
+import { WorkerPort } from './worker-port.js';
 
 /** Address space of a host's public segment: rings, and everything VirtualAlloc can give. */
 export const DEFAULT_SEGMENT_BYTES = 128 * 1024 * 1024;
+/** How long a worker engine spins without work before it sleeps. */
+const DEFAULT_WORKER_SPIN = microseconds(50);
+
+const PARKED = segmentHeader.word('engineParked');
+
 /** Queues of every queue pair and the completion queues; memory is committed as they are made. */
 const PRIVATE_SEGMENT_BYTES = 72 * 1024 * 1024;
 
@@ -35,6 +47,8 @@ export interface OpenNicOptions {
   readonly engine: 'inline' | 'worker';
   readonly pin: PinPolicy;
   readonly segmentBytes?: number;
+  /** How long a worker engine spins without work before it sleeps. */
+  readonly spinNanos?: number;
   /** Where fabrics live; the default is the system's shared memory. */
   readonly base?: string;
   readonly warn: (message: string) => void;
@@ -85,14 +99,7 @@ async function startNic(
     warn: options.warn,
   });
   const port = await startEngine(options, directory, claimed, privateSegment);
-  const nic = new Nic({
-    arena,
-    publicSegment: claimed.segment,
-    privateSegment,
-    memory,
-    port,
-    wakeEngine: () => undefined,
-  });
+  const nic = new Nic({ arena, publicSegment: claimed.segment, privateSegment, memory, port });
   let isOpen = true;
   const abandon = (): void => {
     if (!isOpen) return;
@@ -108,15 +115,17 @@ async function startNic(
   return { nic, memory, close, abandon };
 }
 
-async function startEngine(
+function startEngine(
   options: OpenNicOptions,
   directory: FabricDirectory,
   claimed: ClaimedHost,
   privateSegment: Segment,
 ): Promise<EnginePort> {
   const { segment } = claimed;
-  const bounce = segment.allocate(BOUNCE_BYTES, options.native.pageSize());
-  if (bounce === null) throw new RangeError('the segment is too small for a NIC');
+  const block = segment.allocate(BOUNCE_BYTES, options.native.pageSize());
+  if (block === null) throw new RangeError('the segment is too small for a NIC');
+  const bounce = { address: block, bytes: BOUNCE_BYTES };
+  if (options.engine === 'worker') return startWorker(options, claimed, privateSegment, bounce);
   const events: EngineEvent[] = [];
   const engine = new NicEngine({
     arena: options.arena,
@@ -127,13 +136,52 @@ async function startEngine(
     pipe: claimed.pipe,
     publicSegment: segment,
     privateSegment,
-    bounce: { address: bounce, bytes: BOUNCE_BYTES },
+    bounce,
     hasBarrier: registerForBarriers(),
     report: (event) => {
       events.push(event);
     },
   });
-  return new InlinePort(engine, events);
+  return Promise.resolve(new InlinePort(engine, events));
+}
+
+async function startWorker(
+  options: OpenNicOptions,
+  claimed: ClaimedHost,
+  privateSegment: Segment,
+  bounce: { readonly address: number; readonly bytes: number },
+): Promise<EnginePort> {
+  registerForBarriers();
+  const { segment, pipe } = claimed;
+  const { view } = options.arena;
+  const ownPipe = PeerPipe.open(pipe.path);
+  assert(ownPipe !== null, 'the host owns its pipe');
+  const wake = emitFrame(wakeFrame(segment.address));
+  const wakeEngine = (): void => {
+    ownPipe.write(wake);
+  };
+  const header = segment.word(0);
+  const port = await WorkerPort.start({
+    arena: options.arena,
+    reactor: options.reactor,
+    publicSegment: segment,
+    privateSegment,
+    fabric: options.fabric,
+    base: options.base ?? null,
+    pipePath: pipe.path,
+    bounce,
+    spinNanos: options.spinNanos ?? DEFAULT_WORKER_SPIN,
+    ringOwnDoorbell: (slot) => {
+      ringDoorbell(view, header, slot);
+      if (view.loadAcquire(header + PARKED) !== PARKED_NO) wakeEngine();
+    },
+    wakeEngine,
+    ended: () => {
+      ownPipe.close();
+    },
+  });
+  unlinkSync(privateSegment.path);
+  return port;
 }
 
 /** Its file is gone as soon as nobody has to open it any more; no peer ever sees it. */

@@ -1,0 +1,5 @@
+// winsock-direct/nic: the NIC model, for providers that want it under them.
+
+export * from './verbs.js';
+export type * from './device.js';
+export { addressText } from './address.js';
