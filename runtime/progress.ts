@@ -45,8 +45,10 @@ const POLLS_PER_CLOCK_READ = 32;
 export class ProgressLoop {
   readonly clock: Clock;
   #agents: readonly Agent[] = [];
-  #parker: Parker;
-  #limits: IdleLimits;
+  readonly #parker: Parker;
+  readonly #limits: IdleLimits;
+  /** Called whenever the agents are disarmed: whoever relied on their arming must arm again. */
+  onAwake: (() => void) | null = null;
 
   constructor(clock: Clock, parker: Parker, limits: IdleLimits = defaultIdleLimits) {
     this.clock = clock;
@@ -123,6 +125,7 @@ export class ProgressLoop {
   /** Ends what prepareToSleep began. */
   awake(): void {
     for (const agent of this.#agents) agent.disarm?.();
+    this.onAwake?.();
   }
 
   private sleep(done: () => boolean, deadline: Nanos): void {

@@ -5,20 +5,23 @@ import type { CompletionRing } from './completion-ring.js';
 import type { WireEndpoint } from './layout.js';
 import type { PeerHost } from './peer-host.js';
 
-export type QueuePairState =
+/** States are numbers, not strings: the engine asks for them in every turn. */
+export const QueuePairState = {
   /** Created; not connected, or connecting. Receives may be posted. */
-  | 'idle'
-  | 'ready'
+  IDLE: 0,
+  READY: 1,
   /** The connection is over; everything outstanding and everything posted now completes flushed. */
-  | 'error'
+  ERROR: 2,
   /** Destroyed by its owner; flushing, then waiting for the peer to let go. */
-  | 'closing';
+  CLOSING: 3,
+} as const;
+export type QueuePairState = (typeof QueuePairState)[keyof typeof QueuePairState];
 
 export class EngineQueuePair {
   readonly slot: number;
   readonly number: number;
   readonly completions: CompletionRing;
-  state: QueuePairState = 'idle';
+  state: QueuePairState = QueuePairState.IDLE;
   /** Keys of its memory regions. */
   readonly keys = new Set<number>();
 
@@ -104,6 +107,6 @@ export class EngineQueuePair {
     this.peerState = peer.wordIndex(endpoint.state);
     this.outboundSequence = endpoint.sequence | 0;
     this.peerReleased = false;
-    this.state = 'ready';
+    this.state = QueuePairState.READY;
   }
 }

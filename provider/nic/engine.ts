@@ -25,7 +25,7 @@ import { CompletionRing } from './completion-ring.js';
 import type { ConnectionHost } from './connection-manager.js';
 import { ConnectionManager } from './connection-manager.js';
 import type { BounceBuffer, EngineCore, EngineCounters } from './engine-core.js';
-import { EngineQueuePair } from './engine-queue-pair.js';
+import { EngineQueuePair, QueuePairState } from './engine-queue-pair.js';
 import { HotList } from './hot-list.js';
 import { STATE_ARMED, STATE_CLOSED } from './layout.js';
 import type { WireEndpoint } from './layout.js';
@@ -91,7 +91,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly #options: EngineOptions;
   readonly #header: number;
   readonly #private: number;
-  readonly #queuePairs = new Map<number, EngineQueuePair>();
+  /** By slot. */
+  readonly #queuePairs: (EngineQueuePair | undefined)[] = [];
   readonly #completionRings = new Map<number, CompletionRing>();
   readonly #peers = new Map<number, { peer: PeerHost; token: WatchToken }>();
   readonly #hot: HotList;
@@ -187,19 +188,21 @@ export class NicEngine implements EngineCore, ConnectionHost {
   /** New work in the send queue of `slot`, and nobody else looks: an inline engine sends at once. */
   kick(slot: number): void {
     const qp = this.#queuePair(slot);
-    if (qp.state === 'ready') {
+    if (qp.state === QueuePairState.READY) {
       this.#requester.transmit(qp);
       if (!qp.hot) this.#hot.add(qp);
-    } else if (qp.state === 'error') this.#flush(qp);
+    } else if (qp.state === QueuePairState.ERROR) this.#flush(qp);
   }
 
   /** Whether the connection of `slot` is over while its owner keeps the queue pair. */
   isBroken(slot: number): boolean {
-    return this.#queuePairs.get(slot)?.state === 'error';
+    return this.#queuePairs[slot]?.state === QueuePairState.ERROR;
   }
 
   doWork(): number {
-    let work = this.#hot.turn();
+    let work = 0;
+    const hot = this.#hot.members;
+    for (let index = 0; index < hot.length; index++) work += this.#turn(hot[index] as EngineQueuePair);
     const words = this.view.words;
     for (let index = 0; index < READY_SUMMARY_WORDS; index++) {
       if (words[this.#header + SUMMARY + index] !== 0) work += this.#takeReady(index);
@@ -234,7 +237,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   fail(qp: EngineQueuePair): void {
-    if (qp.state !== 'ready') return;
+    if (qp.state !== QueuePairState.READY) return;
     this.#connections.abort(qp);
     this.#endConnection(qp, 'error');
   }
@@ -243,8 +246,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    for (const qp of this.#queuePairs.values()) {
-      if (qp.state !== 'closing') this.#destroy(qp);
+    for (const qp of this.#queuePairs) {
+      if (qp !== undefined && qp.state !== QueuePairState.CLOSING) this.#destroy(qp);
     }
     this.#options.reactor.unwatch(this.#pipeToken);
     for (const { peer, token } of this.#peers.values()) {
@@ -307,9 +310,9 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   deactivate(qp: EngineQueuePair, reason: DisconnectReason): void {
-    if (qp.state === 'ready') {
+    if (qp.state === QueuePairState.READY) {
       // What the peer had published before the end was sent, and is still delivered.
-      while (qp.state === 'ready' && this.#responder.receive(qp) > 0);
+      while (qp.state === QueuePairState.READY && this.#responder.receive(qp) > 0);
       this.#requester.complete(qp);
     }
     this.#endConnection(qp, reason);
@@ -323,10 +326,10 @@ export class NicEngine implements EngineCore, ConnectionHost {
   // -----------------------------------------------------------------------------------------------
 
   #turn(qp: EngineQueuePair): number {
-    if (qp.state !== 'ready') return 0;
+    if (qp.state !== QueuePairState.READY) return 0;
     let work = this.#responder.receive(qp);
-    if (qp.state === 'ready') work += this.#requester.complete(qp);
-    if (qp.state === 'ready') work += this.#requester.transmit(qp);
+    if (qp.state === QueuePairState.READY) work += this.#requester.complete(qp);
+    if (qp.state === QueuePairState.READY) work += this.#requester.transmit(qp);
     return work;
   }
 
@@ -339,12 +342,12 @@ export class NicEngine implements EngineCore, ConnectionHost {
       summary &= summary - 1;
       let ready = this.view.exchange(this.#header + READY + word, 0);
       while (ready !== 0) {
-        const qp = this.#queuePairs.get(word * 32 + lowestBit(ready));
+        const qp = this.#queuePairs[word * 32 + lowestBit(ready)];
         ready &= ready - 1;
         if (qp === undefined) continue; // A stray bit costs a look and nothing more.
         taken++;
-        if (qp.state === 'ready') this.#hot.add(qp);
-        else if (qp.state === 'error') this.#flush(qp);
+        if (qp.state === QueuePairState.READY) this.#hot.add(qp);
+        else if (qp.state === QueuePairState.ERROR) this.#flush(qp);
       }
     }
     return taken;
@@ -365,7 +368,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
       ownState: this.#header + command.state / 4,
       sequence: command.sequence,
     });
-    this.#queuePairs.set(command.slot, qp);
+    this.#queuePairs[command.slot] = qp;
   }
 
   #registerMemory(command: Extract<EngineCommand, { type: 'register-memory' }>): void {
@@ -385,8 +388,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   #destroy(qp: EngineQueuePair): void {
-    const wasConnected = qp.state === 'ready';
-    qp.state = 'closing';
+    const wasConnected = qp.state === QueuePairState.READY;
+    qp.state = QueuePairState.CLOSING;
     this.#hot.remove(qp);
     for (const key of qp.keys) this.regions.remove(key);
     qp.keys.clear();
@@ -397,8 +400,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   #endConnection(qp: EngineQueuePair, reason: DisconnectReason): void {
-    if (qp.state === 'closing') return;
-    qp.state = 'error';
+    if (qp.state === QueuePairState.CLOSING) return;
+    qp.state = QueuePairState.ERROR;
     this.#hot.remove(qp);
     this.#revoke(qp);
     this.#flush(qp);
@@ -424,7 +427,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
       return;
     }
     this.#flushing.delete(qp);
-    if (qp.state !== 'closing' || qp.destroyedReported) return;
+    if (qp.state !== QueuePairState.CLOSING || qp.destroyedReported) return;
     qp.destroyedReported = true;
     this.report({ type: 'destroyed', queuePair: qp.slot });
     this.#reportRelease(qp);
@@ -437,7 +440,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   #reportRelease(qp: EngineQueuePair): void {
     if (!qp.destroyedReported || !qp.peerReleased) return;
-    if (!this.#queuePairs.delete(qp.slot)) return;
+    if (this.#queuePairs[qp.slot] !== qp) return;
+    this.#queuePairs[qp.slot] = undefined;
     this.report({ type: 'released', queuePair: qp.slot });
   }
 
@@ -465,7 +469,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   #queuePair(slot: number): EngineQueuePair {
-    const qp = this.#queuePairs.get(slot);
+    const qp = this.#queuePairs[slot];
     assert(qp !== undefined, `queue pair ${slot} exists`);
     return qp;
   }

@@ -72,22 +72,28 @@ export class HostMemory {
     return true;
   };
 
-  /** The address by which the NIC knows the first byte of `buffer`; 0 when it is detached. */
+  /** The process address of the first byte of `buffer`; 0 when it is empty or detached. */
   readonly addressOf = (buffer: Uint8Array): number => {
     const backing = buffer.buffer;
-    if (backing === this.#arena.buffer) {
-      const offset = buffer.byteOffset - this.#segment.offset;
-      return offset >= 0 && offset < this.#segment.bytes ? offset : 0;
-    }
     if (backing.byteLength === 0) return 0;
+    if (backing === this.#arena.buffer) return this.#arena.address + buffer.byteOffset;
     let base = this.#addresses.get(backing);
     if (base === undefined) {
       base = this.#native.addressOf(backing);
       this.#addresses.set(backing, base);
     }
-    if (base === 0) return 0;
-    return PROCESS_SPACE + base + buffer.byteOffset;
+    return base === 0 ? 0 : base + buffer.byteOffset;
   };
+
+  /** The address by which the NIC knows the first byte of `buffer`; 0 when it is detached. */
+  nicAddressOf(buffer: Uint8Array): number {
+    if (buffer.buffer === this.#arena.buffer) {
+      const offset = buffer.byteOffset - this.#segment.offset;
+      return offset >= 0 && offset < this.#segment.bytes ? offset : 0;
+    }
+    const address = this.addressOf(buffer);
+    return address === 0 ? 0 : PROCESS_SPACE + address;
+  }
 
   /** Whether `buffer` lies in the segment, which is locked as a whole block at VirtualAlloc. */
   isOwn(buffer: Uint8Array): boolean {

@@ -12,7 +12,8 @@ export class HotList {
   readonly #view: SharedView;
   readonly #native: NativeBinding;
   readonly #turn: (queuePair: EngineQueuePair) => number;
-  #members: EngineQueuePair[] = [];
+  /** Replaced, never changed, when one leaves: a walk under way goes on over the old list. */
+  members: EngineQueuePair[] = [];
 
   constructor(view: SharedView, native: NativeBinding, turn: (queuePair: EngineQueuePair) => number) {
     this.#view = view;
@@ -21,39 +22,29 @@ export class HotList {
   }
 
   get size(): number {
-    return this.#members.length;
+    return this.members.length;
   }
 
   add(qp: EngineQueuePair): void {
     if (qp.hot) return;
-    if (this.#members.length >= HOT_QUEUE_PAIRS) this.#coolHalf();
+    if (this.members.length >= HOT_QUEUE_PAIRS) this.#coolHalf();
     qp.hot = true;
-    this.#members.push(qp);
+    this.members = [...this.members, qp];
     this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
   }
 
   remove(qp: EngineQueuePair): void {
     if (!qp.hot) return;
     qp.hot = false;
-    this.#members = this.#members.filter((other) => other !== qp);
-  }
-
-  /** One turn for every member. A member may leave the list during its turn. */
-  turn(): number {
-    const members = this.#members;
-    let work = 0;
-    for (let index = 0; index < members.length; index++) {
-      work += this.#turn(members[index] as EngineQueuePair);
-    }
-    return work;
+    this.members = this.members.filter((other) => other !== qp);
   }
 
   arm(): void {
-    for (const qp of this.#members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 1);
+    for (const qp of this.members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 1);
   }
 
   disarm(): void {
-    for (const qp of this.#members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
+    for (const qp of this.members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
   }
 
   /**
@@ -62,12 +53,12 @@ export class HotList {
    */
   #coolHalf(): void {
     const half = HOT_QUEUE_PAIRS / 2;
-    const cooled = this.#members.filter((qp, index) => index < half && qp.isQuiet);
+    const cooled = this.members.filter((qp, index) => index < half && qp.isQuiet);
     for (const qp of cooled) {
       qp.hot = false;
       this.#view.storeRelease(qp.ownState + STATE_ARMED, 1);
     }
-    this.#members = this.#members.filter((qp) => qp.hot);
+    this.members = this.members.filter((qp) => qp.hot);
     this.#native.barrier();
     for (const qp of cooled) this.#turn(qp);
   }

@@ -32,7 +32,7 @@ import {
 } from './limits.js';
 import { PROCESS_SPACE } from './mover.js';
 import type { QueuePairHost } from './queue-pair.js';
-import { SharedQueuePair } from './queue-pair.js';
+import { LinkState, SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
 import type { WorkCompletion } from './verbs.js';
 import { MAX_SGE, Opcode } from './verbs.js';
@@ -107,7 +107,7 @@ export class Nic implements NicDevice, QueuePairHost {
   }
 
   addressOf(buffer: Uint8Array): number {
-    return this.#options.memory.addressOf(buffer);
+    return this.#options.memory.nicAddressOf(buffer);
   }
 
   createCompletionQueue(depth = DEFAULT_CQ_DEPTH): CompletionQueue {
@@ -185,12 +185,12 @@ export class Nic implements NicDevice, QueuePairHost {
     access: number,
   ): MemoryRegion | RegistrationFailure {
     const record = this.#records.get(queuePair.slot);
-    if (record?.queuePair !== queuePair || record.queuePair.state === 'destroyed') {
+    if (record?.queuePair !== queuePair || record.queuePair.state === LinkState.DESTROYED) {
       return 'invalid-queue-pair';
     }
     if (!(length > 0) || length > buffer.byteLength) return 'invalid-buffer';
     const memory = this.#options.memory;
-    const address = memory.addressOf(buffer);
+    const address = memory.nicAddressOf(buffer);
     if (address === 0) return 'invalid-buffer';
     const pinned = memory.isOwn(buffer) ? 0 : address - PROCESS_SPACE;
     if (pinned !== 0 && memory.pin(pinned, length) === 'no-resources') return 'no-resources';
@@ -274,7 +274,7 @@ export class Nic implements NicDevice, QueuePairHost {
   accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void {
     this.port.command({ type: 'accept', slot: queuePair.slot, requestId, privateData });
     // Sending is allowed at once; the engine knows the peer's ring already.
-    if (queuePair.state === 'connecting') queuePair.state = 'connected';
+    if (queuePair.state === LinkState.CONNECTING) queuePair.state = LinkState.CONNECTED;
   }
 
   destroy(queuePair: SharedQueuePair): void {
@@ -292,9 +292,9 @@ export class Nic implements NicDevice, QueuePairHost {
     }
     if ('queuePair' in event) {
       const queuePair = this.#records.get(event.queuePair)?.queuePair;
-      if (queuePair !== undefined && queuePair.state !== 'destroyed') {
-        if (event.type === 'established') queuePair.state = 'connected';
-        else if (event.type !== 'destroyed') queuePair.state = 'disconnected';
+      if (queuePair !== undefined && queuePair.state !== LinkState.DESTROYED) {
+        if (event.type === 'established') queuePair.state = LinkState.CONNECTED;
+        else if (event.type !== 'destroyed') queuePair.state = LinkState.DISCONNECTED;
       } else if (event.type !== 'destroyed') return;
     }
     this.#events.push(event);

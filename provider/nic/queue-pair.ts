@@ -10,7 +10,15 @@ import { ENTRY_WORDS, MAX_MESSAGE_BYTES, SGE_WORDS } from './limits.js';
 import type { WorkRequest } from './verbs.js';
 import { MAX_SGE, Opcode, PostResult } from './verbs.js';
 
-export type LinkState = 'idle' | 'connecting' | 'connected' | 'disconnected' | 'destroyed';
+/** Numbers, in the order in which they follow each other: posting asks for them every time. */
+export const LinkState = {
+  IDLE: 0,
+  CONNECTING: 1,
+  CONNECTED: 2,
+  DISCONNECTED: 3,
+  DESTROYED: 4,
+} as const;
+export type LinkState = (typeof LinkState)[keyof typeof LinkState];
 
 /** What a queue pair asks of its device. */
 export interface QueuePairHost {
@@ -28,7 +36,7 @@ export class SharedQueuePair implements QueuePair {
   readonly number: number;
   /** Word index of its state in the public segment, which the engine arms. */
   readonly stateWord: number;
-  state: LinkState = 'idle';
+  state: LinkState = LinkState.IDLE;
   sendsOutstanding = 0;
   receivesOutstanding = 0;
   readonly #view: SharedView;
@@ -63,7 +71,7 @@ export class SharedQueuePair implements QueuePair {
   }
 
   postSend(request: WorkRequest): PostResult {
-    if (this.state !== 'connected' && this.state !== 'disconnected') return PostResult.BAD_STATE;
+    if (this.state !== LinkState.CONNECTED && this.state !== LinkState.DISCONNECTED) return PostResult.BAD_STATE;
     if (this.sendsOutstanding >= this.#sendDepth) return PostResult.QUEUE_FULL;
     const entry = this.#sendQueue + (this.#sendsPosted & (this.#sendDepth - 1)) * ENTRY_WORDS;
     if (!this.#fill(entry, request, request.opcode)) return PostResult.TOO_LONG;
@@ -81,7 +89,7 @@ export class SharedQueuePair implements QueuePair {
   }
 
   postReceive(request: WorkRequest): PostResult {
-    if (this.state === 'destroyed') return PostResult.BAD_STATE;
+    if (this.state === LinkState.DESTROYED) return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
     const entry = this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * ENTRY_WORDS;
     if (!this.#fill(entry, request, Opcode.RECV)) return PostResult.TOO_LONG;
@@ -93,20 +101,20 @@ export class SharedQueuePair implements QueuePair {
   }
 
   connect(address: number, port: number, localPort: number, privateData: Uint8Array): void {
-    assert(this.state === 'idle', 'a queue pair connects once');
-    this.state = 'connecting';
+    assert(this.state === LinkState.IDLE, 'a queue pair connects once');
+    this.state = LinkState.CONNECTING;
     this.#host.connect(this, address, port, localPort, privateData);
   }
 
   accept(requestId: number, privateData: Uint8Array): void {
-    assert(this.state === 'idle', 'a queue pair accepts once');
-    this.state = 'connecting';
+    assert(this.state === LinkState.IDLE, 'a queue pair accepts once');
+    this.state = LinkState.CONNECTING;
     this.#host.accept(this, requestId, privateData);
   }
 
   destroy(): void {
-    if (this.state === 'destroyed') return;
-    this.state = 'destroyed';
+    if (this.state === LinkState.DESTROYED) return;
+    this.state = LinkState.DESTROYED;
     this.#host.destroy(this);
   }
 

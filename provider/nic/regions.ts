@@ -11,11 +11,11 @@ const INITIAL_CAPACITY = 1024;
 
 export class RegionTable {
   #capacity = INITIAL_CAPACITY;
-  #keys = new Uint32Array(INITIAL_CAPACITY);
+  #keys = new Int32Array(INITIAL_CAPACITY);
   #bases = new Float64Array(INITIAL_CAPACITY);
   #lengths = new Float64Array(INITIAL_CAPACITY);
   #access = new Uint8Array(INITIAL_CAPACITY);
-  #owners = new Uint32Array(INITIAL_CAPACITY);
+  #owners = new Int32Array(INITIAL_CAPACITY);
   #live = 0;
   #used = 0;
 
@@ -29,7 +29,7 @@ export class RegionTable {
     if ((this.#used + 1) * 2 > this.#capacity) this.#rehash();
     const at = this.#slotFor(key);
     if (this.#keys[at] === EMPTY) this.#used++;
-    this.#keys[at] = key;
+    this.#keys[at] = key | 0;
     this.#bases[at] = base;
     this.#lengths[at] = length;
     this.#access[at] = access;
@@ -62,11 +62,13 @@ export class RegionTable {
   }
 
   #find(key: number): number {
-    if (!isKey(key)) return -1;
-    const mask = this.#capacity - 1;
-    for (let at = key & mask; ; at = (at + 1) & mask) {
-      const found = this.#keys[at];
-      if (found === key) return at;
+    const keys = this.#keys;
+    const mask = keys.length - 1;
+    const wanted = key | 0;
+    if (wanted === EMPTY || wanted === REMOVED) return -1;
+    for (let at = wanted & mask; ; at = (at + 1) & mask) {
+      const found = keys[at];
+      if (found === wanted) return at;
       if (found === EMPTY) return -1;
     }
   }
@@ -76,7 +78,7 @@ export class RegionTable {
     let at = key & mask;
     for (;;) {
       const found = this.#keys[at] as number;
-      assert(found !== key, 'a memory key is handed out once');
+      assert(found !== (key | 0), 'a memory key is handed out once');
       if (found === EMPTY || found === REMOVED) return at;
       at = (at + 1) & mask;
     }
@@ -93,17 +95,17 @@ export class RegionTable {
     };
     const capacity = this.#live * 4 > this.#capacity ? this.#capacity * 2 : this.#capacity;
     this.#capacity = capacity;
-    this.#keys = new Uint32Array(capacity);
+    this.#keys = new Int32Array(capacity);
     this.#bases = new Float64Array(capacity);
     this.#lengths = new Float64Array(capacity);
     this.#access = new Uint8Array(capacity);
-    this.#owners = new Uint32Array(capacity);
+    this.#owners = new Int32Array(capacity);
     this.#live = 0;
     this.#used = 0;
     before.keys.forEach((key, at) => {
-      if (key <= REMOVED) return;
+      if (key === EMPTY || key === REMOVED) return;
       this.add(
-        key,
+        key >>> 0,
         before.bases[at] as number,
         before.lengths[at] as number,
         before.access[at] as number,

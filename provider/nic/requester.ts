@@ -3,8 +3,10 @@
 // only one that goes through the bounce buffer becomes several, one after the other.
 
 import { PARKED_NO } from '../../native/layout/segment.layout.js';
+import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
 import { TWO_32 } from './engine-core.js';
+import { QueuePairState } from './engine-queue-pair.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
   Slot,
@@ -24,6 +26,8 @@ import {
   WIRE_SLOTS,
 } from './limits.js';
 import { PROCESS_SPACE } from './mover.js';
+import type { Mover } from './mover.js';
+import type { RegionTable } from './regions.js';
 import { Access, MAX_SGE, Opcode, WcStatus, wcStatusName } from './verbs.js';
 
 /** Every local key carries this right besides Access; remote keys never do. */
@@ -31,21 +35,29 @@ export const LOCAL_READ = 8;
 
 export class Requester {
   readonly #core: EngineCore;
+  readonly #view: SharedView;
+  readonly #words: Int32Array;
+  readonly #regions: RegionTable;
+  readonly #mover: Mover;
 
   constructor(core: EngineCore) {
     this.#core = core;
+    this.#view = core.view;
+    this.#words = core.view.words;
+    this.#regions = core.regions;
+    this.#mover = core.mover;
   }
 
   /** Publishes what the send queue holds and the ring has room for. Returns the requests taken. */
   transmit(qp: EngineQueuePair): number {
-    const words = this.#core.view.words;
+    const words = this.#words;
     let taken = 0;
     while (taken < TURN_BUDGET) {
       const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
       if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
       if (((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) {
         this.#refreshAcknowledged(qp);
-        if (qp.state !== 'ready' || ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) break;
+        if (qp.state !== QueuePairState.READY || ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) break;
       }
       if (!qp.completions.hasRoom(1)) break;
       if (!this.#publishRequest(qp, wqe)) break;
@@ -58,7 +70,7 @@ export class Requester {
   complete(qp: EngineQueuePair): number {
     if (qp.sendCompleted === qp.sendTaken && qp.bounceLength === 0) return 0;
     this.#refreshAcknowledged(qp);
-    if (qp.state !== 'ready') return 0;
+    if (qp.state !== QueuePairState.READY) return 0;
     if (qp.bounceLength > 0 && qp.acknowledged === qp.published) this.#afterBounce(qp);
     let completed = 0;
     while (qp.sendCompleted !== qp.sendTaken && qp.completions.hasRoom(1)) {
@@ -76,7 +88,7 @@ export class Requester {
    * the completion queue is full, or the peer is still writing into memory that a READ gave it.
    */
   flush(qp: EngineQueuePair): boolean {
-    const words = this.#core.view.words;
+    const words = this.#words;
     if (qp.readsOutstanding > 0 && qp.peer !== null && qp.peer.alive) {
       if (words[qp.peerState + STATE_PUSHING] !== 0) return false;
     }
@@ -92,7 +104,7 @@ export class Requester {
   }
 
   #publishRequest(qp: EngineQueuePair, wqe: number): boolean {
-    const words = this.#core.view.words;
+    const words = this.#words;
     const control = words[wqe + Wqe.CONTROL] as number;
     const opcode = control & 0xff;
     const sgeCount = (control >>> 16) & 0xff;
@@ -122,13 +134,13 @@ export class Requester {
   }
 
   #publishInline(qp: EngineQueuePair, wqe: number, opcode: number, sgeCount: number, length: number): void {
-    const words = this.#core.view.words;
+    const words = this.#words;
     const slot = this.#slot(qp);
     let offset = (slot + Slot.PAYLOAD) * 4;
     for (let sge = 0; sge < sgeCount; sge++) {
       const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
       const size = words[entry + 2] as number;
-      this.#core.mover.collect(offset, addressAt(words, entry), size);
+      this.#mover.collect(offset, addressAt(words, entry), size);
       offset += size;
     }
     // A WRITE is complete only when its key was found good; a SEND when its bytes are gone.
@@ -146,7 +158,7 @@ export class Requester {
     if (bounce.holder !== null && bounce.holder !== qp) return false;
     if (qp.bounceLength > 0) return false; // The bufferful before this one is still on its way.
     bounce.holder = qp;
-    const words = this.#core.view.words;
+    const words = this.#words;
     const part = Math.min(bounce.bytes, length - qp.bouncedBytes);
     if (opcode !== Opcode.RDMA_READ) this.#throughBounce(wqe, qp.bouncedBytes, part, true);
     const slot = this.#slot(qp);
@@ -167,7 +179,7 @@ export class Requester {
 
   /** The peer is done with the bounce buffer: bring READ data home, and go on with the request. */
   #afterBounce(qp: EngineQueuePair): void {
-    const words = this.#core.view.words;
+    const words = this.#words;
     const bounced = qp.bounceLength;
     qp.bounceLength = 0;
     const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
@@ -219,15 +231,14 @@ export class Requester {
       return WcStatus.LOC_QP_OP_ERR;
     }
     if (length > MAX_MESSAGE_BYTES) return WcStatus.LOC_LEN_ERR;
-    const { view, regions } = this.#core;
-    const words = view.words;
+    const words = this.#words;
     const right = opcode === Opcode.RDMA_READ ? Access.LOCAL_WRITE : LOCAL_READ;
     let total = 0;
     for (let sge = 0; sge < sgeCount; sge++) {
       const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
       const size = (words[entry + 2] as number) >>> 0;
       const key = (words[entry + 3] as number) >>> 0;
-      if (!regions.allows(key, addressAt(words, entry), size, right, qp.slot)) {
+      if (!this.#regions.allows(key, addressAt(words, entry), size, right, qp.slot)) {
         return WcStatus.LOC_PROT_ERR;
       }
       total += size;
@@ -237,7 +248,7 @@ export class Requester {
 
   #needsBounce(qp: EngineQueuePair, wqe: number, sgeCount: number): boolean {
     if (qp.peer === null || qp.peer.reachesUs) return false;
-    const words = this.#core.view.words;
+    const words = this.#words;
     for (let sge = 0; sge < sgeCount; sge++) {
       if (addressAt(words, wqe + Wqe.SGE + sge * SGE_WORDS) >= PROCESS_SPACE) return true;
     }
@@ -259,7 +270,7 @@ export class Requester {
     length: number,
     remoteOffset: number,
   ): void {
-    const words = this.#core.view.words;
+    const words = this.#words;
     words[slot + Slot.CONTROL] = opcode | (flags << 8) | (references << 16);
     words[slot + Slot.LENGTH] = length;
     if (opcode !== Opcode.SEND) {
@@ -282,7 +293,7 @@ export class Requester {
 
   /** Completes the oldest request. Its entry stays valid until now: the owner waits for this. */
   #completeHead(qp: EngineQueuePair, status: WcStatus): void {
-    const words = this.#core.view.words;
+    const words = this.#words;
     const wqe = qp.sendQueue + (qp.sendCompleted & qp.sendMask) * ENTRY_WORDS;
     const opcode = (words[wqe + Wqe.CONTROL] as number) & 0xff;
     const length = words[wqe + Wqe.LENGTH] as number;
@@ -322,12 +333,12 @@ export class Requester {
   }
 
   #peerStatus(qp: EngineQueuePair): number {
-    return this.#core.view.words[qp.peerState + STATE_STATUS] as number;
+    return this.#view.words[qp.peerState + STATE_STATUS] as number;
   }
 
   /** Takes the peer's count over, if it is one that can be true. */
   #refreshAcknowledged(qp: EngineQueuePair): void {
-    const said = this.#core.view.loadAcquire(qp.peerState + STATE_ACKNOWLEDGED);
+    const said = this.#view.loadAcquire(qp.peerState + STATE_ACKNOWLEDGED);
     if (said === qp.acknowledged) return;
     const advance = (said - qp.acknowledged) | 0;
     if (advance < 0 || advance > ((qp.published - qp.acknowledged) | 0)) {

@@ -3,6 +3,7 @@
 // a peer hands over requests and references, never bytes into memory that is not its own. Every word
 // of a slot is read once and checked before use: the peer may write anything at any time.
 
+import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
@@ -24,6 +25,8 @@ import {
   TURN_BUDGET,
   WIRE_SLOTS,
 } from './limits.js';
+import type { Mover } from './mover.js';
+import type { RegionTable } from './regions.js';
 import { addressAt } from './requester.js';
 import { Access, MAX_SGE, Opcode, WcStatus } from './verbs.js';
 
@@ -43,21 +46,29 @@ class Request {
 
 export class Responder {
   readonly #core: EngineCore;
+  readonly #view: SharedView;
+  readonly #words: Int32Array;
+  readonly #regions: RegionTable;
+  readonly #mover: Mover;
   readonly #request = new Request();
 
   constructor(core: EngineCore) {
     this.#core = core;
+    this.#view = core.view;
+    this.#words = core.view.words;
+    this.#regions = core.regions;
+    this.#mover = core.mover;
   }
 
   /** Executes what has arrived, up to a turn's budget. Returns the slots executed. */
   receive(qp: EngineQueuePair): number {
-    const view = this.#core.view;
+    const view = this.#view;
+    let slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+    if (view.loadAcquire(slot) !== qp.inboundSequence) return 0;
     let executed = 0;
     let acknowledge = false;
     qp.isBlocked = false;
-    while (executed < TURN_BUDGET) {
-      const slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
-      if (view.loadAcquire(slot) !== qp.inboundSequence) break;
+    while (executed < TURN_BUDGET && view.loadAcquire(slot) === qp.inboundSequence) {
       this.#read(slot);
       const outcome = this.#execute(qp);
       if (outcome === NOT_READY) {
@@ -72,6 +83,7 @@ export class Responder {
       qp.inboundSequence = (qp.inboundSequence + 1) | 0;
       acknowledge ||= (this.#request.flags & SlotFlag.ACKNOWLEDGE) !== 0;
       executed++;
+      slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
     }
     if (executed > 0 && (acknowledge || ((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL)) {
       this.#acknowledge(qp);
@@ -81,7 +93,7 @@ export class Responder {
 
   /** Completes posted receives as flushed. Returns false when the completion queue is full. */
   flush(qp: EngineQueuePair): boolean {
-    const words = this.#core.view.words;
+    const words = this.#words;
     for (;;) {
       const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
       if (words[entry] !== ((qp.receiveTaken + 1) | 0)) return true;
@@ -91,7 +103,7 @@ export class Responder {
   }
 
   #read(slot: number): void {
-    const words = this.#core.view.words;
+    const words = this.#words;
     const control = words[slot + Slot.CONTROL] as number;
     const request = this.#request;
     request.slot = slot;
@@ -123,8 +135,8 @@ export class Responder {
   }
 
   #executeSend(qp: EngineQueuePair, inline: boolean): number {
-    const { view, counters } = this.#core;
-    const words = view.words;
+    const words = this.#words;
+    const { counters } = this.#core;
     const request = this.#request;
     const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
     if (words[entry] !== ((qp.receiveTaken + 1) | 0)) {
@@ -155,8 +167,9 @@ export class Responder {
 
   /** The payload is in the slot: scatter it over the receive's buffers. */
   #deliverInline(qp: EngineQueuePair, entry: number): number {
-    const { view, regions, mover } = this.#core;
-    const words = view.words;
+    const words = this.#words;
+    const regions = this.#regions;
+    const mover = this.#mover;
     const request = this.#request;
     let from = (request.slot + Slot.PAYLOAD) * 4;
     let left = request.length;
@@ -176,7 +189,7 @@ export class Responder {
 
   /** The payload is in the peer's memory: pull it, from `start` of the receive's buffers on. */
   #deliverReferences(qp: EngineQueuePair, entry: number, start: number): number {
-    const words = this.#core.view.words;
+    const words = this.#words;
     const request = this.#request;
     const count = ((words[entry + Wqe.CONTROL] as number) >>> 16) & 0xff;
     let sge = 0;
@@ -273,12 +286,12 @@ export class Responder {
   }
 
   #isRevoked(qp: EngineQueuePair): boolean {
-    return this.#core.view.loadAcquire(qp.peerState + STATE_CLOSED) !== 0;
+    return this.#view.loadAcquire(qp.peerState + STATE_CLOSED) !== 0;
   }
 
   #completeReceive(qp: EngineQueuePair, entry: number, status: WcStatus, length: number): void {
     qp.receiveTaken = (qp.receiveTaken + 1) | 0;
-    const id = this.#core.view.words[entry + Wqe.ID] as number;
+    const id = this.#view.words[entry + Wqe.ID] as number;
     qp.completions.push(qp.slot, id, Opcode.RECV, status, length);
   }
 
@@ -291,7 +304,7 @@ export class Responder {
 
   #refuse(qp: EngineQueuePair, status: number): void {
     this.#core.counters.protocolErrors++;
-    this.#core.view.storePlain(qp.ownState + STATE_STATUS, status);
+    this.#view.storePlain(qp.ownState + STATE_STATUS, status);
     this.#acknowledge(qp);
     this.#core.fail(qp);
   }
