@@ -21,6 +21,8 @@
       'defines': ['NAPI_VERSION=8', '_GNU_SOURCE'],
       'cflags_cc!': ['-std=gnu++17', '-std=gnu++20'],
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-fvisibility=hidden'],
+      # Never unloaded: its SIGBUS handler outlives the last thread that used it.
+      'ldflags': ['-Wl,-z,nodelete'],
       'conditions': [
         ['sanitize==1', {
           'cflags_cc': ['-fsanitize=address,undefined', '-fno-omit-frame-pointer', '-g'],

@@ -39,7 +39,7 @@ export interface SharedView {
 
 const TWO_32 = 2 ** 32;
 
-/** Up to here a loop over words beats copyWithin, whose call alone costs about 17 ns. */
+/** Up to here four words at a time beat copyWithin, whose call alone costs about 20 ns (64 bytes: 13 to 25 ns). */
 const WORD_COPY_BYTES_MAX = 64;
 
 class PlainSharedView implements SharedView {
@@ -93,23 +93,29 @@ class PlainSharedView implements SharedView {
   }
 
   copy(targetByte: number, sourceByte: number, length: number): void {
-    if (length <= WORD_COPY_BYTES_MAX && ((targetByte | sourceByte | length) & 3) === 0) {
-      this.copyWords(targetByte, sourceByte, length);
+    const isSmall = length <= WORD_COPY_BYTES_MAX && ((targetByte | sourceByte | length) & 3) === 0;
+    // Ascending order is right unless the target starts inside the source.
+    if (isSmall && (targetByte <= sourceByte || targetByte >= sourceByte + length)) {
+      this.copyWords(targetByte >>> 2, sourceByte >>> 2, length >>> 2);
     } else {
       this.bytes.copyWithin(targetByte, sourceByte, sourceByte + length);
     }
   }
 
-  private copyWords(targetByte: number, sourceByte: number, length: number): void {
+  private copyWords(target: number, source: number, count: number): void {
     const words = this.words;
-    const target = targetByte >>> 2;
-    const source = sourceByte >>> 2;
-    const count = length >>> 2;
-    if (target <= source) {
-      for (let at = 0; at < count; at++) words[target + at] = words[source + at] as number;
-    } else {
-      for (let at = count - 1; at >= 0; at--) words[target + at] = words[source + at] as number;
+    let at = 0;
+    for (; at + 4 <= count; at += 4) {
+      const first = words[source + at] as number;
+      const second = words[source + at + 1] as number;
+      const third = words[source + at + 2] as number;
+      const fourth = words[source + at + 3] as number;
+      words[target + at] = first;
+      words[target + at + 1] = second;
+      words[target + at + 2] = third;
+      words[target + at + 3] = fourth;
     }
+    for (; at < count; at++) words[target + at] = words[source + at] as number;
   }
 }
 

@@ -1,0 +1,67 @@
+// winsock-direct: Windows Sockets Direct, both sides of it. From top to bottom: switch/api (the
+// Winsock functions), switch/ (companion sockets, routing, the session protocol), provider/spi (the
+// contract), provider/san and provider/tcpip (service providers), provider/nic (the NIC they drive),
+// native/ (shared memory and system calls). This file and host-environment.ts are the composition
+// root: the only place that names concrete providers.
+
+import type { HostMemory, ServiceProvider } from './provider/spi/index.js';
+import * as sanProvider from './provider/san/provider.js';
+import * as tcpipProvider from './provider/tcpip/provider.js';
+import type { Winsock } from './switch/api/wsa.js';
+import { createWinsock } from './switch/api/wsa.js';
+import { Switch } from './switch/switch.js';
+import { openEnvironment } from './host-environment.js';
+import type { HostUsage } from './host-environment.js';
+import type { HostOptions } from './host-options.js';
+
+/** A host on a fabric: an application's view of Windows Sockets. Belongs to the thread that opened it. */
+export interface Host {
+  /** Every Winsock function under its own name, and their promise twins under `promises`. */
+  readonly winsock: Winsock;
+  readonly address: string;
+  readonly engine: 'inline' | 'worker';
+  /** `bytes` of zeroed memory that transfers fastest; null when there is no more. */
+  VirtualAlloc(bytes: number): Uint8Array | null;
+  /** Frees what VirtualAlloc gave. False when `memory` does not begin such a block. */
+  VirtualFree(memory: Uint8Array): boolean;
+  /** Gives every host of this thread one turn. Returns how much was done; 0 means nothing to do. */
+  progress(): number;
+  /** What connections have moved so far, and by which path. */
+  statistics(): HostStatistics;
+  /** What is in use below the switch; all zero after every socket was closed and all memory freed. */
+  usage(): HostUsage;
+  /** Closes what is open, waits a bounded while for data under way, and leaves the fabric. */
+  close(): Promise<void>;
+}
+
+export interface HostStatistics {
+  /** Connections established through a SAN provider, and through TCP/IP. */
+  readonly sanConnections: number;
+  readonly tcpConnections: number;
+  /** Application bytes sent within messages, and by RDMA. */
+  readonly messageBytesSent: number;
+  readonly rdmaBytesSent: number;
+  readonly messageBytesReceived: number;
+  readonly rdmaBytesReceived: number;
+  readonly tcpBytesSent: number;
+  readonly tcpBytesReceived: number;
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+}
+
+/**
+ * Opens a host: its NIC on the fabric, its providers, the switch above them.
+ *
+ * Throws HostOptionsError for an option that cannot be; SystemError EADDRINUSE when a living host has
+ * the address, ENOSPC when shared memory is full, EACCES when the fabric belongs to somebody else.
+ */
+export async function openHost(options: HostOptions): Promise<Host> {
+  throw new Error(`not yet ${String([options, openEnvironment, createWinsock, Switch, sanProvider, tcpipProvider])}`);
+}
+
+export { HostOptionsError } from './host-options.js';
+export type { Hook, HostOptions, ProviderSource } from './host-options.js';
+export { openEnvironment, SystemError } from './host-environment.js';
+export type { HostEnvironment, HostProviderEnvironment, HostUsage } from './host-environment.js';
+export { sanProvider, tcpipProvider };
+export type { ServiceProvider, HostMemory, Winsock };

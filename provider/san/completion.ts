@@ -1,0 +1,223 @@
+// From the NIC's completion queue to the caller's WSAOVERLAPPED. Two steps, so that a posting call may
+// look for its own completion without notifying anybody: harvest() takes completions off the queue,
+// deliver() publishes them. Here is the only place that turns a NIC status into a Winsock error.
+// Sources: OVL-05 to OVL-18, WSPSEND-12, WSPSEND-15, CLOSE-02, CLOSE-03, CLOSE-07.
+
+import type { WcStatus } from '../nic/verbs.js';
+import { WcStatus as Status } from '../nic/verbs.js';
+import * as wsa from '../spi/error-codes.js';
+import type { WSAOVERLAPPED } from '../spi/winsock2.js';
+import { releaseRegistration } from './memory.js';
+import type { Operation, SanSocket } from './record.js';
+import type { SanState } from './state.js';
+
+/**
+ * What an operation ends with for each NIC status. A status outside the table is WSAECONNABORTED:
+ * whatever it is, the queue pair is in the error state. WR_FLUSH_ERR is not here: it says only that
+ * something else ended the connection, and flushError() says what.
+ */
+const ERROR_OF_STATUS: Readonly<Partial<Record<WcStatus, number>>> = {
+  [Status.SUCCESS]: 0,
+  // A message longer than the receive: one of the two switches broke the session protocol.
+  [Status.LOC_LEN_ERR]: wsa.WSAECONNABORTED,
+  [Status.LOC_QP_OP_ERR]: wsa.WSAECONNABORTED,
+  // The memory was detached or deregistered under the operation.
+  [Status.LOC_PROT_ERR]: wsa.WSAECONNABORTED,
+  [Status.BAD_RESP_ERR]: wsa.WSAECONNABORTED,
+  [Status.REM_INV_REQ_ERR]: wsa.WSAECONNABORTED,
+  // The peer does not allow the access. [RDMA-10]
+  [Status.REM_ACCESS_ERR]: wsa.WSAECONNABORTED,
+  [Status.REM_OP_ERR]: wsa.WSAECONNABORTED,
+  // "Timeout or other failure": not a reset, nobody said anything. [WSPSEND-12]
+  [Status.RETRY_EXC_ERR]: wsa.WSAECONNABORTED,
+  [Status.RNR_RETRY_EXC_ERR]: wsa.WSAECONNABORTED,
+  [Status.GENERAL_ERR]: wsa.WSAECONNABORTED,
+};
+
+/** Takes every completion off the queue. Makes no upcall. Returns how many there were. */
+export function harvest(state: SanState): number {
+  const { completion, completionQueue } = state;
+  let count = 0;
+  while (completionQueue.poll(completion)) {
+    count++;
+    const socket = state.byQueuePair[completion.queuePair];
+    const operation = socket?.operations[completion.id];
+    if (socket === undefined || operation === undefined) continue;
+    if (operation.isReceive) socket.receivesPosted--;
+    else socket.sendsPosted--;
+    if (operation.isRead) socket.readsPosted--;
+    const status = completion.status;
+    if (status === Status.SUCCESS) {
+      operation.bytes = completion.byteLength;
+      operation.error = 0;
+      finish(state, operation);
+    } else if (status === Status.WR_FLUSH_ERR) {
+      flushed(state, socket, operation);
+    } else {
+      const error = ERROR_OF_STATUS[status as WcStatus] ?? wsa.WSAECONNABORTED;
+      fail(state, operation, socket.state === 'closed' ? wsa.WSA_OPERATION_ABORTED : error);
+      connectionLost(state, socket, error);
+    }
+  }
+  return count;
+}
+
+/** The connection of a socket is over. Only the first reason counts. [CLOSE-07] */
+export function connectionLost(state: SanState, socket: SanSocket, error: number): void {
+  if (socket.connectionError === 0) socket.connectionError = error;
+  if (socket.state === 'connected') socket.state = 'disconnected';
+  releaseHeldFlushes(state, socket);
+}
+
+/** Ends the operations that were flushed before the reason was known. */
+export function releaseHeldFlushes(state: SanState, socket: SanSocket): void {
+  if (socket.heldFlushes.length === 0) return;
+  const held = socket.heldFlushes;
+  socket.heldFlushes = [];
+  for (const operation of held) fail(state, operation, flushError(state, socket, operation));
+}
+
+/** A flushed operation takes its error from what ended the connection, which may not be known. */
+function flushed(state: SanState, socket: SanSocket, operation: Operation): void {
+  const isKnown = socket.state === 'closed' || socket.connectionError !== 0;
+  if (isKnown) fail(state, operation, flushError(state, socket, operation));
+  else socket.heldFlushes.push(operation);
+}
+
+function flushError(state: SanState, socket: SanSocket, operation: Operation): number {
+  if (socket.state === 'closed') return wsa.WSA_OPERATION_ABORTED;
+  const receiveError = state.profile.flushedReceiveError;
+  return operation.isReceive && receiveError !== null ? receiveError : socket.connectionError;
+}
+
+/** An operation that failed moved nothing that counts. [OVL-18] */
+function fail(state: SanState, operation: Operation, error: number): void {
+  operation.bytes = 0;
+  operation.error = error;
+  finish(state, operation);
+}
+
+/** The outcome is known: lets go of the memory, then queues the operation for deliver(). */
+function finish(state: SanState, operation: Operation): void {
+  releaseMemory(state, operation);
+  if (state.finishedTail === null) state.finishedHead = operation;
+  else state.finishedTail.next = operation;
+  state.finishedTail = operation;
+}
+
+/** Before the completion is told, not after. [CLOSE-02] */
+export function releaseMemory(state: SanState, operation: Operation): void {
+  const { registrations, socket } = operation;
+  for (let index = 0; index < operation.registrationCount; index++) {
+    const registration = registrations[index];
+    registrations[index] = null;
+    if (registration === null || registration === undefined) continue;
+    registration.busy--;
+    if (registration.busy === 0 && socket.state === 'closed') {
+      releaseRegistration(state, socket, registration);
+    }
+  }
+  operation.registrationCount = 0;
+}
+
+/**
+ * Tells the outcome of every finished operation, also of those that finish meanwhile. May be
+ * entered again from an upcall.
+ */
+export function deliver(state: SanState): number {
+  if (state.finishedHead === null) return 0;
+  if (state.profile.notificationOrder === 'shuffled') shuffleFinished(state);
+  let count = 0;
+  for (let operation = takeFinished(state); operation !== null; operation = takeFinished(state)) {
+    count++;
+    notify(state, operation);
+  }
+  return count;
+}
+
+/** Takes one certain operation off the finished ones, for a call that completes it at once. */
+export function takeOutOfFinished(state: SanState, operation: Operation): boolean {
+  let before: Operation | null = null;
+  for (let at = state.finishedHead; at !== null; at = at.next) {
+    if (at === operation) {
+      if (before === null) state.finishedHead = at.next;
+      else before.next = at.next;
+      if (state.finishedTail === at) state.finishedTail = before;
+      at.next = null;
+      return true;
+    }
+    before = at;
+  }
+  return false;
+}
+
+/** Stores a result where WSPGetOverlappedResult looks for it, all but Internal. [OVL-09, OVL-12] */
+export function storeOutcome(
+  overlapped: WSAOVERLAPPED,
+  bytes: number,
+  error: number,
+  flags: number,
+): void {
+  overlapped.InternalHigh = bytes;
+  overlapped.OffsetHigh = error;
+  overlapped.Offset = flags;
+}
+
+/** Gives the record of an operation back, before its owner is told and may start the next one. */
+export function recycle(operation: Operation): void {
+  operation.overlapped = null;
+  operation.isRead = false;
+  operation.socket.freeOperations.push(operation);
+}
+
+function takeFinished(state: SanState): Operation | null {
+  const operation = state.finishedHead;
+  if (operation === null) return null;
+  state.finishedHead = operation.next;
+  if (state.finishedHead === null) state.finishedTail = null;
+  operation.next = null;
+  return operation;
+}
+
+function notify(state: SanState, operation: Operation): void {
+  const { overlapped, socket, bytes, error } = operation;
+  if (overlapped !== null) {
+    storeOutcome(overlapped, bytes, error, operation.flags);
+    recycle(operation);
+    if ((overlapped.hEvent & 1) !== 0) {
+      // Nobody else will: the caller polls for it. [OVL-05, OVL-11, OVL-12]
+      overlapped.Internal = 0;
+    } else {
+      // Stores Internal itself, and only then lets it be seen as done. [OVL-06, OVL-09]
+      const { errno, upcalls } = state;
+      upcalls?.lpWPUCompleteOverlappedRequest(socket.handle, overlapped, error, bytes, errno);
+    }
+  }
+  socket.unfinished--;
+  if (socket.state === 'closed') giveUpIfFinished(state, socket);
+}
+
+/**
+ * The last upcall for a socket, after every completion of it has returned and the NIC has let go.
+ * [CLOSE-03]
+ */
+export function giveUpIfFinished(state: SanState, socket: SanSocket): void {
+  if (socket.unfinished > 0 || !socket.isQueuePairGone) return;
+  if (!state.closing.delete(socket)) return;
+  state.upcalls?.lpWPUCloseSocketHandle(socket.handle, state.errno);
+}
+
+/** Any order is legal; the hostile profile shows whoever relies on one. [WSPSEND-15] */
+function shuffleFinished(state: SanState): void {
+  const operations: Operation[] = [];
+  for (let operation = takeFinished(state); operation !== null; operation = takeFinished(state)) {
+    operations.push(operation);
+  }
+  while (operations.length > 0) {
+    const [operation] = operations.splice(state.random.uint32() % operations.length, 1);
+    if (operation === undefined) continue;
+    if (state.finishedTail === null) state.finishedHead = operation;
+    else state.finishedTail.next = operation;
+    state.finishedTail = operation;
+  }
+}

@@ -1,0 +1,70 @@
+// WSPGetOverlappedResult: how the switch learns outcomes, mostly by polling, so that it also drives the
+// NIC. The outcome is in the WSAOVERLAPPED; nothing is looked up.
+// Sources: GOR-01 to GOR-05, OVL-04, OVL-10, OVL-11.
+
+import * as wsa from '../spi/error-codes.js';
+import type { Ref, WSAOVERLAPPED } from '../spi/winsock2.js';
+import { WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
+import { drive } from './progress.js';
+import type { SanState } from './state.js';
+
+/** Idle turns of a wait that has no loop to wait in, before it gives up with WSA_IO_INCOMPLETE. */
+const IDLE_TURNS_MAX = 1_000_000;
+
+/** True with the bytes and flags, or false with the error. */
+export function wspGetOverlappedResult(
+  state: SanState,
+  s: number,
+  lpOverlapped: WSAOVERLAPPED | null,
+  lpcbTransfer: Ref<number> | null,
+  fWait: boolean,
+  lpdwFlags: Ref<number> | null,
+  lpErrno: Ref<number>,
+): boolean {
+  if (state.sockets.find(s) === null) return failed(lpErrno, wsa.WSAENOTSOCK);
+  if (lpOverlapped === null) return failed(lpErrno, wsa.WSAEINVAL);
+  if (lpOverlapped.Internal === WSS_OPERATION_IN_PROGRESS) {
+    drive(state);
+    if (isPending(lpOverlapped)) {
+      if (!fWait) return failed(lpErrno, wsa.WSA_IO_INCOMPLETE);
+      if (!state.profile.overlappedResultWaits) return failed(lpErrno, wsa.WSAENETDOWN);
+      if (!waitFor(state, lpOverlapped)) return failed(lpErrno, wsa.WSA_IO_INCOMPLETE);
+    }
+  }
+  if (lpOverlapped.OffsetHigh !== 0) return failed(lpErrno, lpOverlapped.OffsetHigh);
+  if (lpcbTransfer !== null) lpcbTransfer.value = lpOverlapped.InternalHigh;
+  if (lpdwFlags !== null) lpdwFlags.value = lpOverlapped.Offset;
+  return true;
+}
+
+/** A function, because what it reads changes behind calls. */
+function isPending(overlapped: WSAOVERLAPPED): boolean {
+  return overlapped.Internal === WSS_OPERATION_IN_PROGRESS;
+}
+
+/**
+ * Waits in the thread's loop where the environment hands out one that can wait: everything else on
+ * the thread moves on, and the thread sleeps when nothing does. Otherwise spins, with a bound.
+ */
+function waitFor(state: SanState, overlapped: WSAOVERLAPPED): boolean {
+  const loop: object = state.environment.progress;
+  if (canWait(loop)) return loop.waitUntil(() => !isPending(overlapped));
+  let idleTurns = 0;
+  while (isPending(overlapped) && idleTurns < IDLE_TURNS_MAX) {
+    idleTurns = drive(state) > 0 ? 0 : idleTurns + 1;
+  }
+  return !isPending(overlapped);
+}
+
+interface WaitingLoop {
+  waitUntil(done: () => boolean): boolean;
+}
+
+function canWait(loop: object): loop is WaitingLoop {
+  return 'waitUntil' in loop && typeof loop.waitUntil === 'function';
+}
+
+function failed(lpErrno: Ref<number>, error: number): false {
+  lpErrno.value = error;
+  return false;
+}

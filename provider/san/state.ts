@@ -1,0 +1,89 @@
+// What the functions of one provider share: the NIC, the upcalls, the sockets, and the objects that
+// are reused so that a transfer allocates nothing. Every SPI function of this folder takes it first.
+
+import type { CompletionQueue, NicDevice } from '../nic/device.js';
+import { WorkCompletion, WorkRequest } from '../nic/verbs.js';
+import type { Profile } from '../spi/profile.js';
+import type { Logger, ProviderEnvironment, RandomSource } from '../spi/provider.js';
+import { ref } from '../spi/winsock2.js';
+import type { WSPUpcallTableEx } from '../spi/ws2spi.js';
+import type { Operation, PendingRequest, SanSocket } from './record.js';
+import { SocketTable } from './record.js';
+
+export type SanEnvironment = ProviderEnvironment<NicDevice>;
+
+/** What may be chosen about a provider, apart from the profile. */
+export interface SanProviderOptions {
+  /**
+   * 'pending': every transfer that starts is pending, like those of the field provider (IMPL-02).
+   * 'immediate': one that the NIC has finished when the call returns is complete at once, with no
+   * notification. A profile that says either of the two wins. Default 'pending'.
+   */
+  readonly completion?: 'pending' | 'immediate';
+  /**
+   * Offer WSPRdmaRead if the NIC can. The same on all hosts of a SAN. [XFER-11] Default true.
+   */
+  readonly rdmaRead?: boolean;
+  /** SO_RDMA_THRESHOLD_SIZE, in bytes. [OPT-05] Default 4096. */
+  readonly rdmaThresholdBytes?: number;
+}
+
+export const DEFAULT_RDMA_THRESHOLD_BYTES = 4096;
+
+export class SanState {
+  readonly nic: NicDevice;
+  readonly random: RandomSource;
+  readonly profile: Profile;
+  readonly logger: Logger;
+  readonly environment: SanEnvironment;
+  readonly completesAtOnce: boolean;
+  readonly hasRdmaRead: boolean;
+  readonly rdmaThresholdBytes: number;
+
+  /** Starts minus cleanups. [CLEANUP-01] */
+  starts = 0;
+  /** Of the first start; null before it and after the last cleanup. */
+  upcalls: WSPUpcallTableEx | null = null;
+  readonly sockets = new SocketTable();
+  /** By queue pair slot, open sockets and closed ones that are not finished. */
+  readonly byQueuePair: (SanSocket | undefined)[] = [];
+  /** Closed and not yet given back by lpWPUCloseSocketHandle. */
+  readonly closing = new Set<SanSocket>();
+  /** By port. */
+  readonly listeners = new Map<number, SanSocket>();
+  /** By request id, those that wait in a backlog or for a condition function. */
+  readonly pendingRequests = new Map<number, PendingRequest>();
+  /** Local port, remote address and port of every connection, to find a duplicate. */
+  readonly connections = new Set<string>();
+
+  /** Operations whose outcome is known and not yet told, oldest first. */
+  finishedHead: Operation | null = null;
+  finishedTail: Operation | null = null;
+
+  // Reused; nothing may keep them across a call.
+  readonly request = new WorkRequest();
+  readonly completion = new WorkCompletion();
+  readonly errno = ref(0);
+  #completionQueue: CompletionQueue | null = null;
+
+  constructor(environment: SanEnvironment, options: SanProviderOptions) {
+    const { nic, profile } = environment;
+    this.environment = environment;
+    this.nic = nic;
+    this.random = environment.random;
+    this.profile = profile;
+    this.logger = environment.logger;
+    this.completesAtOnce =
+      profile.completion === 'natural'
+        ? options.completion === 'immediate'
+        : profile.completion === 'inline-when-possible';
+    this.hasRdmaRead = nic.attributes.rdmaRead && options.rdmaRead !== false;
+    this.rdmaThresholdBytes = options.rdmaThresholdBytes ?? DEFAULT_RDMA_THRESHOLD_BYTES;
+  }
+
+  /** One for all sockets, made at the first start. */
+  get completionQueue(): CompletionQueue {
+    this.#completionQueue ??= this.nic.createCompletionQueue();
+    return this.#completionQueue;
+  }
+}

@@ -1,0 +1,82 @@
+// What a socket waits for in the kernel, derived from its state alone, and its registration with the
+// reactor. A descriptor nobody waits for is not watched at all: the kernel reports a hang-up for ever,
+// asked for or not, and a thread woken for it would never sleep again. Source: W10, W15.
+
+import { EPOLLIN, EPOLLOUT, EPOLLRDHUP, Reactor } from '../../native/reactor.js';
+import * as ws from '../spi/winsock2.js';
+import type { Context, TcpSocket } from './record.js';
+import { EPOLLPRI } from './translate.js';
+
+/** Whether an occurrence of this event is selected and would be recorded. [W10.2] */
+export function isWanted(socket: TcpSocket, event: number): boolean {
+  return (socket.selection.mask & ~socket.selection.fired & event) !== 0;
+}
+
+function interestOf(socket: TcpSocket): number {
+  switch (socket.state) {
+    case 'connecting':
+      return EPOLLOUT;
+    case 'listening': {
+      const isAwaited = socket.acceptWaiterCount > 0 && !socket.isAcceptReady;
+      return isAwaited || isWanted(socket, ws.FD_ACCEPT) ? EPOLLIN : 0;
+    }
+    case 'connected':
+    case 'draining':
+      return connectionInterest(socket);
+    case 'open':
+    case 'closed':
+      return 0;
+  }
+}
+
+function connectionInterest(socket: TcpSocket): number {
+  if (socket.failure !== 0) return 0;
+  const isLive = !socket.isInboundEnded;
+  let events = 0;
+  if (socket.receives.length > 0 || (isLive && isWanted(socket, ws.FD_READ))) {
+    events |= EPOLLIN | EPOLLRDHUP;
+  }
+  if (isWanted(socket, ws.FD_CLOSE) && !socket.isCloseDeferred) events |= EPOLLRDHUP;
+  if (socket.sends.length > 0 || (socket.isWriteBlocked && isWanted(socket, ws.FD_WRITE))) {
+    events |= EPOLLOUT;
+  }
+  if (socket.urgentReceives.length > 0 || (isLive && isWanted(socket, ws.FD_OOB))) {
+    events |= EPOLLPRI;
+  }
+  return events;
+}
+
+/** Brings the registration up to date; to be called whenever anything changed that it depends on. */
+export function updateInterest(context: Context, socket: TcpSocket): void {
+  const interest = interestOf(socket);
+  if (interest === socket.interest) return;
+  const { reactor } = context.kernel;
+  socket.interest = interest;
+  if (interest === 0) {
+    stopWatching(context, socket);
+  } else if (socket.watch === null) {
+    socket.watch = reactor.watch(socket.fd, interest, (ready) => context.onReady(socket, ready));
+  } else {
+    reactor.change(socket.watch, interest);
+  }
+}
+
+export function stopWatching(context: Context, socket: TcpSocket): void {
+  socket.interest = 0;
+  if (socket.watch === null) return;
+  context.kernel.reactor.unwatch(socket.watch);
+  socket.watch = null;
+}
+
+/** The readiness of a descriptor now, without a trace in any record. [W10.12] */
+export function readinessOf(fd: number, events: number): number {
+  const probe = new Reactor();
+  let ready = 0;
+  const token = probe.watch(fd, events, (reported) => {
+    ready = reported;
+  });
+  probe.poll(0);
+  probe.unwatch(token);
+  probe.close();
+  return ready;
+}

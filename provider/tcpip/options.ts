@@ -1,0 +1,260 @@
+// Socket options, as one table: where each lives and what form it has. It must not know control codes.
+// Sources: W2.8, W2.9, GETOPT-01, GETOPT-02, SETOPT-01, OPT-08; layouts W2.13.
+
+import { seconds } from '../../runtime/clock.js';
+import * as wsa from '../spi/errors.js';
+import { fail } from '../spi/ws2spi.js';
+import type { LPWSPGETSOCKOPT, LPWSPSETSOCKOPT } from '../spi/ws2spi.js';
+import * as ws from '../spi/winsock2.js';
+import { readInt, takeSocketError, writeInt } from './kernel-option.js';
+import type { Context, StoredOptions, TcpSocket } from './record.js';
+import { LINUX, transferError } from './translate.js';
+
+/** What SO_CONNECT_TIME says of a socket that is not connected. */
+const NOT_CONNECTED = 0xffffffff;
+
+interface OptionRule {
+  /** A BOOL may also be read and written as one byte. */
+  readonly form: 'bool' | 'dword';
+  /** The value, or a negative errno. Missing: the option cannot be read. */
+  read?(socket: TcpSocket, context: Context): number;
+  /** 0 or a Winsock error. Missing: the option cannot be set. */
+  write?(socket: TcpSocket, value: number): number;
+}
+
+function kernelRule(form: OptionRule['form'], level: number, option: number): OptionRule {
+  return {
+    form,
+    read: (socket) => readInt(socket.fd, level, option),
+    write: (socket, value) =>
+      writeInt(socket.fd, level, option, value) < 0 ? wsa.WSAEINVAL : 0,
+  };
+}
+
+type Keys<Value> = {
+  [Key in keyof StoredOptions]: StoredOptions[Key] extends Value ? Key : never;
+}[keyof StoredOptions];
+
+function storedFlag(key: Keys<boolean>): OptionRule {
+  return {
+    form: 'bool',
+    read: (socket) => (socket.options[key] ? 1 : 0),
+    write: (socket, value) => {
+      socket.options[key] = value !== 0;
+      return 0;
+    },
+  };
+}
+
+function storedNumber(key: 'groupPriority' | 'sendTimeoutMs' | 'receiveTimeoutMs'): OptionRule {
+  return {
+    form: 'dword',
+    read: (socket) => socket.options[key],
+    write: (socket, value) => {
+      socket.options[key] = value;
+      return 0;
+    },
+  };
+}
+
+/** The kernel doubles what it is given, for its own bookkeeping; the application sees its number. */
+function bufferRule(key: 'sendBufferBytes' | 'receiveBufferBytes', option: number): OptionRule {
+  return {
+    form: 'dword',
+    read: (socket) =>
+      socket.options[key] ?? readInt(socket.fd, LINUX.SOL_SOCKET, option) >>> 1,
+    write: (socket, value) => {
+      const bytes = Math.min(value, 0x7fffffff);
+      if (writeInt(socket.fd, LINUX.SOL_SOCKET, option, bytes) < 0) return wsa.WSAENOBUFS;
+      socket.options[key] = value;
+      return 0;
+    },
+  };
+}
+
+/** Sharing a port and refusing to share it exclude each other, and are said before binding. */
+function addressUseRule(
+  key: 'reuseAddress' | 'exclusiveAddressUse',
+  other: 'reuseAddress' | 'exclusiveAddressUse',
+): OptionRule {
+  return {
+    ...storedFlag(key),
+    write: (socket, value) => {
+      const isOn = value !== 0;
+      if (isOn && (socket.options[other] || socket.localName !== null)) return wsa.WSAEINVAL;
+      socket.options[key] = isOn;
+      const isShared = socket.options.reuseAddress ? 1 : 0;
+      writeInt(socket.fd, LINUX.SOL_SOCKET, LINUX.SO_REUSEADDR, isShared);
+      return 0;
+    },
+  };
+}
+
+/** Reading clears it; a broken connection stays broken. */
+function takeError(socket: TcpSocket): number {
+  const known = socket.pendingError;
+  socket.pendingError = 0;
+  if (known !== 0 || socket.state !== 'connected') return known;
+  const number = takeSocketError(socket.fd);
+  if (number !== 0) socket.failure = transferError(number);
+  return number === 0 ? 0 : socket.failure;
+}
+
+function secondsConnected(socket: TcpSocket, context: Context): number {
+  if (socket.state !== 'connected') return NOT_CONNECTED;
+  return Math.floor((context.clock.now() - socket.connectedAt) / seconds(1));
+}
+
+const acceptedAndIgnored: OptionRule = { form: 'dword', write: () => 0 };
+
+const SOCKET_LEVEL: ReadonlyMap<number, OptionRule> = new Map([
+  [ws.SO_DEBUG, storedFlag('isDebugging')],
+  [ws.SO_ACCEPTCONN, { form: 'bool', read: (s: TcpSocket) => (s.state === 'listening' ? 1 : 0) }],
+  [ws.SO_REUSEADDR, addressUseRule('reuseAddress', 'exclusiveAddressUse')],
+  [ws.SO_EXCLUSIVEADDRUSE, addressUseRule('exclusiveAddressUse', 'reuseAddress')],
+  [ws.SO_KEEPALIVE, kernelRule('bool', LINUX.SOL_SOCKET, LINUX.SO_KEEPALIVE)],
+  [ws.SO_DONTROUTE, kernelRule('bool', LINUX.SOL_SOCKET, LINUX.SO_DONTROUTE)],
+  [
+    ws.SO_OOBINLINE,
+    {
+      form: 'bool',
+      read: (socket) => (socket.options.outOfBandInline ? 1 : 0),
+      write: (socket, value) => {
+        socket.options.outOfBandInline = value !== 0;
+        writeInt(socket.fd, LINUX.SOL_SOCKET, LINUX.SO_OOBINLINE, value === 0 ? 0 : 1);
+        return 0;
+      },
+    },
+  ],
+  [
+    ws.SO_DONTLINGER,
+    {
+      form: 'bool',
+      read: (socket) => (socket.options.lingerOn ? 0 : 1),
+      write: (socket, value) => {
+        socket.options.lingerOn = value === 0;
+        return 0;
+      },
+    },
+  ],
+  [ws.SO_SNDBUF, bufferRule('sendBufferBytes', LINUX.SO_SNDBUF)],
+  [ws.SO_RCVBUF, bufferRule('receiveBufferBytes', LINUX.SO_RCVBUF)],
+  [ws.SO_SNDTIMEO, storedNumber('sendTimeoutMs')],
+  [ws.SO_RCVTIMEO, storedNumber('receiveTimeoutMs')],
+  [ws.SO_ERROR, { form: 'dword', read: takeError }],
+  [ws.SO_TYPE, { form: 'dword', read: () => ws.SOCK_STREAM }],
+  [ws.SO_GROUP_ID, { form: 'dword', read: () => 0 }],
+  [ws.SO_GROUP_PRIORITY, storedNumber('groupPriority')],
+  [ws.SO_CONDITIONAL_ACCEPT, storedFlag('conditionalAccept')],
+  [ws.SO_UPDATE_ACCEPT_CONTEXT, acceptedAndIgnored],
+  [ws.SO_UPDATE_CONNECT_CONTEXT, acceptedAndIgnored],
+  [ws.SO_CONNECT_TIME, { form: 'dword', read: secondsConnected }],
+] satisfies readonly (readonly [number, OptionRule])[]);
+
+const LEVELS: ReadonlyMap<number, ReadonlyMap<number, OptionRule>> = new Map([
+  [ws.SOL_SOCKET, SOCKET_LEVEL],
+  [
+    ws.IPPROTO_TCP,
+    new Map([[ws.TCP_NODELAY, kernelRule('bool', LINUX.IPPROTO_TCP, LINUX.TCP_NODELAY)]]),
+  ],
+  [
+    ws.IPPROTO_IP,
+    new Map([
+      [ws.IP_TOS, kernelRule('dword', LINUX.IPPROTO_IP, LINUX.IP_TOS)],
+      [ws.IP_TTL, kernelRule('dword', LINUX.IPPROTO_IP, LINUX.IP_TTL)],
+    ]),
+  ],
+  [
+    ws.IPPROTO_IPV6,
+    new Map([[ws.IPV6_V6ONLY, kernelRule('bool', LINUX.IPPROTO_IPV6, LINUX.IPV6_V6ONLY)]]),
+  ],
+]);
+
+const DWORD_BYTES = 4;
+const LINGER_BYTES = 4;
+
+function ruleOf(level: number, option: number): OptionRule | number {
+  const rules = LEVELS.get(level);
+  if (rules === undefined) return wsa.WSAEINVAL;
+  return rules.get(option) ?? wsa.WSAENOPROTOOPT;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** SO_LINGER is the one option that is a structure: two 16-bit numbers. [W2.13] */
+function readLinger(socket: TcpSocket, optval: Uint8Array, room: number): number {
+  if (room < LINGER_BYTES) return 0;
+  const view = viewOf(optval);
+  view.setUint16(0, socket.options.lingerOn ? 1 : 0, true);
+  view.setUint16(2, socket.options.lingerSeconds, true);
+  return LINGER_BYTES;
+}
+
+function writeLinger(socket: TcpSocket, optval: Uint8Array, length: number): number {
+  if (length < LINGER_BYTES) return wsa.WSAEFAULT;
+  const view = viewOf(optval);
+  socket.options.lingerOn = view.getUint16(0, true) !== 0;
+  socket.options.lingerSeconds = view.getUint16(2, true);
+  return 0;
+}
+
+function isLinger(level: number, option: number): boolean {
+  return level === ws.SOL_SOCKET && option === ws.SO_LINGER;
+}
+
+function createGetSockOpt(context: Context): LPWSPGETSOCKOPT {
+  return (s, level, optname, optval, optlen, lpErrno) => {
+    const socket = context.table.find(s, lpErrno);
+    if (socket === null) return ws.SOCKET_ERROR;
+    if (optval === null || optlen === null) return fail(lpErrno, wsa.WSAEFAULT);
+    const room = Math.min(optlen.value, optval.length);
+    if (isLinger(level, optname)) {
+      const length = readLinger(socket, optval, room);
+      if (length === 0) return fail(lpErrno, wsa.WSAEFAULT);
+      optlen.value = length;
+      return 0;
+    }
+    const rule = ruleOf(level, optname);
+    if (typeof rule === 'number') return fail(lpErrno, rule);
+    if (rule.read === undefined) return fail(lpErrno, wsa.WSAENOPROTOOPT);
+    if (!(room >= (rule.form === 'bool' ? 1 : DWORD_BYTES))) return fail(lpErrno, wsa.WSAEFAULT);
+    const value = rule.read(socket, context);
+    if (value < 0) return fail(lpErrno, wsa.WSAENOPROTOOPT);
+    if (room < DWORD_BYTES) optval[0] = value === 0 ? 0 : 1;
+    else viewOf(optval).setUint32(0, value, true);
+    optlen.value = room < DWORD_BYTES ? 1 : DWORD_BYTES;
+    return 0;
+  };
+}
+
+function createSetSockOpt(context: Context): LPWSPSETSOCKOPT {
+  return (s, level, optname, optval, optlen, lpErrno) => {
+    const socket = context.table.find(s, lpErrno);
+    if (socket === null) return ws.SOCKET_ERROR;
+    if (optval === null) return fail(lpErrno, wsa.WSAEFAULT);
+    const length = Math.min(optlen, optval.length);
+    if (isLinger(level, optname)) {
+      const error = writeLinger(socket, optval, length);
+      return error === 0 ? 0 : fail(lpErrno, error);
+    }
+    const rule = ruleOf(level, optname);
+    if (typeof rule === 'number') return fail(lpErrno, rule);
+    if (rule.write === undefined) return fail(lpErrno, wsa.WSAENOPROTOOPT);
+    if (!(length >= (rule.form === 'bool' ? 1 : DWORD_BYTES))) {
+      return fail(lpErrno, wsa.WSAEFAULT);
+    }
+    const isShort = length < DWORD_BYTES;
+    const value = isShort ? (optval[0] ?? 0) : viewOf(optval).getUint32(0, true);
+    const error = rule.write(socket, value);
+    return error === 0 ? 0 : fail(lpErrno, error);
+  };
+}
+
+export function createOptionFunctions(context: Context): {
+  getSockOpt: LPWSPGETSOCKOPT;
+  setSockOpt: LPWSPSETSOCKOPT;
+} {
+  return { getSockOpt: createGetSockOpt(context), setSockOpt: createSetSockOpt(context) };
+}

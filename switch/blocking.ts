@@ -1,0 +1,33 @@
+// How the switch blocks: by driving the thread's progress loop until a condition holds. Providers
+// are never asked to block, nor to cancel. Sources: BLK-01 to BLK-03, W8.1.16, W9.9.1, W9.9.2.
+
+import type { Nanos } from '../runtime/clock.js';
+import { milliseconds } from '../runtime/clock.js';
+import type { SwitchCore } from './core.js';
+
+/** When a wait of `timeoutMs` that starts now ends; 0 is for ever, as in SO_RCVTIMEO. */
+export function deadlineAfter(core: SwitchCore, timeoutMs: number): Nanos {
+  return timeoutMs === 0 ? Infinity : core.environment.clock.now() + milliseconds(timeoutMs);
+}
+
+/** Waits without running APCs. Whether `done` holds. */
+export function wait(core: SwitchCore, done: () => boolean, deadline: Nanos): boolean {
+  return core.environment.progress.waitUntil(done, deadline);
+}
+
+/** Waits as a blocking receive does: queued APCs run meanwhile. [W8.1.16] */
+export function waitAlertably(core: SwitchCore, done: () => boolean, deadline: Nanos): boolean {
+  const { apcs } = core;
+  const { progress } = core.environment;
+  const awake = (): boolean => done() || apcs.isRunnable;
+  for (;;) {
+    if (!progress.waitUntil(awake, deadline)) return done();
+    if (done()) return true;
+    apcs.run();
+  }
+}
+
+/** A nonblocking call finds nothing: whatever can move on this thread moves once. */
+export function nudge(core: SwitchCore): void {
+  core.environment.progress.poll();
+}

@@ -1,0 +1,438 @@
+// The calls that one connection has under way at its provider: receives (ended by upcall), sends and
+// RDMA (tagged, polled), and what is registered. Keeps to the provider's queue depth by holding calls
+// back. Knows no session: it reports ends to CallEnds, never from inside an upcall. Sources: OVL-01
+// to OVL-12, WSPSEND-06 to -10, WSPRECV-03, RDMA-02, REGRDMA-03, MEM-08, IMPL-01, CLOSE-06.
+
+import * as wsa from '../provider/spi/error-codes.js';
+import { wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
+import type { WSAOVERLAPPED } from '../provider/spi/winsock2.js';
+import { createOverlapped, INVALID_SOCKET, ref } from '../provider/spi/winsock2.js';
+import type { SanExtensions, WSABUFEX } from '../provider/spi/ws2san.js';
+import { MEM_READ, MEM_READWRITE, MEM_WRITE } from '../provider/spi/ws2san.js';
+import type { SanProcTable } from '../provider/spi/ws2spi.js';
+import { WSS_OPERATION_IN_PROGRESS } from '../provider/spi/ws2spi.js';
+import { assert } from '../runtime/assert.js';
+import type { ConnectionMemory } from './connection-memory.js';
+import type { SessionAction } from './session/actions.js';
+import { Access, ActionKind, STAGING_REGISTRATION } from './session/actions.js';
+import type { SessionLimits } from './session/limits.js';
+import { DESCRIPTOR_BYTES_MAX } from './session/limits.js';
+import { Ring } from './ring.js';
+
+/** What a connection wants to know about its calls. */
+export interface CallEnds {
+  receiveEnded(index: number, error: number, bytes: number): void;
+  sendEnded(index: number, error: number): void;
+  transferEnded(slot: number, error: number): void;
+}
+
+export interface CallsOptions {
+  readonly procs: SanProcTable;
+  readonly extensions: SanExtensions;
+  readonly descriptor: number;
+  readonly memory: ConnectionMemory;
+  readonly limits: SessionLimits;
+  readonly slotCount: number;
+  /** Sends and RDMA calls that the provider takes at once. */
+  readonly queueDepth: number;
+  /** hEvent of receives, and of everything else: the latter is tagged. [OVL-05, WSPSEND-08] */
+  readonly receiveEvent: number;
+  readonly taggedEvent: number;
+  readonly ends: CallEnds;
+}
+
+interface OneBuffer {
+  len: number;
+  buf: Uint8Array;
+}
+
+class Slot {
+  /** WSPRegisterMemory's handle; 0 when nothing is registered, or it is exposed memory. */
+  handle = 0;
+  /** Exposed memory's descriptor; length 0 when there is none. */
+  readonly descriptor = new Uint8Array(DESCRIPTOR_BYTES_MAX);
+  descriptorLength = 0;
+  pending = false;
+  isRead = false;
+  readonly overlapped: WSAOVERLAPPED = createOverlapped();
+  readonly buffers: WSABUFEX[] = [{ len: 0, buf: null, handle: 0 }];
+  remote: Uint8Array | null = null;
+  remoteLength = 0;
+  remoteOffset = 0;
+}
+
+/** A held-back call is its send buffer's index, or its slot above this bit. */
+const SLOT_BIT = 0x1_0000;
+
+export class ConnectionCalls {
+  readonly #options: CallsOptions;
+  readonly #procs: SanProcTable;
+  readonly #ends: CallEnds;
+  readonly #receives: readonly { overlapped: WSAOVERLAPPED; buffers: readonly OneBuffer[] }[];
+  readonly #sends: readonly { overlapped: WSAOVERLAPPED; buffers: readonly OneBuffer[] }[];
+  readonly #slots: readonly Slot[];
+  /** In posting order, which is the order in which messages fill and leave them. [OVL-14] */
+  readonly #receivesOut: Ring;
+  readonly #sendsOut: Ring;
+  readonly #held: Ring;
+  readonly #transfersOut: number[] = [];
+  #s: number;
+  #sendHandle = 0;
+  #receiveHandle = 0;
+  #stagingHandle = 0;
+  readonly #bytes = ref(0);
+  readonly #flags = ref(0);
+  readonly #errno = ref(0);
+  readonly #size = ref(0);
+
+  constructor(options: CallsOptions) {
+    const { memory, limits } = options;
+    this.#options = options;
+    this.#procs = options.procs;
+    this.#ends = options.ends;
+    this.#s = options.descriptor;
+    const operation = (buf: Uint8Array): { overlapped: WSAOVERLAPPED; buffers: OneBuffer[] } => {
+      return { overlapped: createOverlapped(), buffers: [{ len: limits.messageBytes, buf }] };
+    };
+    this.#receives = memory.receiveBuffers.map(operation);
+    this.#sends = memory.sendBuffers.map(operation);
+    this.#slots = Array.from({ length: options.slotCount }, () => new Slot());
+    this.#receivesOut = new Ring(limits.receiveCount);
+    this.#sendsOut = new Ring(limits.sendCount);
+    this.#held = new Ring(limits.sendCount + options.slotCount);
+  }
+
+  get isClosed(): boolean {
+    return this.#s === INVALID_SOCKET;
+  }
+
+  get receivesOut(): number {
+    return this.#receivesOut.length;
+  }
+
+  get sendsOut(): number {
+    return this.#sendsOut.length;
+  }
+
+  /** Somebody waits for the end of a call: RDMA, or a call that is held back. */
+  get isAwaited(): boolean {
+    return this.#transfersOut.length > 0 || this.#held.length > 0;
+  }
+
+  /** No call has its hands on memory of the connection or the application. */
+  get isIdle(): boolean {
+    const transfers = this.#transfersOut.length;
+    return this.#receivesOut.length === 0 && this.#sendsOut.length === 0 && transfers === 0;
+  }
+
+  /** Registers the regions; 0, or the error with nothing left registered. [XFER-04, MEM-01] */
+  registerRegions(): number {
+    const { memory } = this.#options;
+    this.#sendHandle = this.#register(memory.sendRegion, MEM_READ);
+    if (this.#sendHandle !== 0) this.#receiveHandle = this.#register(memory.receiveRegion, MEM_WRITE);
+    if (this.#receiveHandle !== 0) {
+      this.#stagingHandle = this.#register(memory.staging, MEM_READWRITE);
+    }
+    if (this.#stagingHandle !== 0) return 0;
+    const error = this.#errno.value;
+    this.#deregister(this.#sendHandle);
+    this.#deregister(this.#receiveHandle);
+    return error;
+  }
+
+  /** Posts receive buffer `index`. 0, or the error with which the connection is gone. */
+  postReceive(index: number): number {
+    const { overlapped, buffers } = at(this.#receives, index);
+    overlapped.hEvent = this.#options.receiveEvent;
+    overlapped.InternalHigh = 0;
+    overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
+    this.#flags.value = 0;
+    // In the ring before the call: the completion may come from inside it.
+    this.#receivesOut.push(index);
+    const { lpWSPRecv } = this.#procs;
+    const errno = this.#errno;
+    const bytes = this.#bytes;
+    if (lpWSPRecv(this.#s, buffers, 1, bytes, this.#flags, overlapped, null, null, errno) === 0) {
+      overlapped.InternalHigh = bytes.value;
+      overlapped.Internal = 0;
+      return 0;
+    }
+    if (errno.value === wsa.WSA_IO_PENDING) return 0;
+    this.#receivesOut.dropNewest();
+    return errno.value;
+  }
+
+  /** Whether the oldest receive has ended: what an upcall has noted, or an inline completion. */
+  get hasReceived(): boolean {
+    const index = this.#receivesOut.oldest;
+    return index >= 0 && at(this.#receives, index).overlapped.Internal !== WSS_OPERATION_IN_PROGRESS;
+  }
+
+  /** Reports the oldest receive; the caller has checked hasReceived. */
+  takeReceived(): void {
+    const index = this.#receivesOut.shift();
+    const { overlapped } = at(this.#receives, index);
+    const error = overlapped.Internal === 0 ? 0 : wsaErrorOfStatus(overlapped.Internal);
+    this.#ends.receiveEnded(index, error, overlapped.InternalHigh);
+  }
+
+  send(index: number, length: number): void {
+    (at(this.#sends, index).buffers[0] as OneBuffer).len = length;
+    if (this.#mustHold()) this.#held.push(index);
+    else this.#startSend(index);
+  }
+
+  transfer(action: SessionAction): void {
+    const slot = at(this.#slots, action.slot);
+    assert(!slot.pending, 'a slot has one RDMA call at a time');
+    const from =
+      action.registrationSlot === STAGING_REGISTRATION
+        ? this.#stagingHandle
+        : at(this.#slots, action.registrationSlot).handle;
+    const buffer = slot.buffers[0] as WSABUFEX;
+    // A view per RDMA call: the call's buffer starts where the piece starts. Not the message path.
+    buffer.buf = (action.buffer as Uint8Array).subarray(
+      action.offset,
+      action.offset + action.length,
+    );
+    buffer.len = action.length;
+    buffer.handle = from;
+    slot.isRead = action.kind === ActionKind.rdmaRead;
+    slot.remote = (action.descriptor as Uint8Array).subarray(0, action.descriptorLength);
+    slot.remoteLength = action.descriptorLength;
+    slot.remoteOffset = action.remoteOffset;
+    slot.pending = true;
+    if (this.#mustHold()) this.#held.push(action.slot | SLOT_BIT);
+    else this.#startTransfer(action.slot);
+  }
+
+  /** Registers memory for a slot; 0 or the error. descriptorOf(slot) then has the descriptor. */
+  register(action: SessionAction): number {
+    const slot = at(this.#slots, action.slot);
+    const memory = (action.buffer as Uint8Array).subarray(
+      action.offset,
+      action.offset + action.length,
+    );
+    slot.handle = 0;
+    slot.descriptorLength = 0;
+    if (action.access === Access.local) {
+      slot.handle = this.#register(memory, MEM_READWRITE);
+      return slot.handle === 0 ? this.#errno.value : 0;
+    }
+    const access = action.access === Access.remoteRead ? MEM_READ : MEM_WRITE;
+    const size = this.#size;
+    size.value = DESCRIPTOR_BYTES_MAX;
+    const { WSPRegisterRdmaMemory } = this.#options.extensions;
+    const { descriptor } = slot;
+    const length = memory.length;
+    const failed =
+      WSPRegisterRdmaMemory(this.#s, memory, length, access, descriptor, size, this.#errno) !== 0;
+    if (failed) return this.#errno.value;
+    slot.descriptorLength = size.value;
+    return 0;
+  }
+
+  descriptorOf(index: number): Uint8Array {
+    return at(this.#slots, index).descriptor;
+  }
+
+  descriptorLengthOf(index: number): number {
+    return at(this.#slots, index).descriptorLength;
+  }
+
+  deregister(index: number): void {
+    const slot = at(this.#slots, index);
+    if (slot.descriptorLength > 0) {
+      const { WSPDeregisterRdmaMemory } = this.#options.extensions;
+      const { descriptor, descriptorLength } = slot;
+      WSPDeregisterRdmaMemory(this.#s, descriptor, descriptorLength, this.#errno);
+    }
+    this.#deregister(slot.handle);
+    slot.handle = 0;
+    slot.descriptorLength = 0;
+  }
+
+  /**
+   * Fetches what has ended of the tagged calls, oldest first, and starts what was held back.
+   * `drive` asks the provider even when the structure says "in progress": some move only when
+   * asked (GOR-05). Returns how many ended.
+   */
+  poll(drive: boolean): number {
+    let ended = 0;
+    for (let index = this.#sendsOut.oldest; index >= 0; index = this.#sendsOut.oldest) {
+      const { overlapped } = at(this.#sends, index);
+      const error = this.#result(overlapped, drive);
+      if (error === wsa.WSA_IO_INCOMPLETE) break;
+      this.#sendsOut.shift();
+      ended++;
+      this.#ends.sendEnded(index, error);
+    }
+    for (let position = 0; position < this.#transfersOut.length; ) {
+      const index = this.#transfersOut[position] as number;
+      const error = this.#result(at(this.#slots, index).overlapped, drive);
+      if (error === wsa.WSA_IO_INCOMPLETE) {
+        position++;
+        continue;
+      }
+      this.#transfersOut.splice(position, 1);
+      this.#endTransfer(index, error);
+      ended++;
+    }
+    while (this.#held.length > 0 && !this.#isFull() && !this.isClosed) this.#startHeld();
+    return ended;
+  }
+
+  /**
+   * Closes the SAN socket: deregisters what no pending call uses (MEM-08), then WSPCloseSocket. Calls
+   * that were held back end here; the others end when the provider says so.
+   */
+  close(lateCalls: boolean): void {
+    if (this.isClosed) return;
+    const held: number[] = [];
+    while (this.#held.length > 0) held.push(this.#held.shift());
+    for (const slot of this.#slots.keys()) if (!this.#isInUse(slot)) this.deregister(slot);
+    if (this.#sendsOut.length === 0) this.#deregister(this.#sendHandle);
+    if (this.#transfersOut.length === 0) this.#deregister(this.#stagingHandle);
+    if (this.#receivesOut.length === 0) this.#deregister(this.#receiveHandle);
+    this.#procs.lpWSPCloseSocket(this.#s, this.#errno);
+    this.#s = INVALID_SOCKET;
+    if (lateCalls) this.#callTooLate();
+    for (const call of held) {
+      if (call >= SLOT_BIT) this.#endTransfer(call & ~SLOT_BIT, wsa.WSA_OPERATION_ABORTED);
+    }
+  }
+
+  /** The provider did not end its calls after the close: they count as aborted. */
+  abandon(): void {
+    while (this.#receivesOut.length > 0) this.#receivesOut.shift();
+    while (this.#sendsOut.length > 0) this.#sendsOut.shift();
+    for (const slot of this.#transfersOut.splice(0)) {
+      this.#endTransfer(slot, wsa.WSA_OPERATION_ABORTED);
+    }
+  }
+
+  /** A pending RDMA call works on what this slot has registered. */
+  #isInUse(index: number): boolean {
+    const { handle } = at(this.#slots, index);
+    if (handle === 0) return false;
+    return this.#transfersOut.some((slot) => at(this.#slots, slot).buffers[0]?.handle === handle);
+  }
+
+  #mustHold(): boolean {
+    return this.#held.length > 0 || this.#isFull();
+  }
+
+  #isFull(): boolean {
+    return this.#sendsOut.length + this.#transfersOut.length >= this.#options.queueDepth;
+  }
+
+  #startHeld(): void {
+    const call = this.#held.shift();
+    if (call >= SLOT_BIT) this.#startTransfer(call & ~SLOT_BIT);
+    else this.#startSend(call);
+  }
+
+  #startSend(index: number): void {
+    const { overlapped, buffers } = at(this.#sends, index);
+    this.#begin(overlapped);
+    const { lpWSPSend } = this.#procs;
+    const errno = this.#errno;
+    if (lpWSPSend(this.#s, buffers, 1, this.#bytes, 0, overlapped, null, null, errno) === 0) {
+      this.#ends.sendEnded(index, 0);
+    } else if (errno.value === wsa.WSA_IO_PENDING) {
+      this.#sendsOut.push(index);
+    } else {
+      this.#ends.sendEnded(index, errno.value);
+    }
+  }
+
+  #startTransfer(index: number): void {
+    const slot = at(this.#slots, index);
+    const { WSPRdmaRead, WSPRdmaWrite } = this.#options.extensions;
+    const call = slot.isRead ? WSPRdmaRead : WSPRdmaWrite;
+    assert(call !== null, 'only a provider with WSPRdmaRead is asked to read');
+    this.#begin(slot.overlapped);
+    const { buffers, remote, remoteLength, remoteOffset, overlapped } = slot;
+    const bytes = this.#bytes;
+    const errno = this.#errno;
+    const failed =
+      call(
+        this.#s,
+        buffers,
+        1,
+        remote,
+        remoteLength,
+        remoteOffset,
+        bytes,
+        0,
+        overlapped,
+        null,
+        null,
+        errno,
+      ) !== 0;
+    if (failed && errno.value === wsa.WSA_IO_PENDING) this.#transfersOut.push(index);
+    else this.#endTransfer(index, failed ? errno.value : 0);
+  }
+
+  #endTransfer(index: number, error: number): void {
+    const slot = at(this.#slots, index);
+    slot.pending = false;
+    (slot.buffers[0] as WSABUFEX).buf = null;
+    slot.remote = null;
+    this.#ends.transferEnded(index, error);
+  }
+
+  #begin(overlapped: WSAOVERLAPPED): void {
+    overlapped.hEvent = this.#options.taggedEvent;
+    overlapped.InternalHigh = 0;
+    overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
+  }
+
+  /** 0, the operation's error, or WSA_IO_INCOMPLETE. [WSPSEND-07, OVL-10] */
+  #result(overlapped: WSAOVERLAPPED, drive: boolean): number {
+    const status = overlapped.Internal;
+    if (status === WSS_OPERATION_IN_PROGRESS && (!drive || this.isClosed)) {
+      return wsa.WSA_IO_INCOMPLETE;
+    }
+    if (this.isClosed) return wsaErrorOfStatus(status);
+    const { lpWSPGetOverlappedResult } = this.#procs;
+    const errno = this.#errno;
+    const done = lpWSPGetOverlappedResult(
+      this.#s,
+      overlapped,
+      this.#bytes,
+      false,
+      this.#flags,
+      errno,
+    );
+    return done ? 0 : errno.value;
+  }
+
+  #register(memory: Uint8Array, access: number): number {
+    const { WSPRegisterMemory } = this.#options.extensions;
+    return WSPRegisterMemory(this.#s, memory, memory.length, access, this.#errno);
+  }
+
+  #deregister(handle: number): void {
+    if (handle === 0) return;
+    this.#options.extensions.WSPDeregisterMemory(this.#s, handle, this.#errno);
+  }
+
+  /** What the shipped switch was seen doing; the answer is WSAENOTSOCK. [CLOSE-06] */
+  #callTooLate(): void {
+    const { overlapped, buffers } = at(this.#receives, 0);
+    const spare = createOverlapped();
+    const { lpWSPGetOverlappedResult, lpWSPRecv } = this.#procs;
+    const errno = this.#errno;
+    const flags = this.#flags;
+    lpWSPGetOverlappedResult(INVALID_SOCKET, overlapped, this.#bytes, false, flags, errno);
+    flags.value = 0;
+    lpWSPRecv(INVALID_SOCKET, buffers, 1, this.#bytes, flags, spare, null, null, errno);
+  }
+}
+
+function at<T>(items: readonly T[], index: number): T {
+  const item = items[index];
+  assert(item !== undefined, 'an index of this connection');
+  return item;
+}

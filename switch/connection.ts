@@ -1,0 +1,350 @@
+// One established SAN connection: the shell around a session. Feeds it what calls end with, carries
+// out its actions, hands finished requests back, and closes when it says so, after the application
+// has forgotten the socket if need be. Sources: XFER-01 to XFER-05, CONN-05, CLOSE-01 to CLOSE-07,
+// SHUT-01, COMP-12.
+
+import * as wsa from '../provider/spi/error-codes.js';
+import type { WSAOVERLAPPED } from '../provider/spi/winsock2.js';
+import { MSG_OOB } from '../provider/spi/winsock2.js';
+import { assert } from '../runtime/assert.js';
+import type { Nanos } from '../runtime/clock.js';
+import { seconds } from '../runtime/clock.js';
+import type { AppRequest } from './app-request.js';
+import type { CallEnds } from './connection-calls.js';
+import { ConnectionCalls } from './connection-calls.js';
+import type { ConnectionMemory } from './connection-memory.js';
+import type { SwitchCore } from './core.js';
+import type { CompletionSink } from './handle-table.js';
+import type { Companion } from './companion.js';
+import { Session, SessionAction, ActionKind, ResultFlag } from './session/session.js';
+
+/** Whoever the connection is for: a connect, a listener, later the application's socket. */
+export interface ConnectionWatcher {
+  /** The negotiation is complete. */
+  established(connection: Connection): void;
+  /** Something readable, writable, urgent or at its end may be there. */
+  changed(connection: Connection): void;
+  /** The SAN socket has been closed: `error` is 0 after a graceful end. */
+  ended(connection: Connection, error: number): void;
+}
+
+const NOBODY: ConnectionWatcher = {
+  established: () => undefined,
+  changed: () => undefined,
+  ended: () => undefined,
+};
+
+/** How long a provider may take to end its calls after WSPCloseSocket before they count as ended. */
+const ABANDON_NANOS = seconds(2);
+
+export class Connection implements CompletionSink, CallEnds {
+  readonly session: Session;
+  readonly companion: Companion;
+  watcher: ConnectionWatcher = NOBODY;
+  /** In core.ready. */
+  isQueued = false;
+  /** In core.polled. */
+  isPolled = false;
+  hasUrgent = false;
+  /** Released by its owner: nobody is left to tell. */
+  isOrphan = false;
+  readonly #core: SwitchCore;
+  readonly #calls: ConnectionCalls;
+  readonly #memory: ConnectionMemory;
+  readonly #action = new SessionAction();
+  readonly #halfOfSends: number;
+  /** Deadlines are near: time is read for every event, not once in a while. */
+  #exact = true;
+  #draining = false;
+  #endError = 0;
+  #abandonAt: Nanos = Infinity;
+  #isGone = false;
+
+  constructor(
+    core: SwitchCore,
+    companion: Companion,
+    role: 'connector' | 'acceptor',
+    memory: ConnectionMemory,
+  ) {
+    const { provider, limits, descriptor } = companion;
+    this.#core = core;
+    this.companion = companion;
+    this.#memory = memory;
+    this.#halfOfSends = limits.sendCount >> 1;
+    this.session = new Session({
+      role,
+      limits,
+      rdmaRead: provider.extensions.WSPRdmaRead !== null,
+      sendBuffers: memory.sendBuffers,
+      receiveBuffers: memory.receiveBuffers,
+      stagingBuffer: memory.staging,
+    });
+    const events = core.profile.transferEvent === 'event';
+    this.#calls = new ConnectionCalls({
+      procs: provider.procs,
+      extensions: provider.extensions,
+      descriptor,
+      memory,
+      limits,
+      slotCount: this.session.slotCount,
+      queueDepth: companion.queueDepth,
+      receiveEvent: events ? companion.event : 0,
+      taggedEvent: companion.event | 1,
+      ends: this,
+    });
+  }
+
+  /** Begins the negotiation. 0, or the error, with the connection closed and gone. */
+  start(watcher: ConnectionWatcher): number {
+    this.watcher = watcher;
+    const entry = this.companion.handle;
+    if (entry !== null) entry.sink = this;
+    this.#core.connections.add(this);
+    const error = this.#calls.registerRegions();
+    if (error !== 0) {
+      this.watcher = NOBODY;
+      this.session.abort(error, this.now());
+      this.drain();
+      return error;
+    }
+    this.poll();
+    this.session.handleConnected(this.now());
+    this.drain();
+    return 0;
+  }
+
+  /** The time, for the session: exact only where deadlines are. Reading it costs as much as a send. */
+  now(): Nanos {
+    return this.#exact ? this.#core.environment.clock.now() : 0;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  // What ends, from ConnectionCalls -------------------------------------------------------------
+
+  /** From the upcall: takes note only. */
+  operationCompleted(_overlapped: WSAOVERLAPPED): void {
+    this.#queue();
+  }
+
+  receiveEnded(index: number, error: number, bytes: number): void {
+    if (this.session.isOver) return;
+    if (error === 0) this.session.handleReceive(index, bytes, this.now());
+    else this.session.handleDisconnect(lossError(error), this.now());
+  }
+
+  sendEnded(index: number, error: number): void {
+    if (this.session.isOver) return;
+    this.session.handleSendComplete(index, lossError(error), this.now());
+  }
+
+  transferEnded(slot: number, error: number): void {
+    this.session.handleTransferComplete(slot, lossError(error), this.now());
+  }
+
+  // Turns ---------------------------------------------------------------------------------------
+
+  /** Handles the receives that have ended, in order. Returns how many. */
+  service(): number {
+    this.isQueued = false;
+    let work = 0;
+    while (this.#calls.hasReceived) {
+      this.#calls.takeReceived();
+      this.drain();
+      work++;
+    }
+    if (this.#calls.isClosed) this.#leave();
+    return work;
+  }
+
+  /** Sends that have ended give their buffers back, when there begins to be need of them. */
+  reclaim(): void {
+    if (this.#calls.sendsOut >= this.#halfOfSends && this.#calls.poll(false) > 0) this.drain();
+  }
+
+  /** All sends that have ended give their buffers back: somebody would have to wait otherwise. */
+  reclaimAll(): void {
+    if (this.#calls.poll(true) > 0) this.drain();
+  }
+
+  /** A turn of core.polled: calls that somebody waits for, and deadlines. */
+  turn(drive: boolean): number {
+    let work = this.#calls.poll(drive);
+    if (this.#exact && !this.session.isOver) {
+      const now = this.now();
+      if (now >= this.session.deadline) {
+        this.session.handleTimer(now);
+        work++;
+      }
+    }
+    if (work > 0) this.drain();
+    if (this.#calls.isClosed) this.#leave();
+    return work;
+  }
+
+  /** Whether core.polled must keep it. */
+  get needsTurns(): boolean {
+    if (this.#isGone) return false;
+    return this.#exact || this.#calls.isAwaited || this.#calls.sendsOut >= this.#halfOfSends;
+  }
+
+  get deadline(): Nanos {
+    return Math.min(this.#exact ? this.session.deadline : Infinity, this.#abandonAt);
+  }
+
+  /** Puts it on core.polled. */
+  poll(): void {
+    if (this.isPolled || this.#isGone) return;
+    this.isPolled = true;
+    this.#core.polled.push(this);
+  }
+
+  /** From now on deadlines may be set: the end of the stream is in sight. */
+  watchDeadlines(): void {
+    this.#exact = true;
+    this.poll();
+  }
+
+  /** Carries out what the session asks for, then hands back what has finished. */
+  drain(): void {
+    // Ends of calls reported from inside an action find the loop below already running.
+    if (this.#draining) return;
+    this.#draining = true;
+    const { session } = this;
+    const action = this.#action;
+    while (session.pollAction(action)) this.#execute(action);
+    for (;;) {
+      const finished = session.pollCompletion();
+      if (finished === null) break;
+      const request = finished.owner as AppRequest;
+      let { error } = finished;
+      // W9.10.1: what closesocket ends a receive with, where Windows differs from the page.
+      if (error === wsa.WSA_OPERATION_ABORTED && this.isOrphan && !request.isSend) {
+        error = this.#core.profile.closedReceiveError;
+      }
+      const flags = (finished.resultFlags & ResultFlag.urgent) !== 0 ? MSG_OOB : 0;
+      this.#core.requests.complete(request, error, finished.bytes, flags);
+    }
+    this.#draining = false;
+    if (this.#calls.hasReceived) this.#queue();
+    if (!this.isPolled && this.needsTurns) this.poll();
+    this.watcher.changed(this);
+  }
+
+  /** Lets go of the connection, which ends by itself: what was sent is still delivered. [W12.4] */
+  closeGracefully(): void {
+    this.watcher = NOBODY;
+    this.isOrphan = true;
+    this.watchDeadlines();
+    this.session.close(this.now());
+    this.drain();
+  }
+
+  /** Brings large data that waits to where a reader finds it. */
+  fetchReadable(): void {
+    this.session.wantReadable(this.now());
+    this.drain();
+  }
+
+  abort(error: number): void {
+    this.watchDeadlines();
+    this.session.abort(error, this.now());
+    this.drain();
+  }
+
+  // ---------------------------------------------------------------------------------------------
+
+  #queue(): void {
+    if (this.isQueued || this.#isGone) return;
+    this.isQueued = true;
+    this.#core.ready.push(this);
+  }
+
+  #execute(action: SessionAction): void {
+    const calls = this.#calls;
+    switch (action.kind) {
+      case ActionKind.postReceive: {
+        if (calls.isClosed) return;
+        const error = calls.postReceive(action.index);
+        if (error !== 0) this.session.handleDisconnect(lossError(error), this.now());
+        return;
+      }
+      case ActionKind.sendMessage:
+        if (!calls.isClosed) calls.send(action.index, action.length);
+        return;
+      case ActionKind.register: {
+        const { slot } = action;
+        const error = calls.register(action);
+        const length = calls.descriptorLengthOf(slot);
+        const descriptor = length > 0 ? calls.descriptorOf(slot) : null;
+        this.session.handleRegistered(slot, descriptor, length, error, this.now());
+        return;
+      }
+      case ActionKind.deregister:
+        calls.deregister(action.slot);
+        return;
+      case ActionKind.rdmaRead:
+      case ActionKind.rdmaWrite:
+        calls.transfer(action);
+        return;
+      case ActionKind.connectComplete:
+        this.#exact = false;
+        this.watcher.established(this);
+        return;
+      case ActionKind.peerShutdown:
+        return;
+      case ActionKind.urgent:
+        this.hasUrgent = true;
+        return;
+      case ActionKind.disconnect:
+        this.#close(0);
+        return;
+      case ActionKind.abort:
+        this.#close(action.error);
+        return;
+      default:
+        assert(action.kind === ActionKind.none, 'every action is carried out');
+    }
+  }
+
+  #close(error: number): void {
+    if (this.#calls.isClosed) return;
+    this.#endError = error;
+    this.#exact = true;
+    this.#calls.close(this.#core.profile.callsAfterClose);
+    this.#abandonAt = this.#core.environment.clock.now() + ABANDON_NANOS;
+    this.poll();
+    this.watcher.ended(this, error);
+  }
+
+  /** Closed: once the provider has ended all calls, the memory may be used again. */
+  #leave(): void {
+    while (this.#calls.hasReceived) this.#calls.takeReceived();
+    if (this.#isGone) return;
+    const late = this.#core.environment.clock.now() >= this.#abandonAt;
+    if (!this.#calls.isIdle && !late) return;
+    if (late) {
+      this.#calls.abandon();
+      this.drain();
+    }
+    this.#isGone = true;
+    this.#core.connections.delete(this);
+    this.companion.release();
+    this.#core.memory.giveBack(this.#memory);
+  }
+
+  /** With which error the SAN socket was closed; for reports. */
+  get endError(): number {
+    return this.#endError;
+  }
+}
+
+/**
+ * What a lost connection means to the application: a receive that was flushed although nobody here
+ * closed is a connection that the other side lost. [CLOSE-01, WSPRECV-07, W14.19]
+ */
+function lossError(error: number): number {
+  return error === wsa.WSA_OPERATION_ABORTED ? wsa.WSAECONNRESET : error;
+}

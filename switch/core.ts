@@ -1,0 +1,98 @@
+// What the parts of one switch share: the environment, the tables, TCP/IP, and what is due for
+// attention. Made once by Switch; decides nothing by itself. Sources: ARCH-05, ARCH-06, INIT-01.
+
+import type { SwitchEnvironment } from './environment.js';
+import type { Profile } from '../provider/spi/profile.js';
+import type { WSAPROTOCOL_INFO } from '../provider/spi/winsock2.js';
+import type { FullProcTable } from '../provider/spi/base-provider.js';
+import { failingProcTable } from '../provider/spi/base-provider.js';
+import { tcpProtocolInfo } from '../provider/spi/protocol-info.js';
+import type { WSPProcTable } from '../provider/spi/ws2spi.js';
+import { ApcQueue } from './apc-queue.js';
+import { RequestPool } from './app-request.js';
+import type { Connection } from './connection.js';
+import { EventTable } from './event-table.js';
+import type { EventObserver } from './event-table.js';
+import { HandleTable } from './handle-table.js';
+import type { LoadedProvider } from './loaded-provider.js';
+import type { MemoryPool } from './connection-memory.js';
+import { RoutingTable } from './routing.js';
+import type { SwitchSocket } from './socket.js';
+import { SocketTable } from './socket-table.js';
+
+/** Something of the switch's that has been signalled and wants a turn of its agent. */
+export interface Attendant {
+  attend(): void;
+}
+
+export class SwitchCore {
+  readonly environment: SwitchEnvironment;
+  readonly profile: Profile;
+  readonly events = new EventTable();
+  readonly handles = new HandleTable();
+  readonly apcs = new ApcQueue();
+  readonly requests: RequestPool;
+  readonly sockets = new SocketTable();
+  readonly routing: RoutingTable;
+  readonly memory: MemoryPool;
+  providers: readonly LoadedProvider[] = [];
+  /** TCP/IP's functions; each fails WSAENETDOWN's way until the switch has started. */
+  tcp: FullProcTable;
+  tcpInfo: WSAPROTOCOL_INFO = tcpProtocolInfo();
+  /** Every live connection, closing ones too. */
+  readonly connections = new Set<Connection>();
+  /** Connections that have something to do in this turn, each once. */
+  readonly ready: Connection[] = [];
+  /** Connections with calls to poll or a deadline. */
+  readonly polled: Connection[] = [];
+  /** Sockets with operations at TCP/IP, each once. */
+  readonly tcpBusy: SwitchSocket[] = [];
+  /** Deadlines of those who wait for a promise. */
+  readonly promiseDeadlines = new Set<{ readonly at: number }>();
+  #attention: Attendant[] = [];
+
+  constructor(environment: SwitchEnvironment, memory: MemoryPool) {
+    this.environment = environment;
+    this.profile = environment.profile;
+    this.requests = new RequestPool(this.events, this.apcs);
+    this.routing = new RoutingTable(environment.hostAddress);
+    this.memory = memory;
+    this.tcp = failingProcTable();
+  }
+
+  /** TCP/IP's table, with the gaps answering WSAEOPNOTSUPP. */
+  adoptTcp(table: WSPProcTable): void {
+    const full = failingProcTable();
+    for (const [slot, procedure] of Object.entries(table)) {
+      if (procedure !== null) (full as unknown as Record<string, unknown>)[slot] = procedure;
+    }
+    this.tcp = full;
+  }
+
+  /** An event of the switch's own, which brings `attendant` a turn when a provider signals it. */
+  createOwnEvent(attendant: Attendant): number {
+    let queued = false;
+    const observer: EventObserver = {
+      eventSignalled: () => {
+        if (queued) return;
+        queued = true;
+        this.#attention.push({
+          attend: () => {
+            queued = false;
+            attendant.attend();
+          },
+        });
+      },
+    };
+    return this.events.create(observer);
+  }
+
+  /** Gives everybody who was signalled a turn; how many there were. */
+  attend(): number {
+    const waiting = this.#attention;
+    if (waiting.length === 0) return 0;
+    this.#attention = [];
+    for (const attendant of waiting) attendant.attend();
+    return waiting.length;
+  }
+}

@@ -1,0 +1,278 @@
+// The application's listen: on TCP/IP first, always, then on the SAN providers whose address it is.
+// SAN requests are accepted and negotiated at once, as by a dedicated thread, and wait here for the
+// application's accept. Sources: LSN-01 to LSN-04, ACC-01 to ACC-06, COMP-08, INST-10, ACCEPT-02.
+
+import * as wsa from '../provider/spi/error-codes.js';
+import {
+  SOCKADDR_IN_BYTES,
+  sockaddrIn,
+  sockaddrInAddress,
+  sockaddrPort,
+} from '../provider/spi/sockaddr.js';
+import type { LPCONDITIONPROC } from '../provider/spi/winsock2.js';
+import * as ws from '../provider/spi/winsock2.js';
+import type { Companion } from './companion.js';
+import { acceptedCompanion, createCompanion } from './companion.js';
+import type { ConnectionWatcher } from './connection.js';
+import { Connection } from './connection.js';
+import type { Attendant, SwitchCore } from './core.js';
+import { BACKLOG_MAX } from './limits.js';
+import type { LoadedProvider } from './loaded-provider.js';
+import { occur, watchTcp } from './network-events.js';
+import type { SwitchSocket } from './socket.js';
+import { SocketState } from './socket.js';
+
+/** A SAN connection whose negotiation is complete, for the application to accept. */
+export interface Arrival {
+  readonly connection: Connection;
+  readonly peerName: Uint8Array;
+  readonly localName: Uint8Array;
+}
+
+/** What an application's own condition function makes of a request. */
+export type Decision = (peerName: Uint8Array, localName: Uint8Array) => number;
+
+export class Listener {
+  readonly #core: SwitchCore;
+  readonly #socket: SwitchSocket;
+  readonly #companions: Companion[] = [];
+  readonly #ready: Arrival[] = [];
+  readonly #negotiating = new Set<Connection>();
+  #backlog: number;
+  /** SO_CONDITIONAL_ACCEPT: requests stay with the provider until the application has decided. */
+  #waiting: Companion[] = [];
+
+  constructor(core: SwitchCore, socket: SwitchSocket, backlog: number) {
+    this.#core = core;
+    this.#socket = socket;
+    this.#backlog = clampBacklog(backlog);
+  }
+
+  /** The SAN listeners; for reports and tests. */
+  get companionCount(): number {
+    return this.#companions.length;
+  }
+
+  /** An accept would find a SAN connection. */
+  get hasArrival(): boolean {
+    return this.#ready.length > 0 || this.#waiting.length > 0;
+  }
+
+  /** Listens on every SAN provider that `localName` includes. */
+  listenOnSans(localName: Uint8Array, backlog: number): void {
+    const address = sockaddrInAddress(localName);
+    for (const { provider } of this.#core.routing.listeners(address)) {
+      this.listenOn(provider, localName, backlog);
+    }
+  }
+
+  /** Listens on one provider, such as one that was installed later. [INST-10] */
+  listenOn(provider: LoadedProvider, localName: Uint8Array, backlog: number): void {
+    const { options } = this.#socket;
+    let companion: Companion | null = null;
+    const attendant: Attendant = {
+      attend: () => {
+        if (companion !== null) this.#attend(companion);
+      },
+    };
+    const made = createCompanion(this.#core, { provider, localName, options, attendant });
+    if (typeof made === 'number') {
+      this.#warn(provider, 'companion', made);
+      return;
+    }
+    companion = made;
+    const errno = ws.ref(0);
+    const { procs } = provider;
+    const listened =
+      procs.lpWSPListen(made.descriptor, backlog, errno) === 0 &&
+      procs.lpWSPEventSelect(made.descriptor, made.event, ws.FD_ACCEPT, errno) === 0;
+    if (listened) {
+      this.#companions.push(made);
+      return;
+    }
+    made.close();
+    this.#warn(provider, 'WSPListen', errno.value);
+  }
+
+  /** A repeated listen changes the backlog. [LISTEN-05] */
+  changeBacklog(backlog: number): void {
+    this.#backlog = clampBacklog(backlog);
+    for (const { provider, descriptor } of this.#companions) {
+      provider.procs.lpWSPListen(descriptor, backlog, ws.ref(0));
+    }
+  }
+
+  /**
+   * The next SAN connection for the application; null when there is none. A number is what accept
+   * fails with: the application's condition function has said no, or not yet.
+   */
+  take(decide: Decision | null): Arrival | number | null {
+    if (this.#waiting.length > 0) this.#acceptWaiting(decide);
+    const first = this.#ready[0];
+    if (first === undefined) return null;
+    if (decide !== null && !this.#socket.conditionalAccept) {
+      const answer = decide(first.peerName, first.localName);
+      if (answer === ws.CF_DEFER) return wsa.WSATRY_AGAIN;
+      if (answer !== ws.CF_ACCEPT) {
+        this.#ready.shift();
+        first.connection.watcher = SILENT;
+        first.connection.isOrphan = true;
+        first.connection.abort(wsa.WSAECONNREFUSED);
+        return wsa.WSAECONNREFUSED;
+      }
+    }
+    this.#ready.shift();
+    return first;
+  }
+
+  /** What take() gave could not be used: it stays the next. */
+  putBack(arrival: Arrival): void {
+    this.#ready.unshift(arrival);
+  }
+
+  /** Ends listening: connections that nobody accepted are reset. [ACC-06] */
+  close(): void {
+    for (const companion of this.#companions.splice(0)) companion.close();
+    this.#waiting = [];
+    const refused = [...this.#negotiating, ...this.#ready.map(({ connection }) => connection)];
+    this.#negotiating.clear();
+    this.#ready.length = 0;
+    for (const connection of refused) {
+      connection.watcher = SILENT;
+      connection.isOrphan = true;
+      connection.abort(wsa.WSAECONNABORTED);
+    }
+  }
+
+  #attend(companion: Companion): void {
+    if (!this.#companions.includes(companion)) return;
+    const seen = ws.createNetworkEvents();
+    const { procs } = companion.provider;
+    const { descriptor, event } = companion;
+    if (procs.lpWSPEnumNetworkEvents(descriptor, event, seen, ws.ref(0)) !== 0) return;
+    if ((seen.lNetworkEvents & ws.FD_ACCEPT) === 0) return;
+    if (!this.#socket.conditionalAccept) {
+      while (this.#acceptOne(companion, null) === 0);
+      return;
+    }
+    if (!this.#waiting.includes(companion)) this.#waiting.push(companion);
+    occur(this.#core, this.#socket, ws.FD_ACCEPT_BIT, 0);
+  }
+
+  #acceptWaiting(decide: Decision | null): void {
+    const companion = this.#waiting[0];
+    if (companion === undefined) return;
+    if (this.#acceptOne(companion, decide) !== 0) this.#waiting.shift();
+  }
+
+  /** One WSPAccept. 0: one request has been dealt with; otherwise no more are waiting. */
+  #acceptOne(companion: Companion, decide: Decision | null): number {
+    const core = this.#core;
+    let localName: Uint8Array | null = null;
+    // ACCEPT-02: runs inside WSPAccept, before the peer is told anything.
+    const condition: LPCONDITIONPROC = (caller, _data, _sqos, _gqos, callee) => {
+      localName = copyOf(callee.buf);
+      if (this.#ready.length + this.#negotiating.size >= this.#backlog) return ws.CF_REJECT;
+      if (decide === null) return ws.CF_ACCEPT;
+      return decide(copyOf(caller.buf) ?? NO_NAME, localName ?? NO_NAME);
+    };
+    const peerName = new Uint8Array(SOCKADDR_IN_BYTES);
+    const length = ws.ref(peerName.length);
+    const errno = ws.ref(0);
+    core.handles.forgetNewest();
+    const { lpWSPAccept } = companion.provider.procs;
+    const s = lpWSPAccept(companion.descriptor, peerName, length, condition, this, errno);
+    if (s === ws.INVALID_SOCKET) return errno.value === wsa.WSAECONNREFUSED ? 0 : errno.value;
+    this.#negotiate(companion, s, peerName, localName ?? this.#localName(companion));
+    return 0;
+  }
+
+  #negotiate(listener: Companion, s: number, peerName: Uint8Array, localName: Uint8Array): void {
+    const core = this.#core;
+    const companion = acceptedCompanion(core, listener, s, { attend: () => undefined });
+    const memory = companion === null ? null : core.memory.take(companion.limits);
+    if (companion === null || memory === null) {
+      // COMP-12: there is a connection, and no way back to TCP/IP; the peer sees it reset.
+      listener.provider.procs.lpWSPCloseSocket(s, ws.ref(0));
+      companion?.release();
+      this.#warn(listener.provider, 'memory', wsa.WSAENOBUFS);
+      return;
+    }
+    const connection = new Connection(core, companion, 'acceptor', memory);
+    const watcher: ConnectionWatcher = {
+      established: () => {
+        this.#negotiating.delete(connection);
+        connection.watcher = this.#waitingWatcher(connection);
+        this.#ready.push({ connection, peerName, localName });
+        occur(core, this.#socket, ws.FD_ACCEPT_BIT, 0);
+      },
+      changed: () => undefined,
+      ended: () => {
+        this.#negotiating.delete(connection);
+      },
+    };
+    this.#negotiating.add(connection);
+    const error = connection.start(watcher);
+    if (error === 0) return;
+    this.#negotiating.delete(connection);
+    this.#warn(listener.provider, 'WSPRegisterMemory', error);
+  }
+
+  /** A peer may go away before the application accepts; it still gets to see that. [W8.1.14] */
+  #waitingWatcher(connection: Connection): ConnectionWatcher {
+    return { ...SILENT, ended: () => (connection.isOrphan = false) };
+  }
+
+  #localName(companion: Companion): Uint8Array {
+    const route = this.#core.routing.routes.find(({ provider }) => provider === companion.provider);
+    const own = this.#socket.localName;
+    return sockaddrIn(route?.localAddress ?? 0, own === null ? 0 : sockaddrPort(own));
+  }
+
+  #warn(provider: LoadedProvider, step: string, error: number): void {
+    const details = { provider: provider.name, step, error };
+    this.#core.environment.logger.warn('SAN provider left out of a listener', details);
+  }
+}
+
+const NO_NAME = new Uint8Array(SOCKADDR_IN_BYTES);
+
+const SILENT: ConnectionWatcher = {
+  established: () => undefined,
+  changed: () => undefined,
+  ended: () => undefined,
+};
+
+/** WSPListen of the switch. */
+export function listen(core: SwitchCore, socket: SwitchSocket, backlog: number): number {
+  if (socket.state === SocketState.connected) return wsa.WSAEISCONN;
+  if (!socket.isStream) return wsa.WSAEOPNOTSUPP;
+  if (!socket.isBound || socket.state === SocketState.connecting) return wsa.WSAEINVAL;
+  const watched = watchTcp(core, socket);
+  if (watched !== 0) return watched;
+  const errno = ws.ref(0);
+  // LSN-01: whatever the providers say, the port has to be TCP/IP's first.
+  if (core.tcp.lpWSPListen(socket.descriptor, backlog, errno) !== 0) return errno.value;
+  socket.state = SocketState.listening;
+  if (socket.listener !== null) {
+    socket.listener.changeBacklog(backlog);
+    return 0;
+  }
+  const listener = new Listener(core, socket, backlog);
+  socket.listener = listener;
+  const name = new Uint8Array(SOCKADDR_IN_BYTES);
+  const length = ws.ref(name.length);
+  const known = core.tcp.lpWSPGetSockName(socket.descriptor, name, length, errno) === 0;
+  if (socket.family !== ws.AF_INET || !known) return 0;
+  socket.localName = name;
+  listener.listenOnSans(name, backlog);
+  return 0;
+}
+
+function clampBacklog(backlog: number): number {
+  return Math.max(1, Math.min(backlog, BACKLOG_MAX));
+}
+
+function copyOf(name: Uint8Array | null): Uint8Array | null {
+  return name === null ? null : name.slice(0, SOCKADDR_IN_BYTES);
+}

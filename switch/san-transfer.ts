@@ -1,0 +1,280 @@
+// Data calls on a socket that a SAN connection carries: into the session and back. The hot path:
+// nothing is allocated per operation. Returns errors; what a successful call moved is in `bytes` and
+// `flags` until the next. Sources: W4.6, W4.7, W4.13, W4.18, W8.1, BLK-03 to BLK-05, XFER-15.
+
+import * as wsa from '../provider/spi/error-codes.js';
+import type {
+  WSABUF,
+  WSAOVERLAPPED,
+  WSAOVERLAPPED_COMPLETION_ROUTINE,
+} from '../provider/spi/winsock2.js';
+import * as ws from '../provider/spi/winsock2.js';
+import type { AppRequest } from './app-request.js';
+import { deadlineAfter, nudge, wait, waitAlertably } from './blocking.js';
+import { CallMode } from './call-mode.js';
+import type { Connection } from './connection.js';
+import type { SwitchCore } from './core.js';
+import { reenable } from './network-events.js';
+import { RequestFlag } from './session/request.js';
+import type { SwitchSocket } from './socket.js';
+
+type Routine = WSAOVERLAPPED_COMPLETION_ROUTINE | null;
+
+export class SanTransfers {
+  readonly #core: SwitchCore;
+  bytes = 0;
+  flags = 0;
+
+  constructor(core: SwitchCore) {
+    this.#core = core;
+  }
+
+  send(
+    socket: SwitchSocket,
+    buffers: readonly WSABUF[] | null,
+    total: number,
+    count: number,
+    flags: number,
+    mode: CallMode,
+    overlapped: WSAOVERLAPPED | null,
+    routine: Routine,
+  ): number {
+    const connection = socket.connection as Connection;
+    if (socket.sendShut) return wsa.WSAESHUTDOWN;
+    // W4.18: after a reset no send is started, and none is indicated.
+    if (connection.session.error !== 0) return connection.session.error;
+    connection.reclaim();
+    if (mode === CallMode.nonblocking && total > 0) {
+      return this.#sendNow(socket, connection, buffers, total, count, flags);
+    }
+    const { requests } = this.#core;
+    const request = requests.take(socket, true);
+    if (mode === CallMode.overlapped) requests.begin(request, overlapped, routine);
+    if (total === 0) {
+      // W4.13: nothing goes over the wire.
+      requests.complete(request, 0, 0, 0);
+    } else {
+      capture(request, buffers, count, total);
+      if ((flags & ws.MSG_OOB) !== 0) request.session.flags = RequestFlag.urgent;
+      connection.session.send(request.session, connection.now());
+      connection.drain();
+    }
+    if (mode === CallMode.overlapped) return this.#endOverlapped(request);
+    if (!request.done && !wait(this.#core, request.isDone, sendDeadline(this.#core, socket))) {
+      this.#forceEnd(connection, request);
+      requests.release(request);
+      return wsa.WSAETIMEDOUT;
+    }
+    return this.#endSynchronous(request);
+  }
+
+  receive(
+    socket: SwitchSocket,
+    buffers: readonly WSABUF[],
+    total: number,
+    count: number,
+    flags: number,
+    mode: CallMode,
+    overlapped: WSAOVERLAPPED | null,
+    routine: Routine,
+  ): number {
+    const connection = socket.connection as Connection;
+    // Urgent data is delivered in line, as SO_OOBINLINE asks, so there is none apart from it.
+    if ((flags & ws.MSG_OOB) !== 0) return wsa.WSAEINVAL;
+    const peek = (flags & ws.MSG_PEEK) !== 0;
+    const waitAll = (flags & ws.MSG_WAITALL) !== 0;
+    if (mode !== CallMode.overlapped && !waitAll && this.#read(connection, buffers, count, peek)) {
+      return 0;
+    }
+    if (peek || mode === CallMode.nonblocking) {
+      return this.#readReady(socket, connection, buffers, total, count, peek, mode, overlapped, routine);
+    }
+    const { requests } = this.#core;
+    const request = requests.take(socket, false);
+    if (mode === CallMode.overlapped) requests.begin(request, overlapped, routine);
+    capture(request, buffers, count, total);
+    if (waitAll) request.session.flags = RequestFlag.waitAll;
+    connection.session.receive(request.session, connection.now());
+    connection.drain();
+    if (mode === CallMode.overlapped) return this.#endOverlapped(request);
+    const deadline = deadlineAfterReceive(this.#core, socket);
+    if (!request.done && !waitAlertably(this.#core, request.isDone, deadline)) {
+      connection.session.cancelReceive(request.session, connection.now());
+      connection.drain();
+      // BLK-05: RDMA into the buffer is waited for.
+      if (!request.done) wait(this.#core, request.isDone, deadlineAfter(this.#core, 1000));
+      if (!request.done) this.#forceEnd(connection, request);
+      if (request.error !== 0) {
+        requests.release(request);
+        return wsa.WSAETIMEDOUT;
+      }
+    }
+    return this.#endSynchronous(request);
+  }
+
+  /** Takes what is readable now; false when there is nothing. */
+  #read(
+    connection: Connection,
+    buffers: readonly WSABUF[],
+    count: number,
+    peek: boolean,
+  ): boolean {
+    const { session } = connection;
+    if (session.readableBytes === 0 || session.error !== 0) return false;
+    let moved = 0;
+    // A peek always starts at the first byte, so it fills one buffer only.
+    const last = peek ? Math.min(1, count) : count;
+    for (let index = 0; index < last; index++) {
+      const { buf, len } = buffers[index] as WSABUF;
+      if (buf === null || len === 0) continue;
+      const read = session.readStored(buf, 0, len, peek, connection.now());
+      moved += read;
+      if (read < len) break;
+    }
+    connection.drain();
+    this.bytes = moved;
+    this.flags = 0;
+    return moved > 0;
+  }
+
+  /** A peek, or a nonblocking receive that has found nothing so far. */
+  #readReady(
+    socket: SwitchSocket,
+    connection: Connection,
+    buffers: readonly WSABUF[],
+    total: number,
+    count: number,
+    peek: boolean,
+    mode: CallMode,
+    overlapped: WSAOVERLAPPED | null,
+    routine: Routine,
+  ): number {
+    const { session } = connection;
+    if (mode !== CallMode.blocking && !session.isReadable) nudge(this.#core);
+    if (!session.isReadable) connection.fetchReadable();
+    if (mode === CallMode.blocking && !session.isReadable) {
+      const deadline = deadlineAfterReceive(this.#core, socket);
+      const readable = (): boolean => session.isReadable;
+      if (!waitAlertably(this.#core, readable, deadline)) return wsa.WSAETIMEDOUT;
+    }
+    let error = 0;
+    if (!this.#read(connection, buffers, count, peek)) {
+      this.bytes = 0;
+      this.flags = 0;
+      if (session.error !== 0) error = session.error;
+      else if (!session.isAtEnd && !(total === 0 && session.isReadable)) error = wsa.WSAEWOULDBLOCK;
+    }
+    if (mode !== CallMode.overlapped) return error;
+    // W8.1.7: an overlapped peek is served from what is there, and not kept waiting for more.
+    if (error !== 0) return error === wsa.WSAEWOULDBLOCK ? wsa.WSAEOPNOTSUPP : error;
+    const request = this.#core.requests.take(socket, false);
+    this.#core.requests.begin(request, overlapped, routine);
+    this.#core.requests.complete(request, 0, this.bytes, 0);
+    return this.#endOverlapped(request);
+  }
+
+  /** W4.6: what fits now; all of it or nothing where the profile says so. */
+  #sendNow(
+    socket: SwitchSocket,
+    connection: Connection,
+    buffers: readonly WSABUF[] | null,
+    total: number,
+    count: number,
+    flags: number,
+  ): number {
+    const { session } = connection;
+    let space = session.sendSpace;
+    if (space === 0) {
+      connection.reclaimAll();
+      nudge(this.#core);
+      if (session.error !== 0) return session.error;
+      space = session.sendSpace;
+    }
+    if (space === 0) {
+      reenable(socket, ws.FD_WRITE);
+      return wsa.WSAEWOULDBLOCK;
+    }
+    const { requests } = this.#core;
+    const request = requests.take(socket, true);
+    const urgent = (flags & ws.MSG_OOB) !== 0 ? RequestFlag.urgent : 0;
+    const partial = this.#core.profile.partialNonblockingSend;
+    if (total > space && !partial) return this.#sendCopy(connection, request, buffers, count, urgent);
+    capture(request, buffers, count, Math.min(total, space));
+    request.session.flags = RequestFlag.byMessage | urgent;
+    session.send(request.session, connection.now());
+    connection.drain();
+    // sendSpace promised that it goes out at once; should it not, the bytes are the session's still.
+    if (!request.done) wait(this.#core, request.isDone, Infinity);
+    return this.#endSynchronous(request);
+  }
+
+  /** Profile windows: the transport takes everything, into memory of its own. */
+  #sendCopy(
+    connection: Connection,
+    request: AppRequest,
+    buffers: readonly WSABUF[] | null,
+    count: number,
+    urgent: number,
+  ): number {
+    const parts = (buffers ?? []).slice(0, count);
+    const copy = Buffer.concat(parts.map(({ buf, len }) => (buf ?? NO_BYTES).subarray(0, len)));
+    request.session.add(copy, copy.length);
+    request.session.flags = urgent;
+    connection.session.send(request.session, connection.now());
+    connection.drain();
+    this.bytes = copy.length;
+    this.flags = 0;
+    const code = this.#core.requests.endCall(request);
+    return code === wsa.WSA_IO_PENDING ? 0 : code;
+  }
+
+  #endOverlapped(request: AppRequest): number {
+    const code = this.#core.requests.endCall(request);
+    this.bytes = request.bytes;
+    this.flags = request.flags;
+    return code;
+  }
+
+  #endSynchronous(request: AppRequest): number {
+    this.bytes = request.bytes;
+    this.flags = request.flags;
+    const { error } = request;
+    this.#core.requests.release(request);
+    return error;
+  }
+
+  /** BLK-05: takes too long; the connection is given up so that the buffer is free again. */
+  #forceEnd(connection: Connection, request: AppRequest): void {
+    connection.abort(wsa.WSAECONNABORTED);
+    if (!request.done) wait(this.#core, request.isDone, Infinity);
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Hands the first `total` bytes of the caller's buffers to the session's request. [W4.8] */
+function capture(
+  request: AppRequest,
+  buffers: readonly WSABUF[] | null,
+  count: number,
+  total: number,
+): void {
+  if (buffers === null) return;
+  let left = total;
+  for (let index = 0; index < count; index++) {
+    const { buf, len } = buffers[index] as WSABUF;
+    if (buf === null || len === 0) continue;
+    const taken = len < left ? len : left;
+    request.session.add(buf, taken);
+    left -= taken;
+    if (left === 0) return;
+  }
+}
+
+function sendDeadline(core: SwitchCore, socket: SwitchSocket): number {
+  return deadlineAfter(core, socket.sendTimeoutMs);
+}
+
+function deadlineAfterReceive(core: SwitchCore, socket: SwitchSocket): number {
+  return deadlineAfter(core, socket.receiveTimeoutMs);
+}

@@ -1,0 +1,103 @@
+// The end of a session by agreement: FIN and FIN_ACK in both directions, then BYE from the
+// connector, upon which the acceptor closes. The provider can only close abortively, so nobody
+// closes while a message that the peer needs may be on its way. Source: docs/session-protocol.md
+// "Half-close, close, abort"; SHUT-01, SHUT-02, CLOSE-01.
+
+import type { Nanos } from '../../runtime/clock.js';
+import { ActionKind } from './actions.js';
+import type { SessionCore } from './core.js';
+import type { Parts } from './exchange.js';
+
+export class Closing {
+  readonly #core: SessionCore;
+  readonly #isConnector: boolean;
+  readonly #parts: Parts;
+  #finAckAsked = false;
+  #finAckSent = false;
+  #finAckReceived = false;
+  #byeAsked = false;
+  #byeReceived = false;
+  /** close() has been called: the peer's end is waited for only so long. */
+  #bounded = false;
+  deadline: Nanos = Infinity;
+
+  constructor(core: SessionCore, isConnector: boolean, parts: Parts) {
+    this.#core = core;
+    this.#isConnector = isConnector;
+    this.#parts = parts;
+  }
+
+  /** The peer's stream is here to its end, RDMA included. */
+  get peerHasShutdown(): boolean {
+    return this.#finAckAsked;
+  }
+
+  /** The peer has all of our stream. */
+  get sendFinished(): boolean {
+    return this.#finAckReceived;
+  }
+
+  /** Both streams have arrived, and this side knows it: losing the connection now is no loss. */
+  get isFinished(): boolean {
+    return this.#finAckReceived && this.#finAckSent;
+  }
+
+  bound(): void {
+    this.#bounded = true;
+  }
+
+  /** Returns '' or what is wrong with the message. */
+  handleFin(): string {
+    if (this.#parts.inbound.finReceived) return 'FIN twice';
+    this.#parts.inbound.handleFin();
+    return '';
+  }
+
+  handleFinAck(): string {
+    if (!this.#parts.outbound.finSent) return 'FIN_ACK without FIN';
+    if (this.#finAckReceived) return 'FIN_ACK twice';
+    if (this.#parts.sources.activeCount > 0) return 'FIN_ACK before DONE';
+    this.#finAckReceived = true;
+    return '';
+  }
+
+  handleBye(): string {
+    if (this.#isConnector) return 'BYE at the connector';
+    if (!this.isFinished) return 'BYE before the end';
+    if (this.#byeReceived) return 'BYE twice';
+    this.#byeReceived = true;
+    return '';
+  }
+
+  /** FIN_ACK leaves. */
+  finAckWasSent(): void {
+    this.#finAckSent = true;
+    this.evaluate();
+  }
+
+  /** Asks for what the state of both streams now calls for. */
+  evaluate(): void {
+    const { inbound, pulls } = this.#parts;
+    const core = this.#core;
+    if (inbound.finReceived && pulls.announcedCount === 0 && !this.#finAckAsked) {
+      this.#finAckAsked = true;
+      core.finAckWanted = true;
+      core.actions.push(ActionKind.peerShutdown, 0, 0);
+    }
+    if (this.isFinished && this.#isConnector && !this.#byeAsked) {
+      this.#byeAsked = true;
+      core.byeWanted = true;
+    }
+    if (this.#byeReceived) this.end();
+    if (this.deadline !== Infinity || !this.#finAckReceived) return;
+    if (this.#bounded || this.isFinished) this.deadline = core.now + core.limits.closeNanosMax;
+  }
+
+  /** The graceful end. */
+  end(): void {
+    if (this.#core.over) return;
+    this.#core.over = true;
+    this.deadline = Infinity;
+    this.#core.actions.push(ActionKind.disconnect, 0, 0);
+  }
+}

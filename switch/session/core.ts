@@ -1,0 +1,228 @@
+// What the parts of one session share: message buffers, credits, the action queue, finished
+// requests, what was negotiated, and the control messages that wait for a credit. Decides nothing
+// about data. Source: docs/session-protocol.md "Message layout", "Credits"; XFER-02, XFER-04,
+// XFER-06.
+
+import { assert } from '../../runtime/assert.js';
+import type { Nanos } from '../../runtime/clock.js';
+import { ActionKind, ActionQueue } from './actions.js';
+import { Credits } from './credits.js';
+import type { SessionLimits } from './limits.js';
+import { HEADER_BYTES } from './limits.js';
+import type { MessageType, Negotiation } from './messages.js';
+import { emitCounters, emitHeader, kindWord } from './messages.js';
+import { RequestQueue, RequestState, type SessionRequest } from './request.js';
+
+export interface SessionStatistics {
+  messagesOut: number;
+  messagesIn: number;
+  bytesOutByMessage: number;
+  bytesInByMessage: number;
+  bytesOutByRdma: number;
+  bytesInByRdma: number;
+}
+
+/** What both halves of the negotiation come to. */
+export interface Agreement {
+  /** The most bytes of a message that we may send. */
+  messageBytes: number;
+  thresholdBytes: number;
+  rdmaBytesMax: number;
+  transferSlots: number;
+  /** The peer pulls what we announce (variant A). */
+  peerPulls: boolean;
+}
+
+export class SessionCore {
+  readonly limits: SessionLimits;
+  readonly rdmaRead: boolean;
+  readonly credits: Credits;
+  readonly actions: ActionQueue;
+  readonly finished = new RequestQueue();
+  readonly statistics: SessionStatistics = {
+    messagesOut: 0,
+    messagesIn: 0,
+    bytesOutByMessage: 0,
+    bytesInByMessage: 0,
+    bytesOutByRdma: 0,
+    bytesInByRdma: 0,
+  };
+  readonly agreed: Agreement;
+  readonly sendBuffers: readonly Uint8Array[];
+  readonly sendWords: readonly Int32Array[];
+  readonly stagingBuffer: Uint8Array;
+  readonly #free: Int32Array;
+  #freeCount: number;
+  now: Nanos = 0;
+  established = false;
+  /** No more messages: finished, failed or not yet connected. */
+  over = false;
+  error = 0;
+  /** Called by a part that cannot go on. */
+  fail: (error: number) => void = () => undefined;
+
+  // Control messages that wait for a credit or a buffer; one bit per slot.
+  doneMask = 0;
+  targetMask = 0;
+  writtenMask = 0;
+  finAckWanted = false;
+  byeWanted = false;
+
+  constructor(
+    limits: SessionLimits,
+    rdmaRead: boolean,
+    memory: { sendBuffers: readonly Uint8Array[]; stagingBuffer: Uint8Array },
+  ) {
+    this.limits = limits;
+    this.rdmaRead = rdmaRead;
+    this.credits = new Credits(limits.receiveCount, limits.windowBytes);
+    this.sendBuffers = memory.sendBuffers;
+    this.sendWords = memory.sendBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes));
+    this.stagingBuffer = memory.stagingBuffer;
+    assert(
+      memory.sendBuffers.length === limits.sendCount,
+      'as many send buffers as the limits say',
+    );
+    assert(
+      memory.stagingBuffer.length >= limits.stagingBytes,
+      'the staging buffer is as long as stated',
+    );
+    this.#free = Int32Array.from(memory.sendBuffers, (_, index) => index);
+    this.#freeCount = limits.sendCount;
+    // Per receive one posting, and one urgent mark for what was in it; per send buffer one message;
+    // per slot of the three kinds an end, a registration and a call; what happens once.
+    const perReceive = 2 * limits.receiveCount;
+    const perSlot = 3 * 3 * limits.transferSlots;
+    this.actions = new ActionQueue(perReceive + limits.sendCount + perSlot + 8);
+    this.agreed = {
+      messageBytes: limits.messageBytes,
+      thresholdBytes: limits.thresholdBytes,
+      rdmaBytesMax: limits.rdmaBytesMax,
+      transferSlots: limits.transferSlots,
+      peerPulls: false,
+    };
+  }
+
+  agree(peer: Negotiation): void {
+    const { limits, agreed } = this;
+    agreed.messageBytes = Math.min(limits.messageBytes, peer.messageBytes & ~3);
+    agreed.thresholdBytes = Math.max(limits.thresholdBytes, peer.thresholdBytes);
+    agreed.rdmaBytesMax = Math.min(limits.rdmaBytesMax, peer.rdmaBytesMax);
+    agreed.transferSlots = Math.min(limits.transferSlots, peer.transferSlots);
+    agreed.peerPulls = peer.rdmaRead;
+  }
+
+  get freeBuffers(): number {
+    return this.#freeCount;
+  }
+
+  get controlWanted(): boolean {
+    return (
+      (this.doneMask | this.targetMask | this.writtenMask) !== 0 ||
+      this.finAckWanted ||
+      this.byeWanted
+    );
+  }
+
+  /** Takes a send buffer; the caller has checked freeBuffers. */
+  take(): number {
+    assert(this.#freeCount > 0, 'a send buffer is free');
+    this.#freeCount--;
+    return this.#free[this.#freeCount] as number;
+  }
+
+  giveBack(index: number): void {
+    assert(this.#freeCount < this.#free.length, 'no more send buffers come back than there are');
+    this.#free[this.#freeCount] = index;
+    this.#freeCount++;
+  }
+
+  /** Completes the header of send buffer `index` and asks for it to be sent. */
+  post(index: number, length: number, kind: number, payload: number): void {
+    const words = this.sendWords[index] as Int32Array;
+    const sequence = this.credits.sent(payload);
+    emitHeader(words, kind, payload);
+    emitCounters(words, sequence, this.credits.grantedTotal, this.credits.windowTotal);
+    this.statistics.messagesOut++;
+    this.statistics.bytesOutByMessage += payload;
+    this.actions.push(ActionKind.sendMessage, index, length);
+  }
+
+  /** Sends a message that is only a header. */
+  postBare(type: MessageType, transfer = 0, pull = 0): void {
+    this.post(this.take(), HEADER_BYTES, kindWord(type, 0, transfer, pull), 0);
+  }
+
+  /** Hands a request back; exactly once for each. */
+  finish(request: SessionRequest, error: number): void {
+    assert(request.state === RequestState.queued, 'a request finishes once');
+    assert(request.calls === 0, 'no RDMA call is at work on a finished request');
+    request.state = RequestState.finished;
+    request.error = error;
+    this.finished.push(request);
+  }
+
+  /**
+   * Finishes a request of a failed session; one that an RDMA call of ours still works on waits for
+   * the end of that call (callEnded). Harmless for a request that has finished.
+   */
+  finishFailed(request: SessionRequest, error: number): void {
+    if (request.state !== RequestState.queued) return;
+    if (request.error === 0) request.error = error;
+    request.bytes = 0;
+    if (request.calls === 0) this.finish(request, request.error);
+  }
+
+  /** An RDMA call on `request` has ended after the session failed. */
+  callEnded(request: SessionRequest): void {
+    if (request.calls === 0) this.finishFailed(request, this.error);
+  }
+}
+
+/** The words of one message buffer. */
+export function wordsOf(buffer: Uint8Array, messageBytes: number): Int32Array {
+  assert(buffer.length >= messageBytes, 'a message buffer is as long as the limits say');
+  assert(buffer.byteOffset % 4 === 0, 'a message buffer starts at a word');
+  return new Int32Array(buffer.buffer, buffer.byteOffset, messageBytes / 4);
+}
+
+/** Starts the session's ownership of a request. */
+export function adopt(request: SessionRequest, isSend: boolean): void {
+  assert(request.state !== RequestState.queued, 'a request is handed over once');
+  request.state = RequestState.queued;
+  request.isSend = isSend;
+  request.error = 0;
+  request.bytes = 0;
+  request.resultFlags = 0;
+  request.assigned = 0;
+  request.cursorBuffer = 0;
+  request.cursorOffset = 0;
+  request.transfers = 0;
+  request.calls = 0;
+  request.sealed = false;
+  let total = 0;
+  for (let index = 0; index < request.bufferCount; index++) {
+    total += (request.buffers[index] as { len: number }).len;
+  }
+  request.total = total;
+}
+
+/**
+ * Bytes from the cursor to the end of its buffer, past empty buffers; 0 only when none are left.
+ */
+export function contiguous(request: SessionRequest): number {
+  while (request.cursorBuffer < request.bufferCount) {
+    const left =
+      (request.buffers[request.cursorBuffer] as { len: number }).len - request.cursorOffset;
+    if (left > 0) return left;
+    request.cursorBuffer++;
+    request.cursorOffset = 0;
+  }
+  return 0;
+}
+
+/** Moves the cursor over bytes of its current buffer. */
+export function advance(request: SessionRequest, bytes: number): void {
+  request.cursorOffset += bytes;
+  request.assigned += bytes;
+}

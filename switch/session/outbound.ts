@@ -1,0 +1,138 @@
+// The sending half of the byte stream: the queue of sends, what goes by message and what by RDMA,
+// and the end of the stream behind it. Order is the order of messages. Knows nothing of receiving.
+// Source: docs/session-protocol.md "Small data", "Large data"; XFER-03, XFER-07, XFER-08, XFER-15,
+// XFER-16.
+
+import { WSAENOBUFS, WSAESHUTDOWN } from '../../provider/spi/error-codes.js';
+import { copyBytes } from './copy.js';
+import type { SessionCore } from './core.js';
+import { adopt, advance, contiguous } from './core.js';
+import { DATA_RESERVE, HEADER_BYTES } from './limits.js';
+import { FLAG_URGENT, kindWord, MessageType } from './messages.js';
+import { RequestFlag, RequestQueue, type SessionRequest } from './request.js';
+import type { Sources } from './sources.js';
+
+const DATA_KIND = kindWord(MessageType.data, 0, 0, 0);
+const URGENT_KIND = kindWord(MessageType.data, FLAG_URGENT, 0, 0);
+
+export class Outbound {
+  readonly #core: SessionCore;
+  readonly #sources: Sources;
+  /** Sends that have bytes left to assign; all but the head are untouched. */
+  readonly #queue = new RequestQueue();
+  finWanted = false;
+  finSent = false;
+
+  constructor(core: SessionCore, sources: Sources) {
+    this.#core = core;
+    this.#sources = sources;
+  }
+
+  send(request: SessionRequest): void {
+    adopt(request, true);
+    if (this.#core.over || this.finWanted) {
+      this.#core.finish(request, this.#core.error === 0 ? WSAESHUTDOWN : this.#core.error);
+      return;
+    }
+    this.#queue.push(request);
+  }
+
+  /** See Session.sendSpace. */
+  get space(): number {
+    const { credits, agreed, established, freeBuffers } = this.#core;
+    if (!established || this.finWanted || this.#queue.head !== null || !credits.maySendData)
+      return 0;
+    const messages = Math.min(credits.available - DATA_RESERVE, freeBuffers);
+    return Math.min(messages * (agreed.messageBytes - HEADER_BYTES), credits.windowLeft);
+  }
+
+  /** Sends all that credits, window, buffers and slots allow. */
+  pump(): void {
+    const core = this.#core;
+    let head = this.#queue.head;
+    while (head !== null) {
+      if (this.#isLarge(head)) {
+        if (!this.#sources.announce(head)) return;
+        this.#afterAssignment(head);
+      } else if (head.assigned === head.total) {
+        this.#afterAssignment(head);
+      } else if (
+        !core.credits.maySendData ||
+        core.freeBuffers === 0 ||
+        core.credits.windowLeft === 0
+      ) {
+        return;
+      } else {
+        this.#sendSmall(head);
+      }
+      head = this.#queue.head;
+    }
+    if (this.finWanted && !this.finSent && core.credits.maySendData && core.freeBuffers > 0) {
+      this.finSent = true;
+      core.postBare(MessageType.fin);
+    }
+  }
+
+  /** XFER-13: the memory of the send at the head could not be registered. */
+  registrationFailed(request: SessionRequest): void {
+    this.#queue.remove(request);
+    request.sealed = true;
+    request.error = WSAENOBUFS;
+    this.sourceEnded(request);
+  }
+
+  /** A transfer of `request` has ended, or it has none. */
+  sourceEnded(request: SessionRequest): void {
+    if (!request.sealed || request.transfers > 0) return;
+    request.bytes = request.assigned;
+    this.#core.finish(request, request.error);
+  }
+
+  failAll(error: number): void {
+    for (let request = this.#queue.shift(); request !== null; request = this.#queue.shift()) {
+      this.#core.finishFailed(request, error);
+    }
+  }
+
+  #isLarge(request: SessionRequest): boolean {
+    if ((request.flags & (RequestFlag.urgent | RequestFlag.byMessage)) !== 0) return false;
+    return contiguous(request) > this.#core.agreed.thresholdBytes;
+  }
+
+  /** One message, filled from the head and, since they have waited anyway, the sends behind it. */
+  #sendSmall(first: SessionRequest): void {
+    const core = this.#core;
+    const index = core.take();
+    const target = core.sendBuffers[index] as Uint8Array;
+    const urgent = (first.flags & RequestFlag.urgent) !== 0;
+    const room = Math.min(core.agreed.messageBytes - HEADER_BYTES, core.credits.windowLeft);
+    let filled = 0;
+    let request: SessionRequest | null = first;
+    while (request !== null && filled < room) {
+      // A long part that follows short ones is announced, not cut.
+      const part = this.#isLarge(request) ? 0 : contiguous(request);
+      if (part === 0 && request.assigned < request.total) break;
+      const bytes = Math.min(part, room - filled);
+      if (bytes > 0) {
+        const entry = request.buffers[request.cursorBuffer] as { buf: Uint8Array };
+        copyBytes(entry.buf, request.cursorOffset, target, HEADER_BYTES + filled, bytes);
+        advance(request, bytes);
+        filled += bytes;
+      }
+      if (request.assigned < request.total) continue;
+      this.#afterAssignment(request);
+      request = this.#queue.head;
+      // Urgent data has messages of its own, so that the flag says which bytes are meant.
+      if (urgent || (request !== null && (request.flags & RequestFlag.urgent) !== 0)) break;
+    }
+    core.post(index, HEADER_BYTES + filled, urgent ? URGENT_KIND : DATA_KIND, filled);
+  }
+
+  /** Takes the head off the queue once all of it has been assigned. */
+  #afterAssignment(head: SessionRequest): void {
+    if (head.assigned < head.total) return;
+    this.#queue.shift();
+    head.sealed = true;
+    this.sourceEnded(head);
+  }
+}

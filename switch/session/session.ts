@@ -1,0 +1,398 @@
+// The session protocol of two switches above SAN service providers, sans-I/O: events in (handle…),
+// commands (send, receive, …), actions out (pollAction), finished requests out (pollCompletion). No
+// sockets, timers, clocks, providers; time is an argument. One Session per connected SAN socket.
+// Guide: docs/session-protocol.md. Source: wsd-spec sections 8, 9, 11.
+//
+// The shell's duty after any event or command: pollAction until false, carrying each action out in
+// turn, and only then pollCompletion until null, since an action may be what revokes the memory of
+// a finished request. handleRegistered may be called from within that loop.
+
+import {
+  WSA_OPERATION_ABORTED,
+  WSAECONNABORTED,
+  WSAESHUTDOWN,
+  WSAETIMEDOUT,
+} from '../../provider/spi/error-codes.js';
+import { assert } from '../../runtime/assert.js';
+import type { Nanos } from '../../runtime/clock.js';
+import { ActionKind, type SessionAction } from './actions.js';
+import { Closing } from './close.js';
+import { SessionCore, type SessionStatistics, wordsOf } from './core.js';
+import { Exchange } from './exchange.js';
+import { Inbound } from './inbound.js';
+import { checkLimits, type SessionLimits } from './limits.js';
+import { Message, parse } from './messages.js';
+import { Outbound } from './outbound.js';
+import { Pulls } from './pulls.js';
+import type { SessionRequest } from './request.js';
+import { Sources } from './sources.js';
+
+export { Access, ActionKind, SessionAction, STAGING_REGISTRATION } from './actions.js';
+export type { SessionStatistics } from './core.js';
+export { defaultSessionLimits, outstandingCallsMax, type SessionLimits } from './limits.js';
+export { RequestFlag, RequestState, ResultFlag, SessionRequest } from './request.js';
+
+export interface SessionOptions {
+  readonly role: 'connector' | 'acceptor';
+  readonly limits: SessionLimits;
+  /** The own provider has WSPRdmaRead. */
+  readonly rdmaRead: boolean;
+  /**
+   * limits.sendCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
+   */
+  readonly sendBuffers: readonly Uint8Array[];
+  /**
+   * limits.receiveCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
+   */
+  readonly receiveBuffers: readonly Uint8Array[];
+  /** limits.stagingBytes, registered (local) by the shell before handleConnected. */
+  readonly stagingBuffer: Uint8Array;
+}
+
+export class Session {
+  readonly #core: SessionCore;
+  readonly #receiveBuffers: readonly Uint8Array[];
+  readonly #receiveWords: readonly Int32Array[];
+  readonly #message = new Message();
+  readonly #sources: Sources;
+  readonly #pulls: Pulls;
+  readonly #outbound: Outbound;
+  readonly #inbound: Inbound;
+  readonly #closing: Closing;
+  readonly #exchange: Exchange;
+  #fault = '';
+
+  /** Throws AssertionError when limits or memory do not fit each other. */
+  constructor(options: SessionOptions) {
+    const { limits } = options;
+    checkLimits(limits);
+    assert(
+      options.receiveBuffers.length === limits.receiveCount,
+      'as many receive buffers as receives',
+    );
+    this.#core = new SessionCore(limits, options.rdmaRead, options);
+    this.#core.fail = (error) => {
+      this.#fail(error);
+    };
+    this.#receiveBuffers = options.receiveBuffers;
+    this.#receiveWords = options.receiveBuffers.map((buffer) =>
+      wordsOf(buffer, limits.messageBytes),
+    );
+    const sources = new Sources(this.#core);
+    const pulls = new Pulls(this.#core);
+    const outbound = new Outbound(this.#core, sources);
+    const inbound = new Inbound(this.#core, pulls);
+    sources.onEnded = (request) => {
+      outbound.sourceEnded(request);
+    };
+    sources.onRegistrationFailed = (request) => {
+      outbound.registrationFailed(request);
+    };
+    this.#sources = sources;
+    this.#pulls = pulls;
+    this.#outbound = outbound;
+    this.#inbound = inbound;
+    const parts = { outbound, inbound, sources, pulls };
+    const isConnector = options.role === 'connector';
+    this.#closing = new Closing(this.#core, isConnector, parts);
+    this.#exchange = new Exchange(this.#core, isConnector, parts, this.#closing);
+  }
+
+  get statistics(): Readonly<SessionStatistics> {
+    return this.#core.statistics;
+  }
+
+  /**
+   * Slots that actions name: 0 … slotCount - 1. Each holds at most one registration and one RDMA
+   * call.
+   */
+  get slotCount(): number {
+    return 3 * this.#core.limits.transferSlots;
+  }
+
+  /** The negotiation was completed; also true afterwards. */
+  get isEstablished(): boolean {
+    return this.#core.established;
+  }
+
+  /** disconnect or abort has been asked for: nothing more will be. */
+  get isOver(): boolean {
+    return this.#core.over;
+  }
+
+  /** 0, or the error with which the session failed. */
+  get error(): number {
+    return this.#core.error;
+  }
+
+  /** What was wrong with the peer's message, for a trace; '' if nothing was. */
+  get fault(): string {
+    return this.#fault;
+  }
+
+  /** Bytes that readStored can give at once. */
+  get readableBytes(): number {
+    return this.#inbound.readableBytes;
+  }
+
+  /**
+   * A read would not wait: bytes, the end, or failure. Large data counts once it is in the staging
+   * buffer: whoever waits for readability calls wantReadable first.
+   */
+  get isReadable(): boolean {
+    return this.#core.error !== 0 || this.#inbound.readableBytes > 0 || this.#inbound.ended;
+  }
+
+  /** The peer's end of stream is the next thing to read. */
+  get isAtEnd(): boolean {
+    return this.#inbound.ended;
+  }
+
+  /** Bytes that a send would put into messages at once; 0: a nonblocking send would block. */
+  get sendSpace(): number {
+    return this.#core.over ? 0 : this.#outbound.space;
+  }
+
+  /** The peer's end of stream has arrived behind all of its data (which may not have been read). */
+  get peerHasShutdown(): boolean {
+    return this.#closing.peerHasShutdown;
+  }
+
+  /** The peer has acknowledged our end of stream, and so all of our data (SO_LINGER). */
+  get sendFinished(): boolean {
+    return this.#closing.sendFinished;
+  }
+
+  /** Stored bytes up to the end of the newest urgent data; -1 when there is none unread. */
+  get urgentMark(): number {
+    return this.#inbound.urgentMark;
+  }
+
+  /** When handleTimer must be called; Infinity for never. */
+  get deadline(): Nanos {
+    return Math.min(this.#exchange.deadline, this.#closing.deadline);
+  }
+
+  /** Transfers, pulls and writes that have not ended: 0 in a session at rest. */
+  get outstandingTransfers(): number {
+    const ours = this.#sources.activeCount + this.#sources.activeWriteCount;
+    return ours + this.#pulls.activeCount + this.#pulls.announcedCount;
+  }
+
+  /** Messages that may be sent, of any class; for tests and traces. */
+  get creditsAvailable(): number {
+    return this.#core.credits.available;
+  }
+
+  /** The SAN connection is up: posts all receives, and the connector speaks (SESS-02, SESS-03). */
+  handleConnected(now: Nanos): void {
+    this.#core.now = now;
+    this.#exchange.begin();
+  }
+
+  /** Receive buffer `index` holds a message of `length` bytes. Ignored once the session is over. */
+  handleReceive(index: number, length: number, now: Nanos): void {
+    const core = this.#core;
+    if (core.over) return;
+    core.now = now;
+    const words = this.#receiveWords[index];
+    const from = this.#receiveBuffers[index];
+    assert(words !== undefined && from !== undefined, 'a receive buffer of this session');
+    const message = this.#message;
+    core.statistics.messagesIn++;
+    let wrong = parse(words, length, message);
+    if (wrong === '') wrong = this.#exchange.take(message, from);
+    if (wrong !== '') {
+      this.#fault = wrong;
+      this.#fail(WSAECONNABORTED);
+    }
+    if (!core.over) this.#exchange.consumed(message, index);
+  }
+
+  /** The WSPSend of send buffer `index` has ended. */
+  handleSendComplete(index: number, error: number, now: Nanos): void {
+    this.#core.now = now;
+    this.#core.giveBack(index);
+    if (error !== 0) this.#fail(error);
+    else this.#exchange.pump();
+  }
+
+  /**
+   * The RDMA call of `slot` has ended. After abort every call begun must still be reported, or the
+   * requests whose memory it uses never finish.
+   */
+  handleTransferComplete(slot: number, error: number, now: Nanos): void {
+    const slots = this.#core.limits.transferSlots;
+    this.#core.now = now;
+    if (slot >= 2 * slots) this.#sources.handleWriteComplete(slot - 2 * slots, error);
+    else this.#pulls.handleReadComplete(slot - slots, error);
+    this.#exchange.pump();
+  }
+
+  /**
+   * Answers a register action. `descriptor` holds `descriptorLength` bytes, which are copied; null
+   * with 0 for Access.local. A descriptor longer than 64 bytes counts as a failure.
+   */
+  handleRegistered(
+    slot: number,
+    descriptor: Uint8Array | null,
+    descriptorLength: number,
+    error: number,
+    now: Nanos,
+  ): void {
+    if (this.#core.over) return;
+    const slots = this.#core.limits.transferSlots;
+    this.#core.now = now;
+    if (slot < slots) this.#sources.handleRegistered(slot, descriptor, descriptorLength, error);
+    else this.#pulls.handleRegistered(slot - slots, descriptor, descriptorLength, error);
+    this.#exchange.pump();
+  }
+
+  /**
+   * The connection is lost. Expected once both streams are known to have arrived; else a failure.
+   */
+  handleDisconnect(error: number, now: Nanos): void {
+    this.#core.now = now;
+    if (this.#closing.isFinished) this.#closing.end();
+    else this.#fail(this.#core.established ? error : WSAECONNABORTED);
+  }
+
+  handleTimer(now: Nanos): void {
+    this.#core.now = now;
+    if (now < this.deadline) return;
+    if (this.#closing.isFinished) this.#closing.end();
+    else this.#fail(WSAETIMEDOUT);
+  }
+
+  /** Queues a send; it may finish at once. After shutdownSend: WSAESHUTDOWN. */
+  send(request: SessionRequest, now: Nanos): void {
+    this.#core.now = now;
+    this.#outbound.send(request);
+    this.#exchange.pump();
+  }
+
+  /** Posts a receive; it may finish at once. */
+  receive(request: SessionRequest, now: Nanos): void {
+    this.#core.now = now;
+    this.#inbound.receive(request);
+    this.#exchange.pump();
+  }
+
+  /**
+   * Cancels a posted receive: it finishes with WSA_OPERATION_ABORTED, after any RDMA into it has
+   * ended, and data it had taken is lost (BLK-04, BLK-05). False when no more data could reach it.
+   */
+  cancelReceive(request: SessionRequest, now: Nanos): boolean {
+    this.#core.now = now;
+    const found = this.#inbound.cancel(request);
+    this.#exchange.pump();
+    return found;
+  }
+
+  /**
+   * Copies up to `length` readable bytes to `offset` of `into`; returns how many. 0: the end if
+   * isAtEnd, otherwise nothing is there yet. Large data is then being fetched, and isReadable tells
+   * when it has come. Gives nothing while receives are posted: they come first.
+   */
+  readStored(into: Uint8Array, offset: number, length: number, peek: boolean, now: Nanos): number {
+    if (this.#core.error !== 0) return 0;
+    this.#core.now = now;
+    const count = this.#inbound.read(into, offset, length, peek);
+    if (!peek || count === 0) this.wantReadable(now);
+    return count;
+  }
+
+  /** Starts fetching large data into the staging buffer if that is what a reader would wait for. */
+  wantReadable(now: Nanos): void {
+    this.#core.now = now;
+    if (!this.#core.over) this.#inbound.stage();
+    this.#exchange.pump();
+  }
+
+  /** The stream ends after all sends so far; later ones fail with WSAESHUTDOWN. */
+  shutdownSend(now: Nanos): void {
+    this.#core.now = now;
+    this.#outbound.finWanted = true;
+    this.#exchange.pump();
+  }
+
+  /** Receives, posted or later, fail with WSAESHUTDOWN; what arrives is thrown away. */
+  shutdownReceive(now: Nanos): void {
+    this.#discard(WSAESHUTDOWN, now);
+  }
+
+  /**
+   * The graceful end: queued sends still go out, then the end of the stream; posted receives finish
+   * with WSA_OPERATION_ABORTED. Ends with a disconnect action, or with abort (WSAETIMEDOUT) when the
+   * peer's end does not come within limits.closeNanosMax of its acknowledgement of ours.
+   */
+  close(now: Nanos): void {
+    if (!this.#core.established) {
+      this.abort(WSA_OPERATION_ABORTED, now);
+      return;
+    }
+    this.#outbound.finWanted = true;
+    this.#closing.bound();
+    this.#discard(WSA_OPERATION_ABORTED, now);
+  }
+
+  /** At once: outstanding requests finish with `error`, and an abort action closes the socket. */
+  abort(error: number, now: Nanos): void {
+    this.#core.now = now;
+    this.#fail(error);
+  }
+
+  /** Fills `action` with the next thing to do. False, and kind none, when there is nothing. */
+  pollAction(action: SessionAction): boolean {
+    if (!this.#core.actions.shift(action)) {
+      action.kind = ActionKind.none;
+      return false;
+    }
+    const slots = this.#core.limits.transferSlots;
+    switch (action.kind) {
+      case ActionKind.register:
+        if (action.slot < slots) this.#sources.fillRegister(action.slot, action);
+        else this.#pulls.fillRegister(action.slot - slots, action);
+        break;
+      case ActionKind.rdmaRead:
+        this.#pulls.fillRead(action.slot - slots, action);
+        break;
+      case ActionKind.rdmaWrite:
+        this.#sources.fillWrite(action.slot - 2 * slots, action);
+        break;
+      case ActionKind.abort:
+        action.error = action.length;
+        break;
+      default:
+        break;
+    }
+    return true;
+  }
+
+  /** A request that has finished, or null. The caller owns it again. */
+  pollCompletion(): SessionRequest | null {
+    return this.#core.finished.shift();
+  }
+
+  #discard(posted: number, now: Nanos): void {
+    this.#core.now = now;
+    if (!this.#core.over && !this.#inbound.isDiscarding)
+      this.#inbound.discard(posted, WSAESHUTDOWN);
+    this.#exchange.pump();
+  }
+
+  #fail(error: number): void {
+    const core = this.#core;
+    if (core.over) return;
+    core.over = true;
+    core.error = error;
+    this.#exchange.deadline = Infinity;
+    this.#closing.deadline = Infinity;
+    core.actions.clear();
+    core.actions.push(ActionKind.abort, 0, error);
+    this.#outbound.failAll(error);
+    this.#sources.failAll(error);
+    this.#pulls.failAll();
+    this.#inbound.failAll(error);
+  }
+}
