@@ -111,7 +111,7 @@ function makeEnvironment(parts: {
     logger,
     profile: PROFILES[options.profile ?? 'documented'],
     nic,
-    sockets: { reactor: host.reactor, hostAddress: address },
+    sockets: { reactor: host.reactor, hostAddress: address, blocking: host.progress },
     processId: process.pid,
   };
   // A provider drives the NIC (NicDevice.progress); this makes it sleep and wake with the thread.

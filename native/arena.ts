@@ -25,12 +25,13 @@ export class Arena {
   readonly #mapped = new Map<number, number>();
 
   /**
-   * Reserves `bytes` of address space, which costs no memory. Throws SystemError (ENOMEM) when there
-   * is no room for it.
+   * Reserves `bytes` of address space, which costs no memory. Throws SystemError (ENOMEM) when
+   * there is no room for it.
    */
   constructor(bytes: number = ARENA_BYTES_MAX) {
     const created = native.arenaCreate(bytes);
-    if (typeof created === 'number') throw new SystemError(-created, 'mmap', `an arena of ${bytes} bytes`);
+    if (typeof created === 'number')
+      throw new SystemError(-created, 'mmap', `an arena of ${bytes} bytes`);
     this.buffer = created;
     this.view = new SharedView(created);
     this.address = native.arenaAddress(created);
@@ -43,11 +44,15 @@ export class Arena {
     return this.#mapped.size;
   }
 
-  /** Maps the first `length` bytes of `fd`. Returns the window's offset. Throws SystemError (ENOMEM: full). */
+  /**
+   * Maps the first `length` bytes of `fd`. Returns the window's offset. Throws SystemError
+   * (ENOMEM: full).
+   */
   map(fd: number, length: number): number {
     const window = windowBytes(length);
     const offset = this.#windows.allocate(window, WINDOW_ALIGNMENT);
-    if (offset < 0) throw new SystemError(errno.ENOMEM, 'mmap', `no window of ${length} bytes is free`);
+    if (offset < 0)
+      throw new SystemError(errno.ENOMEM, 'mmap', `no window of ${length} bytes is free`);
     const result = native.arenaMap(this.buffer, offset, fd, length);
     if (result < 0) this.#windows.free(offset, window);
     check(result, 'mmap', `${length} bytes`);

@@ -1,10 +1,13 @@
-// The whole native surface in one interface: what JavaScript cannot do, and nothing else. Everything
-// here is a thin, dull wrapper over a system call or a memory move; policy lives in TypeScript.
+// The whole native surface in one interface: what JavaScript cannot do, and nothing else.
+// Everything here is a thin, dull wrapper over a system call or a memory move; policy lives in
+// TypeScript.
 //
 // Conventions of every function:
 // - A system failure is the negative errno as a number (-ENOSPC is -28), never an exception; use
-//   `check()` of errors.ts to turn it into a SystemError. An argument of the wrong type throws TypeError.
-// - Addresses are process addresses as numbers (below 2^53), lengths are bytes, times are nanoseconds.
+//   `check()` of errors.ts to turn it into a SystemError. An argument of the wrong type throws
+//   TypeError.
+// - Addresses are process addresses as numbers (below 2^53), lengths are bytes,
+//   times are nanoseconds.
 // - An `arena` is the ArrayBuffer of arenaCreate; memory functions refuse (-EFAULT) any local range
 //   that lies neither in an arena of this process nor in memory pinned with `pin`.
 
@@ -14,9 +17,10 @@ export const EPOLL_RECORD_WORDS = 2;
 export interface NativeBinding {
   // Arena and segments (shm.cc) ------------------------------------------------------------------
   /**
-   * Reserves `bytes` of address space, readable and writable as zero pages that cost nothing until
-   * written, as one ArrayBuffer. Segments are mapped into it, so that all shared memory of a thread
-   * is one flat range of offsets. Unmapped when the ArrayBuffer is collected or the environment ends.
+   * Reserves `bytes` of address space, readable and writable as zero pages that cost nothing
+   * until written, as one ArrayBuffer. Segments are mapped into it, so that all shared memory of
+   * a thread is one flat range of offsets. Unmapped when the ArrayBuffer is collected or the
+   * environment ends.
    */
   arenaCreate(bytes: number): ArrayBuffer | number;
   /** The process address of the arena's first byte. */
@@ -28,14 +32,17 @@ export interface NativeBinding {
   /** Creates a segment file (exclusive, mode 0600) of `bytes` and returns its descriptor. */
   segmentCreate(path: string, bytes: number): number;
   /**
-   * Opens a segment file of this user. Refuses one that another user owns (-EACCES), that is shorter
-   * than its header, or whose header has another magic (-EILSEQ) or version (-EPROTO), or states
-   * another size than the file has (-EILSEQ). See layout/segment.layout.ts.
+   * Opens a segment file of this user. Refuses one that another user owns (-EACCES), that is
+   * shorter than its header, or whose header has another magic (-EILSEQ) or version (-EPROTO), or
+   * states another size than the file has (-EILSEQ). See layout/segment.layout.ts.
    */
   segmentOpen(path: string): number;
   /** The size of an open segment in bytes. */
   segmentSize(fd: number): number;
-  /** Commits memory behind a range, so that a full file system is an error here (-ENOSPC) and not a fault later. */
+  /**
+   * Commits memory behind a range, so that a full file system is an error here (-ENOSPC) and not
+   * a fault later.
+   */
   segmentCommit(fd: number, offset: number, length: number): number;
   /** Gives the memory behind a range back; it reads as zeros afterwards. */
   segmentRelease(fd: number, offset: number, length: number): number;
@@ -48,15 +55,24 @@ export interface NativeBinding {
   pipeCreate(path: string): number;
   /** Opens a named pipe for its owner: readable, and alive as long as the owner is. */
   pipeOpenOwner(path: string): number;
-  /** Opens a named pipe for a peer, write-only. -ENXIO when no owner has it open: the owner is dead. */
+  /**
+   * Opens a named pipe for a peer, write-only. -ENXIO when no owner has it open: the owner is
+   * dead.
+   */
   pipeOpenPeer(path: string): number;
-  /** Writes all of `bytes[0, length)` atomically (length at most 4096). -EAGAIN when full, -EPIPE when the owner is gone. */
+  /**
+   * Writes all of `bytes[0, length)` atomically (length at most 4096). -EAGAIN when full, -EPIPE
+   * when the owner is gone.
+   */
   pipeWrite(fd: number, bytes: Uint8Array, length: number): number;
   /** 1 while the owner of a pipe opened with pipeOpenPeer has it open, 0 once it is gone. */
   pipeAlive(fd: number): number;
   /** Reads what is there, up to `bytes.length`. -EAGAIN when nothing is. */
   pipeRead(fd: number, bytes: Uint8Array): number;
-  /** Waits while the 32-bit word at `address` holds `expected`. 0 woken, -EAGAIN it holds another value, -ETIMEDOUT, -EINTR. */
+  /**
+   * Waits while the 32-bit word at `address` holds `expected`. 0 woken, -EAGAIN it holds another
+   * value, -ETIMEDOUT, -EINTR.
+   */
   futexWait(address: number, expected: number, timeoutNanos: number): number;
   /** Wakes up to `count` waiters, in any process that maps the word. Returns how many. */
   futexWake(address: number, count: number): number;
@@ -71,35 +87,55 @@ export interface NativeBinding {
   // Pinning and moving (pin.cc, dma.cc) ----------------------------------------------------------
   /** The address of an ArrayBuffer's first byte; 0 when it is detached or empty. */
   addressOf(buffer: ArrayBufferLike): number;
-  /** Locks the pages under a range; pages shared by several pins are counted. -ENOMEM: memlock limit. */
+  /**
+   * Locks the pages under a range; pages shared by several pins are counted. -ENOMEM: memlock
+   * limit.
+   */
   pin(address: number, length: number): number;
-  /** Accounts for a range like `pin` but does not lock its pages (option pin: 'off' or past the limit). */
+  /**
+   * Accounts for a range like `pin` but does not lock its pages (option pin: 'off' or past the
+   * limit).
+   */
   pinUnlocked(address: number, length: number): number;
   /** Ends one pin of exactly this range. -EINVAL when there is none. */
   unpin(address: number, length: number): number;
   /** Bytes of pages locked by this process through `pin`. */
   pinnedBytes(): number;
   /**
-   * Moves `length` bytes from `source` to `target`. A pid of 0 is this process, otherwise the range
-   * lies in that process (process_vm_readv, process_vm_writev); at most one pid is not 0. Returns
-   * `length`, or -EFAULT, -EPERM (the kernel forbids it: bounce), -ESRCH. Overlap is allowed locally.
+   * Moves `length` bytes from `source` to `target`. A pid of 0 is this process, otherwise the
+   * range lies in that process (process_vm_readv, process_vm_writev); at most one pid is not 0.
+   * Returns `length`, or -EFAULT, -EPERM (the kernel forbids it: bounce), -ESRCH. Overlap is
+   * allowed locally.
    */
-  move(targetPid: number, target: number, sourcePid: number, source: number, length: number): number;
+  move(
+    targetPid: number,
+    target: number,
+    sourcePid: number,
+    source: number,
+    length: number,
+  ): number;
 
   // Readiness (poll.cc) --------------------------------------------------------------------------
   epollCreate(): number;
-  /** Adds, changes or (events 0) removes a descriptor. `token` (32 bits) comes back with its reports. */
+  /**
+   * Adds, changes or (events 0) removes a descriptor. `token` (32 bits) comes back with its
+   * reports.
+   */
   epollControl(epoll: number, fd: number, events: number, token: number): number;
-  /** Fills `records` with reports; waits up to `timeoutNanos` (0 polls, Infinity waits). Returns their count; 0 also after a signal. */
+  /**
+   * Fills `records` with reports; waits up to `timeoutNanos` (0 polls, Infinity waits). Returns
+   * their count; 0 also after a signal.
+   */
   epollWait(epoll: number, records: Int32Array, timeoutNanos: number): number;
   /** An event descriptor, nonblocking; `eventSignal` makes it readable, `eventClear` empties it. */
   eventCreate(): number;
   eventSignal(fd: number): number;
   eventClear(fd: number): number;
   /**
-   * Watches a descriptor (an epoll instance) from the event loop; `callback` runs there whenever it is
-   * readable, again and again until it no longer is. Starts stopped. An exception in the callback is
-   * an uncaught exception. A started watcher is kept; a stopped one that nobody holds is closed.
+   * Watches a descriptor (an epoll instance) from the event loop; `callback` runs there whenever
+   * it is readable, again and again until it no longer is. Starts stopped. An exception in the
+   * callback is an uncaught exception. A started watcher is kept; a stopped one that nobody holds
+   * is closed.
    */
   watch(fd: number, callback: () => void): NativeWatcher | number;
 
@@ -108,21 +144,42 @@ export interface NativeBinding {
   socketCreate(family: number, type: number, protocol: number): number;
   socketBind(fd: number, sockaddr: Uint8Array, length: number): number;
   socketListen(fd: number, backlog: number): number;
-  /** Returns the new descriptor, with the peer's sockaddr in `sockaddr`; -EAGAIN when nobody waits. */
+  /**
+   * Returns the new descriptor, with the peer's sockaddr in `sockaddr`; -EAGAIN when nobody
+   * waits.
+   */
   socketAccept(fd: number, sockaddr: Uint8Array): number;
   /** 0, -EINPROGRESS, or the failure. */
   socketConnect(fd: number, sockaddr: Uint8Array, length: number): number;
   /** sendmsg of `count` buffers (gathered, at most IOV_MAX are used). Returns the bytes taken. */
-  socketSend(fd: number, buffers: readonly (Uint8Array | null)[], lengths: readonly number[], count: number, flags: number): number;
+  socketSend(
+    fd: number,
+    buffers: readonly (Uint8Array | null)[],
+    lengths: readonly number[],
+    count: number,
+    flags: number,
+  ): number;
   /** recvmsg into `count` buffers. Returns the bytes received; 0 is the end of a stream. */
-  socketReceive(fd: number, buffers: readonly (Uint8Array | null)[], lengths: readonly number[], count: number, flags: number): number;
+  socketReceive(
+    fd: number,
+    buffers: readonly (Uint8Array | null)[],
+    lengths: readonly number[],
+    count: number,
+    flags: number,
+  ): number;
   socketShutdown(fd: number, how: number): number;
   /** Returns the length stored in `sockaddr`. */
   socketName(fd: number, sockaddr: Uint8Array): number;
   socketPeerName(fd: number, sockaddr: Uint8Array): number;
   /** Returns the length stored in `value`. */
   socketGetOption(fd: number, level: number, option: number, value: Uint8Array): number;
-  socketSetOption(fd: number, level: number, option: number, value: Uint8Array, length: number): number;
+  socketSetOption(
+    fd: number,
+    level: number,
+    option: number,
+    value: Uint8Array,
+    length: number,
+  ): number;
   /** Bytes that a receive would return now (FIONREAD). */
   socketReadable(fd: number): number;
 
@@ -141,18 +198,25 @@ export interface NativeBinding {
 
   // Benchmark floors (floor.cc): what the hardware does, measured beside what we do ----------------
   /**
-   * One side of a ping-pong of `iterations` over two words of shared memory, spinning; side 0 starts.
-   * Returns the median round trip in nanoseconds over batches of 1,000 for side 0, and 0 for side 1;
-   * -ETIMEDOUT when the other side stays away for 2 s.
+   * One side of a ping-pong of `iterations` over two words of shared memory, spinning; side 0
+   * starts. Returns the median round trip in nanoseconds over batches of 1,000 for side 0, and 0
+   * for side 1; -ETIMEDOUT when the other side stays away for 2 s. Both words hold 0 at the start.
    */
   spinPingPong(address0: number, address1: number, side: number, iterations: number): number;
   /** The same, sleeping on futexes. */
   futexPingPong(address0: number, address1: number, side: number, iterations: number): number;
   /**
-   * Copies `iterations` times `length` bytes from source to target, both advancing by `stride` through
-   * `slots` slots. Returns the nanoseconds it took.
+   * Copies `iterations` times `length` bytes from source to target, both advancing by `stride`
+   * through `slots` slots. Returns the nanoseconds it took.
    */
-  copyRate(target: number, source: number, length: number, stride: number, slots: number, iterations: number): number;
+  copyRate(
+    target: number,
+    source: number,
+    length: number,
+    stride: number,
+    slots: number,
+    iterations: number,
+  ): number;
 }
 
 /** Every call is allowed in every order; after `close` they do nothing. */

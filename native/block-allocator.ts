@@ -1,6 +1,6 @@
-// Blocks of a segment, handed out by its owner: first fit in whole cache lines, over memory that is
-// committed in chunks when it is first needed. A block is zeroed. It must not know what is in a block.
-// The bookkeeping lies in the owner's private memory: a peer cannot damage it.
+// Blocks of a segment, handed out by its owner: first fit in whole cache lines, over memory that
+// is committed in chunks when it is first needed. A block is zeroed. It must not know what is in
+// a block. The bookkeeping lies in the owner's private memory: a peer cannot damage it.
 
 import { assert } from '../runtime/assert.js';
 import type { Arena } from './arena.js';
@@ -26,7 +26,9 @@ export class BlockAllocator {
   readonly #mapping: Mapping;
   readonly #free: FreeList;
   readonly #blocks = new Map<number, number>();
-  /** Per chunk: 1 when memory is behind it, and then its free parts hold leftovers; 0 reads zero. */
+  /**
+   * Per chunk: 1 when memory is behind it, and then its free parts hold leftovers; 0 reads zero.
+   */
   readonly #committed: Uint8Array;
   #allocatedBytes = 0;
   #committedChunkCount = 1;
@@ -54,7 +56,8 @@ export class BlockAllocator {
 
   /** See Segment.allocate. Throws RangeError for a size or alignment that cannot be meant. */
   allocate(bytes: number, alignment: number = CACHE_LINE_BYTES): number | null {
-    if (!(Number.isSafeInteger(bytes) && bytes > 0)) throw new RangeError(`a block of ${bytes} bytes`);
+    if (!(Number.isSafeInteger(bytes) && bytes > 0))
+      throw new RangeError(`a block of ${bytes} bytes`);
     if (!(alignment >= 1 && Number.isInteger(Math.log2(alignment)))) {
       throw new RangeError(`a block aligned to ${alignment} bytes`);
     }
@@ -79,7 +82,10 @@ export class BlockAllocator {
     if (extent.bytes >= RELEASE_BYTES_MIN) this.release(extent.offset, extent.bytes);
   }
 
-  /** Commits the uncommitted chunks under a range and clears the rest of it; false without a trace when full. */
+  /**
+   * Commits the uncommitted chunks under a range and clears the rest of it; false without a trace
+   * when full.
+   */
   private prepare(offset: number, length: number): boolean {
     const added: ChunkRun[] = [];
     const first = Math.floor(offset / CHUNK_BYTES);
@@ -135,8 +141,10 @@ export class BlockAllocator {
   private commit(run: ChunkRun): boolean {
     const { fd } = this.#mapping;
     const result = native.segmentCommit(fd, run.first * CHUNK_BYTES, run.count * CHUNK_BYTES);
-    // EFBIG: the process's file size limit; like a full file system, it means that there is no more.
-    if (result === -errno.ENOSPC || result === -errno.EFBIG || result === -errno.ENOMEM) return false;
+    // EFBIG: the process's file size limit; like a full file system, it means that there is no
+    // more.
+    if (result === -errno.ENOSPC || result === -errno.EFBIG || result === -errno.ENOMEM)
+      return false;
     check(result, 'fallocate', `${run.count * CHUNK_BYTES} bytes`);
     this.#committed.fill(1, run.first, run.first + run.count);
     this.#committedChunkCount += run.count;

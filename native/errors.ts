@@ -1,6 +1,7 @@
-// System failures as one typed error. The addon answers a failed system call with the negative errno;
-// check() turns that into a SystemError, and code that expects a certain failure compares numbers and
-// never builds an error. It must not know what the failure means to Winsock: that mapping is above.
+// System failures as one typed error. The addon answers a failed system call with the negative
+// errno; check() turns that into a SystemError, and code that expects a certain failure compares
+// numbers and never builds an error. It must not know what the failure means to Winsock: that
+// mapping is above.
 
 import { constants } from 'node:os';
 

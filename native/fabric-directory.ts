@@ -1,11 +1,21 @@
-// The files of a fabric: a directory in memory-backed storage with a segment and a wake pipe per host.
-// Its lock (flock on the directory) orders everyone who creates or removes files; opening a peer's
-// files takes no lock. It must not know what hosts say to each other. docs/shared-memory.md, "The directory".
+// The files of a fabric: a directory in memory-backed storage with a segment and a wake pipe per
+// host. Its lock (flock on the directory) orders everyone who creates or removes files; opening a
+// peer's files takes no lock. It must not know what hosts say to each other.
+// docs/shared-memory.md, "The directory".
 //
 // What makes a dead host visible: the kernel closes its end of the pipe, whatever killed it. Files
 // are created segment first, pipe last, so a pipe that somebody holds open stands for a whole host.
 
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+} from 'node:fs';
 import { isIPv4 } from 'node:net';
 import type { Arena } from './arena.js';
 import { check, errno, isSystemFailure, SystemError } from './errors.js';
@@ -19,7 +29,9 @@ export const FABRIC_BASE = '/dev/shm';
 const FABRIC_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}$/;
 const HOST_FILE = /^(.+)\.(?:segment|private|wake)$/;
 
-/** How often the directory may vanish between making it and locking it, before something is wrong. */
+/**
+ * How often the directory may vanish between making it and locking it, before something is wrong.
+ */
 const LOCK_ATTEMPTS = 1_000;
 
 /** The name of a fabric is not 1 to 32 of A-Z a-z 0-9 . _ - with no dot in front. */
@@ -27,7 +39,9 @@ export class FabricNameError extends RangeError {
   override readonly name = 'FabricNameError';
 
   constructor(fabric: string) {
-    super(`fabric name ${JSON.stringify(fabric)}: use 1 to 32 of A-Z a-z 0-9 . _ - and no dot in front`);
+    super(
+      `fabric name ${JSON.stringify(fabric)}: use 1 to 32 of A-Z a-z 0-9 . _ - and no dot in front`,
+    );
   }
 }
 
@@ -46,7 +60,10 @@ export interface ClaimOptions {
 export interface ClaimedHost {
   readonly segment: Segment;
   readonly pipe: OwnerPipe;
-  /** Ends the host and removes its files, and the directory when it was the last. Twice is allowed. */
+  /**
+   * Ends the host and removes its files, and the directory when it was the last. Twice is
+   * allowed.
+   */
   release(): void;
 }
 
@@ -79,8 +96,9 @@ export class FabricDirectory {
 
   /**
    * Makes this thread the owner of `address` (dotted IPv4). Reclaims what dead hosts left. Throws
-   * SystemError: EADDRINUSE when a living host has it, EACCES when the directory is not a private one
-   * of this user, ENOSPC, …; RangeError for an address that is none. Leaves nothing behind on failure.
+   * SystemError: EADDRINUSE when a living host has it, EACCES when the directory is not a private
+   * one of this user, ENOSPC, …; RangeError for an address that is none. Leaves nothing behind on
+   * failure.
    */
   claim(address: string, options: ClaimOptions): ClaimedHost {
     const number = parseIPv4(address);
@@ -96,7 +114,13 @@ export class FabricDirectory {
       });
       try {
         const pipe = OwnerPipe.create(this.pipePath(address));
-        return { segment, pipe, release: () => { this.release(segment, pipe); } };
+        return {
+          segment,
+          pipe,
+          release: () => {
+            this.release(segment, pipe);
+          },
+        };
       } catch (thrown) {
         segment.close();
         throw thrown;
@@ -105,8 +129,9 @@ export class FabricDirectory {
   }
 
   /**
-   * Maps the files of a living host; null when there is none at `address`. Throws SystemError when it
-   * is one of another version (EPROTO) or broken (EILSEQ, EACCES), and ENOMEM when the arena is full.
+   * Maps the files of a living host; null when there is none at `address`. Throws SystemError
+   * when it is one of another version (EPROTO) or broken (EILSEQ, EACCES), and ENOMEM when the
+   * arena is full.
    */
   open(address: string, arena: Arena): PeerHost | null {
     parseIPv4(address);
@@ -115,7 +140,14 @@ export class FabricDirectory {
     if (pipe === null) return null;
     try {
       const segment = Segment.open(arena, this.segmentPath(address));
-      return { segment, pipe, close: () => { segment.close(); pipe.close(); } };
+      return {
+        segment,
+        pipe,
+        close: () => {
+          segment.close();
+          pipe.close();
+        },
+      };
     } catch (thrown) {
       const isGone = !pipe.isAlive();
       pipe.close();
@@ -136,14 +168,20 @@ export class FabricDirectory {
     return addressesIn(names).filter((address) => isAlive(this.pipePath(address)));
   }
 
-  /** Removes the files of this fabric's dead hosts, and an empty directory. Returns their addresses. */
+  /**
+   * Removes the files of this fabric's dead hosts, and an empty directory. Returns their
+   * addresses.
+   */
   sweep(): string[] {
     return this.locked(() => sweepLocked(this.path), false) ?? [];
   }
 
   private release(segment: Segment, pipe: OwnerPipe): void {
     // Without the directory (somebody removed it by hand) there is nothing to order, only to close.
-    const close = (): void => { pipe.close(); segment.close(); };
+    const close = (): void => {
+      pipe.close();
+      segment.close();
+    };
     try {
       this.locked(close, false);
     } finally {
@@ -165,7 +203,8 @@ export class FabricDirectory {
       if (fd < 0) continue;
       try {
         check(native.lockExclusive(fd), 'flock', this.path);
-        // Whoever held the lock before may have removed the directory: then this is a lock on nothing.
+        // Whoever held the lock before may have removed the directory: then this is a lock on
+        // nothing.
         if (!isSameDirectory(fd, this.path)) continue;
         try {
           return act();
@@ -188,7 +227,8 @@ export function sweepFabrics(options: FabricOptions = {}): string[] {
     const fabric = name.slice(prefix.length);
     if (!name.startsWith(prefix) || !FABRIC_NAME.test(fabric)) continue;
     try {
-      for (const address of new FabricDirectory(fabric, options).sweep()) swept.push(`${fabric}/${address}`);
+      for (const address of new FabricDirectory(fabric, options).sweep())
+        swept.push(`${fabric}/${address}`);
     } catch (thrown) {
       // Somebody else's directory under our name: not ours to touch, and no reason to stop.
       if (!isSystemFailure(thrown, 'EACCES')) throw thrown;
@@ -199,7 +239,8 @@ export function sweepFabrics(options: FabricOptions = {}): string[] {
 
 /** Parses dotted IPv4 into a number in host order. Throws RangeError. */
 export function parseIPv4(address: string): number {
-  if (!isIPv4(address)) throw new RangeError(`${JSON.stringify(address)} is not a dotted IPv4 address`);
+  if (!isIPv4(address))
+    throw new RangeError(`${JSON.stringify(address)} is not a dotted IPv4 address`);
   return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }
 
@@ -209,7 +250,9 @@ function directoryPrefix(): string {
 
 /** Under the lock: whatever no living host holds is a leftover, whole or half. */
 function sweepLocked(path: string): string[] {
-  const dead = addressesIn(readdirSync(path)).filter((address) => !isAlive(`${path}/${address}.wake`));
+  const dead = addressesIn(readdirSync(path)).filter(
+    (address) => !isAlive(`${path}/${address}.wake`),
+  );
   for (const address of dead) {
     unlinkIfThere(`${path}/${address}.wake`);
     unlinkIfThere(`${path}/${address}.private`);
@@ -219,7 +262,9 @@ function sweepLocked(path: string): string[] {
 }
 
 function addressesIn(names: readonly string[]): string[] {
-  const addresses = names.flatMap((name) => HOST_FILE.exec(name)?.[1] ?? []).filter((one) => isIPv4(one));
+  const addresses = names
+    .flatMap((name) => HOST_FILE.exec(name)?.[1] ?? [])
+    .filter((one) => isIPv4(one));
   return [...new Set(addresses)].sort((a, b) => parseIPv4(a) - parseIPv4(b));
 }
 
@@ -241,7 +286,10 @@ function makeDirectory(path: string): void {
   }
 }
 
-/** Opens the directory; -1 when it is not there. Throws SystemError (EACCES) unless it is ours alone. */
+/**
+ * Opens the directory; -1 when it is not there. Throws SystemError (EACCES) unless it is ours
+ * alone.
+ */
 function openPrivateDirectory(path: string): number {
   let fd: number;
   try {
@@ -256,7 +304,11 @@ function openPrivateDirectory(path: string): number {
   const status = fstatSync(fd);
   if (status.uid === process.getuid?.() && (status.mode & 0o777) === 0o700) return fd;
   closeSync(fd);
-  throw new SystemError(errno.EACCES, 'open', `${path} is not a private directory (mode 0700) of this user`);
+  throw new SystemError(
+    errno.EACCES,
+    'open',
+    `${path} is not a private directory (mode 0700) of this user`,
+  );
 }
 
 function isSameDirectory(fd: number, path: string): boolean {

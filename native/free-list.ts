@@ -1,5 +1,5 @@
-// First-fit allocation of ranges of numbers, with coalescing. The arena hands out windows with it and
-// the segment hands out blocks. It must not know what the numbers address.
+// First-fit allocation of ranges of numbers, with coalescing. The arena hands out windows with it
+// and the segment hands out blocks. It must not know what the numbers address.
 
 import { assert } from '../runtime/assert.js';
 

@@ -8,8 +8,16 @@ import { native } from './load.js';
 /** Why a wait ended; 'changed' means that the word did not hold the expected value. */
 export type WaitOutcome = 'woken' | 'changed' | 'timed-out' | 'interrupted';
 
-/** Sleeps while the word at `index` of the arena holds `expected`, at most `timeoutNanos` (Infinity: for ever). */
-export function waitOnWord(arena: Arena, index: number, expected: number, timeoutNanos: number): WaitOutcome {
+/**
+ * Sleeps while the word at `index` of the arena holds `expected`, at most `timeoutNanos`
+ * (Infinity: for ever).
+ */
+export function waitOnWord(
+  arena: Arena,
+  index: number,
+  expected: number,
+  timeoutNanos: number,
+): WaitOutcome {
   const result = native.futexWait(arena.address + index * 4, expected, timeoutNanos);
   if (result === -errno.EAGAIN) return 'changed';
   if (result === -errno.ETIMEDOUT) return 'timed-out';
@@ -18,7 +26,9 @@ export function waitOnWord(arena: Arena, index: number, expected: number, timeou
   return 'woken';
 }
 
-/** Wakes up to `count` sleepers, in every process that maps the word. Returns how many there were. */
+/**
+ * Wakes up to `count` sleepers, in every process that maps the word. Returns how many there were.
+ */
 export function wakeWord(arena: Arena, index: number, count = 1): number {
   return check(native.futexWake(arena.address + index * 4, count), 'futex', `waking word ${index}`);
 }
@@ -26,15 +36,18 @@ export function wakeWord(arena: Arena, index: number, count = 1): number {
 let isRegistered: boolean | undefined;
 
 /**
- * Lets `sleeperBarrier` of any process reach the threads of this one. Returns false where the kernel
- * has no membarrier: then producers must publish with `exchange`. Call it before sharing memory.
+ * Lets `sleeperBarrier` of any process reach the threads of this one. Returns false where the
+ * kernel has no membarrier: then producers must publish with `exchange`. Call it before sharing
+ * memory.
  */
 export function registerForBarriers(): boolean {
   isRegistered ??= native.barrierRegister() === 0;
   return isRegistered;
 }
 
-/** The sleeper's fence, on every core that runs a registered process. Throws SystemError (ENOSYS). */
+/**
+ * The sleeper's fence, on every core that runs a registered process. Throws SystemError (ENOSYS).
+ */
 export function sleeperBarrier(): void {
   check(native.barrier(), 'membarrier');
 }

@@ -1,6 +1,6 @@
-// Readiness of descriptors, dispatched to handlers: one epoll instance per thread. A thread waits in
-// it, or has its event loop watch it. It must not know what the descriptors are. Level-triggered: a
-// handler that leaves something unread is called again.
+// Readiness of descriptors, dispatched to handlers: one epoll instance per thread. A thread waits
+// in it, or has its event loop watch it. It must not know what the descriptors are.
+// Level-triggered: a handler that leaves something unread is called again.
 
 import { check, SystemError } from './errors.js';
 import { EPOLL_RECORD_WORDS } from './binding.js';
@@ -16,13 +16,17 @@ export const EPOLLRDHUP = 0x2000;
 /** Reports taken from the kernel at a time. */
 const RECORD_COUNT = 64;
 
-/** A token is a slot index and how often that slot was used, so that a stale report is recognised. */
+/**
+ * A token is a slot index and how often that slot was used, so that a stale report is recognised.
+ */
 const SLOT_BITS = 16;
 const SLOT_MASK = 2 ** SLOT_BITS - 1;
 
 export type ReadinessHandler = (events: number) => void;
 
-/** Names one watched descriptor of a reactor. Never reused while a report of it can be under way. */
+/**
+ * Names one watched descriptor of a reactor. Never reused while a report of it can be under way.
+ */
 export type WatchToken = number;
 
 interface Slot {
@@ -73,10 +77,17 @@ export class Reactor {
   /** Waits for other events (not 0) from now on. */
   change(token: WatchToken, events: number): void {
     const slot = this.slotOf(token);
-    check(native.epollControl(this.fd, slot.fd, events, token), 'epoll_ctl', `descriptor ${slot.fd}`);
+    check(
+      native.epollControl(this.fd, slot.fd, events, token),
+      'epoll_ctl',
+      `descriptor ${slot.fd}`,
+    );
   }
 
-  /** Forgets a descriptor; call it before closing that. Its handler is not called any more, not even in a dispatch under way. */
+  /**
+   * Forgets a descriptor; call it before closing that. Its handler is not called any more, not
+   * even in a dispatch under way.
+   */
   unwatch(token: WatchToken): void {
     const slot = this.slotOf(token);
     slot.handler = null;
@@ -87,11 +98,13 @@ export class Reactor {
   }
 
   /**
-   * Waits up to `timeoutNanos` (0: not at all, Infinity: until something is ready) and dispatches what
-   * is ready. Returns how many handlers it called; 0 also when a signal ended the wait.
+   * Waits up to `timeoutNanos` (0: not at all, Infinity: until something is ready) and dispatches
+   * what is ready. Returns how many handlers it called; 0 also when a signal ended the wait.
    */
   poll(timeoutNanos: number): number {
-    const records = (this.#records[this.#depth] ??= new Int32Array(RECORD_COUNT * EPOLL_RECORD_WORDS));
+    const records = (this.#records[this.#depth] ??= new Int32Array(
+      RECORD_COUNT * EPOLL_RECORD_WORDS,
+    ));
     const count = check(native.epollWait(this.fd, records, timeoutNanos), 'epoll_wait');
     if (count === 0) return 0;
     this.#depth++;
@@ -110,7 +123,9 @@ export class Reactor {
     return watcher;
   }
 
-  /** Closes the epoll instance; attachments are closed before. The watched descriptors stay open. */
+  /**
+   * Closes the epoll instance; attachments are closed before. The watched descriptors stay open.
+   */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
@@ -131,7 +146,8 @@ export class Reactor {
 
   private addSlot(): number {
     const index = this.#slots.length;
-    if (index > SLOT_MASK) throw new RangeError(`a reactor watches at most ${SLOT_MASK + 1} descriptors`);
+    if (index > SLOT_MASK)
+      throw new RangeError(`a reactor watches at most ${SLOT_MASK + 1} descriptors`);
     this.#slots.push({ token: index, fd: -1, handler: null });
     return index;
   }

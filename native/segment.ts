@@ -1,6 +1,6 @@
-// A segment: the shared file of one host, mapped into the arena of a thread. The owner creates it and
-// hands out its blocks; a peer opens it, and the addon validates its header. It must not know what is
-// in a block. Layout: layout/segment.layout.ts; docs/shared-memory.md, "The segment".
+// A segment: the shared file of one host, mapped into the arena of a thread. The owner creates it
+// and hands out its blocks; a peer opens it, and the addon validates its header. It must not know
+// what is in a block. Layout: layout/segment.layout.ts; docs/shared-memory.md, "The segment".
 
 import { unlinkSync } from 'node:fs';
 import { assert } from '../runtime/assert.js';
@@ -40,7 +40,8 @@ export class Segment {
   #open = true;
 
   private constructor(arena: Arena, path: string, mapping: Mapping, isOwner: boolean) {
-    const word = (name: string): number => arena.view.loadPlain(mapping.offset / 4 + segmentHeader.word(name));
+    const word = (name: string): number =>
+      arena.view.loadPlain(mapping.offset / 4 + segmentHeader.word(name));
     this.arena = arena;
     this.path = path;
     this.offset = mapping.offset;
@@ -105,8 +106,8 @@ export class Segment {
   }
 
   /**
-   * Hands out a zeroed block in whole cache lines and returns its offset in the segment, or null when
-   * there is no room: neither address space in the segment nor (ENOSPC) memory behind it.
+   * Hands out a zeroed block in whole cache lines and returns its offset in the segment, or null
+   * when there is no room: neither address space in the segment nor (ENOSPC) memory behind it.
    * `alignment` is a power of two. Owner only.
    */
   allocate(bytes: number, alignment?: number): number | null {
@@ -142,7 +143,10 @@ export class Segment {
   }
 
   private get allocator(): BlockAllocator {
-    assert(this.#open && this.#allocator !== null, 'blocks are handed out by the owner of an open segment');
+    assert(
+      this.#open && this.#allocator !== null,
+      'blocks are handed out by the owner of an open segment',
+    );
     return this.#allocator;
   }
 }

@@ -1,15 +1,17 @@
 // The only way to read and write shared words, with the memory order in the verb. It must not know
 // what the words mean.
 //
-// On x64 an aligned 32-bit load is an acquire and a store a release in hardware, and V8 keeps accesses
-// to typed arrays in program order, so plain accesses do (0.7 ns; Atomics.load takes 7.5 ns). Elsewhere
-// the ordered verbs are Atomics. Which class it is gets decided once, so that the hot path stays
-// monomorphic. Neither orders a store before a later load of another word: that takes `exchange`, or
-// the sleeper's barrier (docs/shared-memory.md, "Sleeping").
+// On x64 an aligned 32-bit load is an acquire and a store a release in hardware, and V8 keeps
+// accesses to typed arrays in program order, so plain accesses do (0.7 ns; Atomics.load takes 7.5
+// ns). Elsewhere the ordered verbs are Atomics. Which class it is gets decided once, so that the
+// hot path stays monomorphic. Neither orders a store before a later load of another word: that
+// takes `exchange`, or the sleeper's barrier (docs/shared-memory.md, "Sleeping").
 //
 // An index outside the arena reads 0 and writes nothing; with WSD_CHECKED=1 it throws RangeError.
 
-/** Words and bytes of one arena. Indices are in 32-bit words, word values are signed. Any thread. */
+/**
+ * Words and bytes of one arena. Indices are in 32-bit words, word values are signed. Any thread.
+ */
 export interface SharedView {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
@@ -39,7 +41,10 @@ export interface SharedView {
 
 const TWO_32 = 2 ** 32;
 
-/** Up to here four words at a time beat copyWithin, whose call alone costs about 20 ns (64 bytes: 13 to 25 ns). */
+/**
+ * Up to here four words at a time beat copyWithin, whose call alone costs about 20 ns (64 bytes:
+ * 13 to 25 ns).
+ */
 const WORD_COPY_BYTES_MAX = 64;
 
 class PlainSharedView implements SharedView {
@@ -150,8 +155,17 @@ class CheckedSharedView extends AtomicSharedView {
 
   override copy(targetByte: number, sourceByte: number, length: number): void {
     const limit = this.bytes.length - length;
-    if (!(length >= 0 && targetByte >= 0 && sourceByte >= 0 && Math.max(targetByte, sourceByte) <= limit)) {
-      throw new RangeError(`copy of ${length} bytes from ${sourceByte} to ${targetByte} leaves the arena`);
+    if (
+      !(
+        length >= 0 &&
+        targetByte >= 0 &&
+        sourceByte >= 0 &&
+        Math.max(targetByte, sourceByte) <= limit
+      )
+    ) {
+      throw new RangeError(
+        `copy of ${length} bytes from ${sourceByte} to ${targetByte} leaves the arena`,
+      );
     }
     super.copy(targetByte, sourceByte, length);
   }
@@ -165,7 +179,9 @@ class CheckedSharedView extends AtomicSharedView {
 export type SharedViewConstructor = new (buffer: ArrayBuffer) => SharedView;
 
 /** Every implementation, for the tests that show that they agree. */
-export const sharedViewVariants: Readonly<Record<'plain' | 'atomic' | 'checked', SharedViewConstructor>> = {
+export const sharedViewVariants: Readonly<
+  Record<'plain' | 'atomic' | 'checked', SharedViewConstructor>
+> = {
   plain: PlainSharedView,
   atomic: AtomicSharedView,
   checked: CheckedSharedView,

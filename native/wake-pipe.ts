@@ -1,6 +1,7 @@
-// The wake pipe of a host: a named pipe in the fabric's directory. The owner holds its reading end as
-// long as it lives, so opening or watching the writing end tells whether it does; a peer wakes the
-// owner by writing a short message, which arrives whole or not at all. It must not know the messages.
+// The wake pipe of a host: a named pipe in the fabric's directory. The owner holds its reading
+// end as long as it lives, so opening or watching the writing end tells whether it does; a peer
+// wakes the owner by writing a short message, which arrives whole or not at all. It must not know
+// the messages.
 
 import { check, errno, SystemError } from './errors.js';
 import { native } from './load.js';
@@ -23,7 +24,10 @@ export class OwnerPipe {
     this.#madeIt = madeIt;
   }
 
-  /** Makes the pipe and opens it: from then on its host counts as alive. Throws SystemError (EEXIST, …). */
+  /**
+   * Makes the pipe and opens it: from then on its host counts as alive. Throws SystemError
+   * (EEXIST, …).
+   */
   static create(path: string): OwnerPipe {
     check(native.pipeCreate(path), 'mkfifo', path);
     const fd = native.pipeOpenOwner(path);
@@ -36,13 +40,18 @@ export class OwnerPipe {
     return new OwnerPipe(check(native.pipeOpenOwner(path), 'open', path), path, false);
   }
 
-  /** Reads what is there, up to `bytes.length`, which may be several messages. 0 when nothing is. */
+  /**
+   * Reads what is there, up to `bytes.length`, which may be several messages. 0 when nothing is.
+   */
   read(bytes: Uint8Array): number {
     const result = native.pipeRead(this.fd, bytes);
     return result === -errno.EAGAIN ? 0 : check(result, 'read', this.path);
   }
 
-  /** Ends the host's life in the eyes of its peers, once every thread has closed; its maker removes the pipe. */
+  /**
+   * Ends the host's life in the eyes of its peers, once every thread has closed; its maker
+   * removes the pipe.
+   */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
@@ -65,14 +74,20 @@ export class PeerPipe {
     this.path = path;
   }
 
-  /** Opens the pipe of a living owner; null when it is dead or was never there. Throws SystemError otherwise. */
+  /**
+   * Opens the pipe of a living owner; null when it is dead or was never there. Throws SystemError
+   * otherwise.
+   */
   static open(path: string): PeerPipe | null {
     const fd = native.pipeOpenPeer(path);
     if (fd === -errno.ENXIO || fd === -errno.ENOENT) return null;
     return new PeerPipe(check(fd, 'open', path), path);
   }
 
-  /** Writes one message of `length` bytes, at most WAKE_BYTES_MAX, whole or not at all. Never waits. */
+  /**
+   * Writes one message of `length` bytes, at most WAKE_BYTES_MAX, whole or not at all. Never
+   * waits.
+   */
   write(bytes: Uint8Array, length: number = bytes.length): WakeOutcome {
     const result = native.pipeWrite(this.fd, bytes, length);
     if (result === length) return 'sent';

@@ -1,6 +1,6 @@
-// Writes what is generated from the layout descriptors (native/layout/*.layout.ts): the C++ header that
-// the addon is compiled against, and the field table of docs/shared-memory.md. With --check it writes
-// nothing and fails when a file is stale.
+// Writes what is generated from the layout descriptors (native/layout/*.layout.ts): the C++
+// header that the addon is compiled against, and the field table of docs/shared-memory.md. With
+// --check it writes nothing and fails when a file is stale.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';

@@ -1,7 +1,7 @@
-// Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer into build/Sanitize, and runs
-// the native tests against it. The build happens in a directory of its own, so that build/Release stays
-// what it was. Leak detection is off: Node frees much only by exiting; test/native/life.test.ts looks
-// for leaks.
+// Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer into build/Sanitize, and
+// runs the native tests against it. The build happens in a directory of its own, so that
+// build/Release stays what it was. Leak detection is off: Node frees much only by exiting;
+// test/native/life.test.ts looks for leaks.
 //
 //   node scripts/native-sanitize.mjs [--build-only] [test files …]
 
@@ -33,15 +33,22 @@ function build() {
   copyFileSync(join(root, 'package.json'), join(work, 'package.json'));
   cpSync(join(root, 'native', 'src'), join(work, 'native', 'src'), { recursive: true });
   const nodeGyp = join(root, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js');
-  run(process.execPath, [nodeGyp, 'rebuild', ...nodeHeaders(), '--', '-Dsanitize=1'], { cwd: work });
-  copyFileSync(join(work, 'build', 'Release', 'winsock_direct.node'), join(output, 'winsock_direct.node'));
+  run(process.execPath, [nodeGyp, 'rebuild', ...nodeHeaders(), '--', '-Dsanitize=1'], {
+    cwd: work,
+  });
+  copyFileSync(
+    join(work, 'build', 'Release', 'winsock_direct.node'),
+    join(output, 'winsock_direct.node'),
+  );
   rmSync(work, { recursive: true, force: true });
 }
 
 function sanitizerLibraries() {
   const compiler = process.env.CXX ?? 'g++';
   return ['libasan.so', 'libubsan.so']
-    .map((name) => execFileSync(compiler, [`-print-file-name=${name}`], { encoding: 'utf8' }).trim())
+    .map((name) =>
+      execFileSync(compiler, [`-print-file-name=${name}`], { encoding: 'utf8' }).trim(),
+    )
     .join(' ');
 }
 

@@ -235,8 +235,6 @@ export class Connection implements CompletionSink, CallEnds {
 
   /** Lets go of the connection, which ends by itself: what was sent is still delivered. [W12.4] */
   closeGracefully(): void {
-    this.watcher = NOBODY;
-    this.isOrphan = true;
     this.watchDeadlines();
     this.session.close(this.now());
     this.drain();

@@ -94,6 +94,13 @@ export class Listener {
     this.#warn(provider, 'WSPListen', errno.value);
   }
 
+  /** INST-10: a provider that comes later joins a listener on the wildcard address. */
+  includeNewcomer(provider: LoadedProvider): void {
+    const name = this.#socket.localName;
+    if (name === null || sockaddrInAddress(name) !== ws.INADDR_ANY) return;
+    this.listenOn(provider, name, this.#backlog);
+  }
+
   /** A repeated listen changes the backlog. [LISTEN-05] */
   changeBacklog(backlog: number): void {
     this.#backlog = clampBacklog(backlog);

@@ -51,8 +51,6 @@ export class SwitchSocket implements RoutineOwner {
   routineRunning = false;
   /** Overlapped receives under way: they outlive shutdown(SD_RECEIVE). [W9.10.4] */
   receivesPending = 0;
-  /** A closesocket with linger has begun the graceful end and will be called again. [W12.5] */
-  lingering = false;
 
   /** The application's WSAEventSelect. */
   selectedEvent = 0;

@@ -27,6 +27,8 @@ export class Transfers {
   readonly #core: SwitchCore;
   readonly san: SanTransfers;
   readonly tcp: TcpTransfers;
+  /** Set by the promise twins around a call: overlapped, even on a socket made without. */
+  forceOverlapped = false;
 
   constructor(core: SwitchCore) {
     this.#core = core;
@@ -114,13 +116,15 @@ export class Transfers {
   ): CallMode {
     const alone = routine !== null && this.#core.profile.routineAloneIsOverlapped;
     // W4.3, W4.4: the attribute and either of the two; the routine alone depends on the profile.
-    if (socket.overlappedCapable && (overlapped !== null || alone)) return CallMode.overlapped;
+    const capable = socket.overlappedCapable || this.forceOverlapped;
+    if (capable && (overlapped !== null || alone)) return CallMode.overlapped;
     return this.#waitingMode(socket, overlapped);
   }
 
   #receiveMode(socket: SwitchSocket, overlapped: WSAOVERLAPPED | null): CallMode {
     // W4.4: no page lets a routine alone make a receive overlapped.
-    if (socket.overlappedCapable && overlapped !== null) return CallMode.overlapped;
+    const capable = socket.overlappedCapable || this.forceOverlapped;
+    if (capable && overlapped !== null) return CallMode.overlapped;
     return this.#waitingMode(socket, overlapped);
   }
 

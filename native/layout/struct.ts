@@ -15,7 +15,11 @@ export interface FieldSpec {
   readonly count: number;
 }
 
-export function field(name: string, type: FieldType, options: { align?: number; count?: number } = {}): FieldSpec {
+export function field(
+  name: string,
+  type: FieldType,
+  options: { align?: number; count?: number } = {},
+): FieldSpec {
   const align = Math.max(options.align ?? 0, FIELD_BYTES[type]);
   return { name, type, align, count: options.count ?? 1 };
 }

@@ -10,7 +10,8 @@
 namespace dma {
 namespace {
 
-using Transfer = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long, unsigned long);
+using Transfer = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long,
+    unsigned long);
 
 // The kernel stops a transfer at the first page it cannot reach and says how far it got; the next
 // attempt starts there and names the failure.

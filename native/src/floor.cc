@@ -75,7 +75,8 @@ double Median(std::vector<double>& values) {
 template <typename Way>
 double PingPong(uint64_t address0, uint64_t address1, int side, uint64_t iterations) {
   if (!pin::Reachable(address0, 4) || !pin::Reachable(address1, 4)) return -EFAULT;
-  const bool is_sound = (address0 | address1) % 4 == 0 && (side == 0 || side == 1) && iterations < UINT32_MAX;
+  const bool is_sound = (address0 | address1) % 4 == 0 && (side == 0 || side == 1) &&
+      iterations < UINT32_MAX;
   if (!is_sound) return -EINVAL;
   Word& ping = *reinterpret_cast<Word*>(address0);
   Word& pong = *reinterpret_cast<Word*>(address1);
@@ -103,7 +104,8 @@ double PingPong(uint64_t address0, uint64_t address1, int side, uint64_t iterati
 
 bool SlotsReachable(uint64_t address, uint64_t length, uint64_t stride, uint64_t slots) {
   uint64_t last, span;
-  if (__builtin_mul_overflow(stride, slots - 1, &last) || __builtin_add_overflow(last, length, &span)) return false;
+  if (__builtin_mul_overflow(stride, slots - 1, &last) ||
+      __builtin_add_overflow(last, length, &span)) return false;
   return pin::Reachable(address, span);
 }
 
@@ -120,11 +122,13 @@ double FutexPingPong(uint64_t address0, uint64_t address1, int side, uint64_t it
 double CopyRate(uint64_t target, uint64_t source, uint64_t length, uint64_t stride, uint64_t slots,
                 uint64_t iterations) {
   if (slots == 0 || length == 0) return -EINVAL;
-  if (!SlotsReachable(target, length, stride, slots) || !SlotsReachable(source, length, stride, slots)) return -EFAULT;
+  if (!SlotsReachable(target, length, stride, slots) ||
+      !SlotsReachable(source, length, stride, slots)) return -EFAULT;
   const double start = machine::Now();
   uint64_t slot = 0;
   for (uint64_t done = 0; done < iterations; done++) {
-    memmove(reinterpret_cast<void*>(target + slot * stride), reinterpret_cast<const void*>(source + slot * stride),
+    memmove(reinterpret_cast<void*>(target + slot * stride),
+        reinterpret_cast<const void*>(source + slot * stride),
             length);
     asm volatile("" ::: "memory");
     if (++slot == slots) slot = 0;

@@ -1,5 +1,5 @@
-// How often each point of a line is covered, kept as maximal intervals of equal count, so that a range
-// of a million pages is one entry.
+// How often each point of a line is covered, kept as maximal intervals of equal count, so that a
+// range of a million pages is one entry.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ class IntervalCounts {
   }
 
   bool Covers(uintptr_t from, uintptr_t to) const {
-    for (auto next = FirstEndingAfter(from); next != intervals_.end() && next->first <= from; ++next) {
+    auto next = FirstEndingAfter(from);
+    for (; next != intervals_.end() && next->first <= from; ++next) {
       if (next->second.to >= to) return true;
       from = next->second.to;
     }
@@ -85,7 +86,8 @@ class IntervalCounts {
   void Change(uintptr_t from, uintptr_t to, int64_t by) {
     SplitAt(from);
     SplitAt(to);
-    for (auto next = intervals_.lower_bound(from); next != intervals_.end() && next->first < to; ++next) {
+    auto next = intervals_.lower_bound(from);
+    for (; next != intervals_.end() && next->first < to; ++next) {
       next->second.count += by;
     }
     Merge(from, to);

@@ -57,7 +57,8 @@ Range PagesOf(uint64_t address, uint64_t length) {
 int64_t LockPages(Table& table, Range pages) {
   const std::vector<Range> gaps = table.locked_pages.Gaps(pages.first, pages.second);
   for (size_t done = 0; done < gaps.size(); done++) {
-    if (mlock(reinterpret_cast<void*>(gaps[done].first), gaps[done].second - gaps[done].first) == 0) continue;
+    const size_t length = gaps[done].second - gaps[done].first;
+    if (mlock(reinterpret_cast<void*>(gaps[done].first), length) == 0) continue;
     // A failure may have marked a part, so what failed is unlocked as well.
     for (size_t undo = 0; undo <= done; undo++) {
       munlock(reinterpret_cast<void*>(gaps[undo].first), gaps[undo].second - gaps[undo].first);
@@ -107,7 +108,8 @@ void Leave(Table& table, std::map<Key, Counts>::iterator found) {
 
 }  // namespace
 
-uint64_t AddressOf(Memory buffer) { return buffer.length == 0 ? 0 : reinterpret_cast<uintptr_t>(buffer.data); }
+uint64_t AddressOf(Memory buffer) { return buffer.length ==
+    0 ? 0 : reinterpret_cast<uintptr_t>(buffer.data); }
 
 int64_t Pin(uint64_t address, uint64_t length) { return Enter(address, length, true); }
 
@@ -120,7 +122,8 @@ int64_t Unpin(uint64_t address, uint64_t length) {
   if (found == table.pins.end()) {
     // Another thread of the same host may have made it.
     found = table.pins.lower_bound({address, length, nullptr});
-    if (found == table.pins.end() || found->first.address != address || found->first.length != length) {
+    if (found == table.pins.end() || found->first.address != address ||
+        found->first.length != length) {
       return -EINVAL;
     }
   }

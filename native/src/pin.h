@@ -1,4 +1,5 @@
-// The pin table: which memory outside the arenas may be moved to and from, and which pages are locked.
+// The pin table: which memory outside the arenas may be moved to and from, and which pages are
+// locked.
 #pragma once
 
 #include <cstddef>

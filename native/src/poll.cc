@@ -79,7 +79,8 @@ int64_t EventClear(int fd) {
   return read(fd, &count, sizeof count) >= 0 || errno == EAGAIN ? 0 : -errno;
 }
 
-Watch* Watch::Create(uv_loop_t* loop, int fd, void* owner, Callback readable, Callback closed, int64_t* error) {
+Watch* Watch::Create(uv_loop_t* loop, int fd, void* owner, Callback readable, Callback closed,
+    int64_t* error) {
   Watch* watch = new Watch;
   *error = uv_poll_init(loop, &watch->handle_, fd);
   if (*error != 0) {

@@ -16,14 +16,15 @@ int64_t EventCreate();
 int64_t EventSignal(int fd);
 int64_t EventClear(int fd);
 
-// A uv_poll_t with an owner. Created stopped. After Close nothing is called but `closed`, once, from
-// the loop; then the watch is gone.
+// A uv_poll_t with an owner. Created stopped. After Close nothing is called but `closed`, once,
+// from the loop; then the watch is gone.
 class Watch {
  public:
   using Callback = void (*)(void* owner);
 
   // Null, with a negative errno in `error`, when the loop cannot watch the descriptor.
-  static Watch* Create(uv_loop_t* loop, int fd, void* owner, Callback readable, Callback closed, int64_t* error);
+  static Watch* Create(uv_loop_t* loop, int fd, void* owner, Callback readable,
+      Callback closed, int64_t* error);
   void Start();
   void Stop();
   void Ref();

@@ -16,8 +16,8 @@
 namespace shm {
 namespace {
 
-// The arenas of this process, all threads. Process-wide because an address says nothing of its thread,
-// and a fixed table of atomics because a signal handler reads it. Slots are reused.
+// The arenas of this process, all threads. Process-wide because an address says nothing of its
+// thread, and a fixed table of atomics because a signal handler reads it. Slots are reused.
 struct Slot {
   std::atomic<uintptr_t> start{0};
   std::atomic<uintptr_t> end{0};
@@ -62,7 +62,9 @@ void OnBusError(int signal, siginfo_t* info, void* context) {
     errno = saved;
     if (mapped != MAP_FAILED) return;
   }
-  if (previous_action.sa_flags & SA_SIGINFO) return previous_action.sa_sigaction(signal, info, context);
+  if (previous_action.sa_flags & SA_SIGINFO) {
+    return previous_action.sa_sigaction(signal, info, context);
+  }
   if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN) {
     return previous_action.sa_handler(signal);
   }
@@ -88,7 +90,8 @@ void GuardOnce() {
 
 bool IsPageRange(Memory arena, uint64_t offset, uint64_t length) {
   const uint64_t mask = PageSize() - 1;
-  return length > 0 && (offset & mask) == 0 && offset <= arena.length && length <= arena.length - offset &&
+  return length > 0 && (offset & mask) == 0 && offset <= arena.length &&
+         length <= arena.length - offset &&
          InArena(reinterpret_cast<uintptr_t>(arena.data), arena.length);
 }
 
@@ -136,7 +139,8 @@ bool InArena(uintptr_t address, size_t length) {
 Arena ArenaCreate(uint64_t bytes) {
   if (bytes == 0 || bytes % PageSize() != 0) return {-EINVAL, nullptr, 0};
   GuardOnce();
-  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) return {-errno, nullptr, 0};
   // A stray read must cost one page, not a huge one; and a core dump need not hold the arena.
   madvise(data, bytes, MADV_NOHUGEPAGE);
@@ -157,7 +161,8 @@ uint64_t ArenaAddress(Memory arena) { return reinterpret_cast<uintptr_t>(arena.d
 
 int64_t ArenaMap(Memory arena, uint64_t offset, int fd, uint64_t length) {
   if (!IsPageRange(arena, offset, length)) return -EINVAL;
-  void* mapped = mmap(arena.data + offset, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+  void* mapped = mmap(arena.data + offset, length, PROT_READ | PROT_WRITE,
+      MAP_SHARED | MAP_FIXED, fd, 0);
   return mapped == MAP_FAILED ? -errno : 0;
 }
 
@@ -195,7 +200,9 @@ int64_t SegmentSize(int fd) {
   return fstat(fd, &status) == 0 ? int64_t(status.st_size) : -errno;
 }
 
-int64_t SegmentCommit(int fd, uint64_t offset, uint64_t length) { return Allocate(fd, FALLOC_FL_KEEP_SIZE, offset, length); }
+int64_t SegmentCommit(int fd, uint64_t offset, uint64_t length) {
+  return Allocate(fd, FALLOC_FL_KEEP_SIZE, offset, length);
+}
 
 int64_t SegmentRelease(int fd, uint64_t offset, uint64_t length) {
   return Allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);

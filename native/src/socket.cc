@@ -20,7 +20,8 @@ int64_t Uninterrupted(Call call) {
   return Result(result);
 }
 
-const sockaddr* Address(const Bytes& bytes) { return reinterpret_cast<const sockaddr*>(bytes.data); }
+const sockaddr* Address(const Bytes& bytes) {
+    return reinterpret_cast<const sockaddr*>(bytes.data); }
 
 template <typename Call>
 int64_t NameBy(Call call, int fd, Bytes bytes) {
@@ -45,7 +46,9 @@ int64_t Listen(int fd, int backlog) { return Result(listen(fd, backlog)); }
 int64_t Accept(int fd, Bytes bytes) {
   socklen_t length = socklen_t(bytes.length);
   sockaddr* name = bytes.length == 0 ? nullptr : reinterpret_cast<sockaddr*>(bytes.data);
-  return Uninterrupted([&] { return accept4(fd, name, name ? &length : nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); });
+  return Uninterrupted([&] {
+    return accept4(fd, name, name ? &length : nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  });
 }
 
 int64_t Connect(int fd, Bytes sockaddr, uint64_t length) {

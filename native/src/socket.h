@@ -1,4 +1,5 @@
-// Kernel sockets: nonblocking, closed on exec, and a send never raises SIGPIPE. See native/binding.ts.
+// Kernel sockets: nonblocking, closed on exec, and a send never raises SIGPIPE. See
+// native/binding.ts.
 #pragma once
 
 #include <sys/uio.h>

@@ -90,7 +90,9 @@ template <typename View, typename Element, napi_typedarray_type kType>
 bool ReadView(napi_env env, napi_value value, View* out) {
   napi_typedarray_type type;
   void* data;
-  if (napi_get_typedarray_info(env, value, &type, &out->length, &data, nullptr, nullptr) != napi_ok) return false;
+  const napi_status status =
+      napi_get_typedarray_info(env, value, &type, &out->length, &data, nullptr, nullptr);
+  if (status != napi_ok) return false;
   out->data = static_cast<Element*>(data);
   return type == kType;
 }
@@ -186,24 +188,28 @@ struct Argument<Function> {
 };
 
 void Throw(napi_env env, const void* name, const std::string& what) {
-  napi_throw_type_error(env, nullptr, (std::string(static_cast<const char*>(name)) + ": " + what).c_str());
+  napi_throw_type_error(env, nullptr,
+      (std::string(static_cast<const char*>(name)) + ": " + what).c_str());
 }
 
 // Reads all arguments. False leaves a TypeError pending.
 template <typename... T, size_t... I>
-bool ReadAll(napi_env env, napi_callback_info info, [[maybe_unused]] std::tuple<T...>* out, void** name,
+bool ReadAll(napi_env env, napi_callback_info info, [[maybe_unused]] std::tuple<T...>* out,
+    void** name,
              std::index_sequence<I...>) {
   constexpr size_t wanted = sizeof...(T);
   napi_value values[wanted + 1];
   size_t count = wanted;
   if (napi_get_cb_info(env, info, &count, values, nullptr, name) != napi_ok) return false;
   if (count != wanted) {
-    Throw(env, *name, "takes " + std::to_string(wanted) + " arguments, not " + std::to_string(count));
+    Throw(env, *name, "takes " + std::to_string(wanted) + " arguments, not " +
+                          std::to_string(count));
     return false;
   }
   size_t wrong = 0;
   const char* kind = nullptr;
-  const bool is_read = ((wrong = I + 1, kind = Argument<T>::kWanted, Argument<T>::Read(env, values[I], &std::get<I>(*out))) && ...);
+  const bool is_read = ((wrong = I + 1, kind = Argument<T>::kWanted,
+                         Argument<T>::Read(env, values[I], &std::get<I>(*out))) && ...);
   if (!is_read) Throw(env, *name, "argument " + std::to_string(wrong) + " must be " + kind);
   return is_read;
 }
@@ -254,9 +260,9 @@ napi_value ToValue(napi_env env, const shm::Arena& arena) {
   };
   napi_value buffer = nullptr;
   void* const bytes = reinterpret_cast<void*>(arena.bytes);
-  if (napi_create_external_arraybuffer(env, arena.data, arena.bytes, destroy, bytes, &buffer) == napi_ok) {
-    return buffer;
-  }
+  const napi_status status =
+      napi_create_external_arraybuffer(env, arena.data, arena.bytes, destroy, bytes, &buffer);
+  if (status == napi_ok) return buffer;
   destroy(env, arena.data, bytes);
   bool is_pending = false;
   napi_is_exception_pending(env, &is_pending);
@@ -289,17 +295,21 @@ int64_t EpollWait(int epoll, Words records, double timeout) {
 }
 
 // Fills `out` from the first `count` buffers; false leaves a TypeError pending.
-bool ReadBuffers(napi_env env, const void* name, Array buffers, Array lengths, uint32_t count, iovec* out) {
+bool ReadBuffers(napi_env env, const void* name, Array buffers, Array lengths, uint32_t count,
+    iovec* out) {
   for (uint32_t index = 0; index < count; index++) {
     napi_value value;
     uint64_t length;
-    if (napi_get_element(env, lengths.value, index, &value) != napi_ok || !Argument<uint64_t>::Read(env, value, &length)) {
+    if (napi_get_element(env, lengths.value, index, &value) != napi_ok ||
+        !Argument<uint64_t>::Read(env, value, &length)) {
       Throw(env, name, std::string("a length must be ") + Argument<uint64_t>::kWanted);
       return false;
     }
     Bytes bytes;
     napi_valuetype type = napi_undefined;
-    if (napi_get_element(env, buffers.value, index, &value) == napi_ok) napi_typeof(env, value, &type);
+    if (napi_get_element(env, buffers.value, index, &value) == napi_ok) {
+      napi_typeof(env, value, &type);
+    }
     if (type != napi_null && !Argument<Bytes>::Read(env, value, &bytes)) {
       Throw(env, name, "a buffer must be a Uint8Array or null");
       return false;
@@ -334,7 +344,8 @@ napi_value Watch(napi_env env, napi_callback_info info) {
   void* name;
   if (!ReadAll(env, info, &arguments, &name)) return nullptr;
   napi_value object = nullptr;
-  const int64_t error = watcher::Create(env, std::get<0>(arguments), std::get<1>(arguments).value, &object);
+  const int64_t error = watcher::Create(env, std::get<0>(arguments),
+      std::get<1>(arguments).value, &object);
   return error == 0 ? object : ToValue(env, error);
 }
 
@@ -412,7 +423,8 @@ bool Export(napi_env env, napi_value exports) {
   for (const Entry& entry : kEntries) {
     napi_value function;
     void* const name = const_cast<char*>(entry.name);
-    if (napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.callback, name, &function) != napi_ok ||
+    if (napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.callback, name,
+        &function) != napi_ok ||
         napi_set_named_property(env, exports, entry.name, function) != napi_ok) {
       return false;
     }

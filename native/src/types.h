@@ -1,5 +1,5 @@
-// The argument types of the native functions, apart from numbers and strings. Borrowed: valid during
-// the call only.
+// The argument types of the native functions, apart from numbers and strings. Borrowed: valid
+// during the call only.
 #pragma once
 
 #include <cstddef>

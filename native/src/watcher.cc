@@ -5,9 +5,9 @@
 namespace watcher {
 namespace {
 
-// Lives until both the loop has let go of the watch and the JavaScript object is gone. The callback is
-// a property of the object, so that a watcher and its callback that only know each other are collected.
-// While started, a strong reference keeps the object.
+// Lives until both the loop has let go of the watch and the JavaScript object is gone. The
+// callback is a property of the object, so that a watcher and its callback that only know each
+// other are collected. While started, a strong reference keeps the object.
 struct Watcher {
   napi_env env = nullptr;
   readiness::Watch* watch = nullptr;  // null from Close on
@@ -57,8 +57,10 @@ void OnReadable(void* owner) {
   napi_value self, callback, result, exception;
   if (napi_get_reference_value(env, watcher->self, &self) == napi_ok && self != nullptr &&
       napi_get_named_property(env, self, kCallback, &callback) == napi_ok) {
-    const napi_status status = napi_make_callback(env, nullptr, self, callback, 0, nullptr, &result);
-    if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
+    const napi_status status = napi_make_callback(env, nullptr, self, callback, 0, nullptr,
+        &result);
+    if (status == napi_pending_exception &&
+        napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
       napi_fatal_exception(env, exception);
     }
   }
@@ -72,7 +74,8 @@ Watcher* This(napi_env env, napi_callback_info info) {
   bool is_watcher = false;
   void* data = nullptr;
   if (napi_get_cb_info(env, info, &count, nullptr, &self, nullptr) != napi_ok) return nullptr;
-  if (napi_check_object_type_tag(env, self, &kTag, &is_watcher) != napi_ok || !is_watcher) return nullptr;
+  if (napi_check_object_type_tag(env, self, &kTag, &is_watcher) != napi_ok ||
+      !is_watcher) return nullptr;
   if (napi_unwrap(env, self, &data) != napi_ok) return nullptr;
   Watcher* watcher = static_cast<Watcher*>(data);
   return watcher->watch == nullptr ? nullptr : watcher;
@@ -119,7 +122,8 @@ void OnFinalized(napi_env env, void* data, void*) {
   DeleteIfDone(watcher);
 }
 
-// The environment ends while the watch is open; the loop still runs until OnClosed removes the hook.
+// The environment ends while the watch is open; the loop still runs until OnClosed removes the
+// hook.
 void OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
   Watcher* watcher = static_cast<Watcher*>(data);
   watcher->is_started = false;  // no references from here on
@@ -135,7 +139,8 @@ bool Define(napi_env env, napi_value object, napi_value callback) {
       {"close", nullptr, CloseMethod, nullptr, nullptr, nullptr, napi_default, nullptr},
       {kCallback, nullptr, nullptr, nullptr, nullptr, callback, napi_default, nullptr},
   };
-  return napi_define_properties(env, object, sizeof properties / sizeof *properties, properties) == napi_ok;
+  return napi_define_properties(env, object, sizeof properties / sizeof *properties,
+      properties) == napi_ok;
 }
 
 }  // namespace

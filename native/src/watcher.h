@@ -1,5 +1,5 @@
-// The JavaScript object around a readiness::Watch (NativeWatcher of native/binding.ts), and its life:
-// garbage collection, close, and the end of the environment, in whatever order they come.
+// The JavaScript object around a readiness::Watch (NativeWatcher of native/binding.ts), and its
+// life: garbage collection, close, and the end of the environment, in whatever order they come.
 #pragma once
 
 #include <node_api.h>

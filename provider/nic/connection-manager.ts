@@ -136,13 +136,8 @@ export class ConnectionManager {
   /** This side ends the connection of `qp`, or never had one. 'released' follows, maybe later. */
   disconnect(qp: EngineQueuePair): void {
     const connection = this.#byQueuePair.get(qp);
-    if (connection === undefined) {
-      this.#host.released(qp);
-      return;
-    }
-    connection.phase = 'disconnecting';
-    connection.deadline = this.#host.clock.now() + RELEASE_TIMEOUT;
-    this.#send(connection, FrameType.DREQ, {});
+    if (connection === undefined) this.#host.released(qp);
+    else this.#beginRelease(connection, qp);
   }
 
   /** The connection failed on this side while its owner keeps the queue pair: tell the peer. */
@@ -205,8 +200,7 @@ export class ConnectionManager {
     for (const connection of [...this.#connections.values()]) {
       if (connection.deadline > now) continue;
       expired++;
-      if (connection.phase === 'disconnecting') this.#finish(connection);
-      else this.#lose(connection, 'error', 'timeout');
+      this.#expire(connection);
     }
     return expired;
   }
@@ -307,6 +301,24 @@ export class ConnectionManager {
       if (phase === 'connected') this.#host.deactivate(qp, reason);
       this.#host.released(qp);
     }
+  }
+
+  /** Only requests and releases have deadlines. */
+  #expire(connection: Connection): void {
+    const qp = connection.queuePair;
+    if (connection.phase === 'requesting' && qp !== null) {
+      this.#reportFailure(qp, 'timeout');
+      // The listener may still answer, and then write into our ring: it has to let go first.
+      this.#beginRelease(connection, qp);
+    } else this.#finish(connection);
+  }
+
+  /** The peer knows our ring from the request on, answered or not; it is asked to forget it. */
+  #beginRelease(connection: Connection, qp: EngineQueuePair): void {
+    connection.phase = 'disconnecting';
+    connection.deadline = this.#host.clock.now() + RELEASE_TIMEOUT;
+    qp.peerReleased = false;
+    this.#send(connection, FrameType.DREQ, {});
   }
 
   #finish(connection: Connection): void {

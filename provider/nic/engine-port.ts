@@ -3,17 +3,25 @@
 
 import type { EngineCommand, EngineEvent } from './commands.js';
 import type { NicEngine } from './engine.js';
+import type { WorkRequest } from './verbs.js';
 
 export interface EnginePort {
   readonly kind: 'inline' | 'worker';
   /** Carries a command out. With a worker it waits until the engine has done so. */
   command(command: EngineCommand): void;
+  /**
+   * Hands a small SEND to the engine without the send queue. False, with nothing done, when it must
+   * go through the queue. The queue is empty.
+   */
+  sendDirect(slot: number, request: WorkRequest): boolean;
   /** The send queue of `slot` has a new entry. */
   sendPosted(slot: number, stateWord: number): void;
   /** The receive queue of `slot` has a new entry. */
   receivePosted(slot: number, stateWord: number): void;
   /** Events since the last call, in order, handed to `handle`. Returns how many. */
   drainEvents(handle: (event: EngineEvent) => void): number;
+  /** Lets an inline engine work on one queue pair. */
+  progressOf(slot: number): number;
   /** Lets an inline engine work; a worker works by itself. */
   doWork(): number;
   arm(): void;
@@ -39,6 +47,10 @@ export class InlinePort implements EnginePort {
     this.#engine.command(command);
   }
 
+  sendDirect(slot: number, request: WorkRequest): boolean {
+    return this.#engine.sendDirect(slot, request);
+  }
+
   sendPosted(slot: number): void {
     this.#engine.kick(slot);
   }
@@ -53,6 +65,10 @@ export class InlinePort implements EnginePort {
     const events = this.#events.splice(0);
     for (const event of events) handle(event);
     return events.length;
+  }
+
+  progressOf(slot: number): number {
+    return this.#engine.progressOf(slot);
   }
 
   doWork(): number {

@@ -36,7 +36,7 @@ import { RegionTable } from './regions.js';
 import { LOCAL_READ, Requester } from './requester.js';
 import { Responder } from './responder.js';
 import { Access } from './verbs.js';
-import type { DisconnectReason } from './verbs.js';
+import type { DisconnectReason, WorkRequest } from './verbs.js';
 
 const PARKED = segmentHeader.word('engineParked');
 const SUMMARY = segmentHeader.word('readySummary');
@@ -194,9 +194,23 @@ export class NicEngine implements EngineCore, ConnectionHost {
     } else if (qp.state === QueuePairState.ERROR) this.#flush(qp);
   }
 
+  /** Takes a small SEND straight from the request, or leaves it to the send queue: false. */
+  sendDirect(slot: number, request: WorkRequest): boolean {
+    const qp = this.#queuePairs[slot];
+    if (qp === undefined || !this.#requester.sendDirect(qp, request)) return false;
+    if (!qp.hot) this.#hot.add(qp);
+    return true;
+  }
+
   /** Whether the connection of `slot` is over while its owner keeps the queue pair. */
   isBroken(slot: number): boolean {
     return this.#queuePairs[slot]?.state === QueuePairState.ERROR;
+  }
+
+  /** One turn for one queue pair. */
+  progressOf(slot: number): number {
+    const qp = this.#queuePairs[slot];
+    return qp === undefined ? 0 : this.#turn(qp);
   }
 
   doWork(): number {
@@ -470,7 +484,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   #queuePair(slot: number): EngineQueuePair {
     const qp = this.#queuePairs[slot];
-    assert(qp !== undefined, `queue pair ${slot} exists`);
+    // No message with the slot in it: this is asked for every send.
+    assert(qp !== undefined, 'the queue pair exists');
     return qp;
   }
 }

@@ -21,12 +21,29 @@ export class Mover {
   readonly #native: NativeBinding;
   readonly #own: OwnMemory;
   readonly #arenaAddress: number;
+  readonly #words: Int32Array;
+  readonly #ownWord: number;
 
   constructor(view: SharedView, native: NativeBinding, own: OwnMemory, arenaAddress: number) {
     this.#view = view;
     this.#native = native;
     this.#own = own;
     this.#arenaAddress = arenaAddress;
+    this.#words = view.words;
+    this.#ownWord = own.offset / 4;
+  }
+
+  /**
+   * Copies whole words between our segment at byte `offset` and arena word `word`; the short way for
+   * small payloads. The caller has checked that the range is in our segment. Nothing here is ever a
+   * number that needs a heap box: words are below 2^30, and segments below 2^31 bytes.
+   */
+  collectWords(word: number, offset: number, count: number): void {
+    copyWords(this.#words, word, this.#ownWord + (offset >>> 2), count);
+  }
+
+  deliverWords(word: number, offset: number, count: number): void {
+    copyWords(this.#words, this.#ownWord + (offset >>> 2), word, count);
   }
 
   /** The peer's memory at `from` → ours at `to`. False when either range does not exist. */
@@ -91,4 +108,15 @@ export class Mover {
     if (address >= PROCESS_SPACE) return address - PROCESS_SPACE;
     return address + length <= peer.bytes ? this.#arenaAddress + peer.offset + address : 0;
   }
+}
+
+function copyWords(words: Int32Array, target: number, source: number, count: number): void {
+  let at = 0;
+  for (; at + 4 <= count; at += 4) {
+    words[target + at] = words[source + at] as number;
+    words[target + at + 1] = words[source + at + 1] as number;
+    words[target + at + 2] = words[source + at + 2] as number;
+    words[target + at + 3] = words[source + at + 3] as number;
+  }
+  for (; at < count; at++) words[target + at] = words[source + at] as number;
 }

@@ -85,7 +85,11 @@ class EngineWorker {
         continue;
       }
       if (++idleTurns % TURNS_PER_POLL !== 0) continue;
-      if (this.#reactor.poll(0) > 0) continue;
+      if (this.#reactor.poll(0) > 0) {
+        // A frame or a death may have become an event, which is no work of the engine's turns.
+        this.#tellHost();
+        continue;
+      }
       const now = this.#clock.now();
       if (idleTurns === TURNS_PER_POLL) idleSince = now;
       if (now - idleSince < this.#task.spinNanos) continue;

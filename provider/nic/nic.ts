@@ -34,7 +34,7 @@ import { PROCESS_SPACE } from './mover.js';
 import type { QueuePairHost } from './queue-pair.js';
 import { LinkState, SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
-import type { WorkCompletion } from './verbs.js';
+import type { WorkCompletion, WorkRequest } from './verbs.js';
 import { MAX_SGE, Opcode } from './verbs.js';
 
 export interface NicOptions {
@@ -258,6 +258,14 @@ export class Nic implements NicDevice, QueuePairHost {
   }
 
   // What queue pairs ask for ---------------------------------------------------------------------
+
+  progressOf(slot: number): number {
+    return this.port.progressOf(slot);
+  }
+
+  sendDirect(slot: number, request: WorkRequest): boolean {
+    return this.port.sendDirect(slot, request);
+  }
 
   sendPosted(queuePair: SharedQueuePair): void {
     this.port.sendPosted(queuePair.slot, queuePair.stateWord);

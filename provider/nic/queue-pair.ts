@@ -22,10 +22,14 @@ export type LinkState = (typeof LinkState)[keyof typeof LinkState];
 
 /** What a queue pair asks of its device. */
 export interface QueuePairHost {
+  /** Takes a small SEND past the empty send queue; false when it must go through it. */
+  sendDirect(slot: number, request: WorkRequest): boolean;
   /** There is a new entry in the send queue. */
   sendPosted(queuePair: SharedQueuePair): void;
   /** There is a new entry in the receive queue. */
   receivePosted(queuePair: SharedQueuePair): void;
+  /** Lets an inline engine work on one queue pair. */
+  progressOf(slot: number): number;
   connect(queuePair: SharedQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void;
   accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void;
   destroy(queuePair: SharedQueuePair): void;
@@ -73,6 +77,15 @@ export class SharedQueuePair implements QueuePair {
   postSend(request: WorkRequest): PostResult {
     if (this.state !== LinkState.CONNECTED && this.state !== LinkState.DISCONNECTED) return PostResult.BAD_STATE;
     if (this.sendsOutstanding >= this.#sendDepth) return PostResult.QUEUE_FULL;
+    if (
+      request.opcode === Opcode.SEND &&
+      request.sgeCount === 1 &&
+      this.#host.sendDirect(this.slot, request)
+    ) {
+      this.#sendsPosted = (this.#sendsPosted + 1) | 0;
+      this.sendsOutstanding++;
+      return PostResult.OK;
+    }
     const entry = this.#sendQueue + (this.#sendsPosted & (this.#sendDepth - 1)) * ENTRY_WORDS;
     if (!this.#fill(entry, request, request.opcode)) return PostResult.TOO_LONG;
     const words = this.#view.words;
@@ -98,6 +111,10 @@ export class SharedQueuePair implements QueuePair {
     this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#receivesPosted);
     this.#host.receivePosted(this);
     return PostResult.OK;
+  }
+
+  progress(): number {
+    return this.#host.progressOf(this.slot);
   }
 
   connect(address: number, port: number, localPort: number, privateData: Uint8Array): void {

@@ -29,6 +29,7 @@ import { PROCESS_SPACE } from './mover.js';
 import type { Mover } from './mover.js';
 import type { RegionTable } from './regions.js';
 import { Access, MAX_SGE, Opcode, WcStatus, wcStatusName } from './verbs.js';
+import type { WorkRequest } from './verbs.js';
 
 /** Every local key carries this right besides Access; remote keys never do. */
 export const LOCAL_READ = 8;
@@ -39,6 +40,7 @@ export class Requester {
   readonly #words: Int32Array;
   readonly #regions: RegionTable;
   readonly #mover: Mover;
+  readonly #segmentBytes: number;
 
   constructor(core: EngineCore) {
     this.#core = core;
@@ -46,6 +48,7 @@ export class Requester {
     this.#words = core.view.words;
     this.#regions = core.regions;
     this.#mover = core.mover;
+    this.#segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
   }
 
   /** Publishes what the send queue holds and the ring has room for. Returns the requests taken. */
@@ -133,6 +136,44 @@ export class Requester {
     return true;
   }
 
+  /**
+   * The short way for the commonest request of an inline engine: a SEND of a few whole words from one
+   * place of the segment, with nothing before it. The request comes with the doorbell instead of
+   * through the send queue (as with the BlueFlame of real adapters), so an entry is neither written
+   * nor read. False when it is not of that kind or not in order: then it goes the long way, which
+   * says what is wrong. No number here ever needs a heap box.
+   */
+  sendDirect(qp: EngineQueuePair, request: WorkRequest): boolean {
+    const words = this.#words;
+    const offset = request.addresses[0] as number;
+    const length = request.lengths[0] as number;
+    const head = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
+    if (
+      qp.state !== QueuePairState.READY ||
+      qp.sendTaken !== qp.sendCompleted ||
+      words[head] === ((qp.sendTaken + 1) | 0) ||
+      ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS ||
+      length > INLINE_BYTES ||
+      offset >= this.#segmentBytes ||
+      ((offset | length) & 3) !== 0 ||
+      !qp.completions.hasRoom(1) ||
+      !this.#regions.allows((request.keys[0] as number) | 0, offset | 0, length, LOCAL_READ, qp.slot)
+    ) {
+      return false;
+    }
+    const slot = this.#slot(qp);
+    this.#mover.collectWords(slot + Slot.PAYLOAD, offset | 0, length >>> 2);
+    words[slot + Slot.CONTROL] = Opcode.SEND | (SlotFlag.INLINE << 8);
+    words[slot + Slot.LENGTH] = length;
+    this.#publish(qp, slot);
+    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
+    qp.sendTaken = (qp.sendTaken + 1) | 0;
+    qp.sendCompleted = qp.sendTaken;
+    this.#count(Opcode.SEND, length);
+    qp.completions.push(qp.slot, request.id | 0, Opcode.SEND, WcStatus.SUCCESS, length);
+    return true;
+  }
+
   #publishInline(qp: EngineQueuePair, wqe: number, opcode: number, sgeCount: number, length: number): void {
     const words = this.#words;
     const slot = this.#slot(qp);
@@ -146,10 +187,14 @@ export class Requester {
     // A WRITE is complete only when its key was found good; a SEND when its bytes are gone.
     const flags = opcode === Opcode.SEND ? SlotFlag.INLINE : SlotFlag.INLINE | SlotFlag.ACKNOWLEDGE;
     this.#publishSlot(qp, wqe, slot, opcode, flags, 0, length, 0);
+    if (opcode === Opcode.SEND) this.#inlineSendPublished(qp);
+    else this.#requestPublished(qp);
+  }
+
+  /** Its bytes have left the sender's buffer: complete, unless an earlier request is not. */
+  #inlineSendPublished(qp: EngineQueuePair): void {
     this.#requestPublished(qp);
-    if (opcode === Opcode.SEND && ((qp.sendTaken - qp.sendCompleted) | 0) === 1) {
-      this.#completeHead(qp, WcStatus.SUCCESS);
-    }
+    if (((qp.sendTaken - qp.sendCompleted) | 0) === 1) this.#completeHead(qp, WcStatus.SUCCESS);
   }
 
   /** One bufferful of a request whose memory the peer cannot reach. Taken when its last one is out. */
@@ -259,7 +304,7 @@ export class Requester {
     return qp.outboundRing + (qp.published & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
   }
 
-  /** Fills the header and publishes; the sequence word goes last. */
+  /** Fills the header and publishes. */
   #publishSlot(
     qp: EngineQueuePair,
     wqe: number,
@@ -280,6 +325,12 @@ export class Requester {
       words[slot + Slot.REMOTE_ADDRESS_LOW] = low | 0;
       words[slot + Slot.REMOTE_ADDRESS_HIGH] = low >= TWO_32 ? high + 1 : high;
     }
+    this.#publish(qp, slot);
+  }
+
+  /** The sequence word goes last; then the doorbell, if the reader asked for one. */
+  #publish(qp: EngineQueuePair, slot: number): void {
+    const words = this.#words;
     this.#core.publish(slot + Slot.SEQUENCE, qp.outboundSequence);
     qp.outboundSequence = (qp.outboundSequence + 1) | 0;
     qp.published = (qp.published + 1) | 0;

@@ -133,6 +133,10 @@ export class WorkerPort implements EnginePort {
     }
   }
 
+  sendDirect(): boolean {
+    return false;
+  }
+
   sendPosted(slot: number, stateWord: number): void {
     this.#ringIfArmed(slot, stateWord);
   }
@@ -152,6 +156,10 @@ export class WorkerPort implements EnginePort {
       handle(received.message as EngineEvent);
     }
     return drained;
+  }
+
+  progressOf(): number {
+    return 0;
   }
 
   doWork(): number {

@@ -180,7 +180,7 @@ function describe(
   for (let index = 0; index < count; index++) {
     const { len, buf } = (buffers as readonly WSABUF[])[index] as WSABUF;
     if (len === 0) continue;
-    if (buf === null) return wsa.WSAEFAULT;
+    if (buf === null || !(len > 0)) return wsa.WSAEFAULT;
     if (request.sgeCount === maxSge) return wsa.WSAEINVAL;
     const found = registered.find(buf, len, nic);
     if (found === null) return wsa.WSAEFAULT;
@@ -209,7 +209,8 @@ function describeEx(
     if (registration === null) return wsa.WSAEINVAL;
     if (len === 0) continue;
     if (request.sgeCount === maxSge) return wsa.WSAEINVAL;
-    if (buf === null || buf.byteLength < len || !registration.isIntact) return wsa.WSAEFAULT;
+    const isBuffer = buf !== null && len > 0 && len <= buf.byteLength;
+    if (!isBuffer || !registration.isIntact) return wsa.WSAEFAULT;
     const address = nic.addressOf(buf);
     const isInside = address >= registration.address && address + len <= registration.end;
     // A right that the registration lacks counts as no registration. [MEM-06]

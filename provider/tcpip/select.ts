@@ -59,8 +59,11 @@ function collect(
   return all;
 }
 
+/** Reports that one poll takes from the kernel; those it took go to the end of its list. */
+const REPORTS_PER_POLL = 64;
+
 /** Asks the kernel about every socket now. */
-function refresh(all: Iterable<Asked>): void {
+function refresh(all: readonly Asked[]): void {
   const probe = new Reactor();
   for (const asked of all) {
     asked.ready = 0;
@@ -69,8 +72,7 @@ function refresh(all: Iterable<Asked>): void {
       asked.ready = ready;
     });
   }
-  // One poll reports a limited number of descriptors; each reported one leaves room for the next.
-  for (const asked of all) if (probe.poll(0) === 0 || asked.ready === 0) break;
+  for (let asked = 0; asked < all.length; asked += REPORTS_PER_POLL) probe.poll(0);
   probe.close();
 }
 
@@ -133,7 +135,7 @@ export function createSelect(context: Context): LPWSPSELECT {
       timeout === null ? Infinity : seconds(timeout.tv_sec) + microseconds(timeout.tv_usec);
     const deadline = limit === Infinity ? Infinity : clock.now() + limit;
     for (;;) {
-      refresh(all.values());
+      refresh([...all.values()]);
       const isOver = clock.now() >= deadline;
       const count = answer(questions, all, isOver);
       if (count > 0 || isOver) return count;

@@ -197,21 +197,22 @@ function closeModeOf(context: Context, socket: TcpSocket): CloseMode | null {
   return 'graceful';
 }
 
-const DRAIN_BYTES = 65_536;
+const DISCARD_BYTES = 65_536;
+/** A peer that sends more than this without looking is reset, as every TCP would do in the end. */
+const DISCARD_BYTES_MAX = 8 * 1024 * 1024;
 
 /**
  * The kernel resets a connection that is closed with unread data, and its peer loses what it has not
  * read yet; Windows ends it gracefully. So what is there is read and dropped. [W15.6]
  */
 function discardUnread(fd: number): void {
-  let left = native.socketReadable(fd);
-  if (left <= 0) return;
-  const buffer = [new Uint8Array(Math.min(left, DRAIN_BYTES))];
-  while (left > 0) {
-    const length = Math.min(left, DRAIN_BYTES);
-    const taken = native.socketReceive(fd, buffer, [length], 1, 0);
+  if (native.socketReadable(fd) <= 0) return;
+  const buffer = [new Uint8Array(DISCARD_BYTES)];
+  const lengths = [DISCARD_BYTES];
+  for (let total = 0; total < DISCARD_BYTES_MAX; ) {
+    const taken = native.socketReceive(fd, buffer, lengths, 1, 0);
     if (taken <= 0) return;
-    left -= taken;
+    total += taken;
   }
 }
 

@@ -1,5 +1,5 @@
-// The addon's seam: what it exports, how it refuses arguments, the clock and machine, the floors, and
-// the generated files.
+// The addon's seam: what it exports, how it refuses arguments, the clock and machine, the floors,
+// and the generated files.
 
 import { Worker } from 'node:worker_threads';
 import { readFileSync } from 'node:fs';
@@ -12,11 +12,17 @@ import { staleFiles } from '../../scripts/gen-layout.js';
 import { addonPath } from './addon-path.js';
 import { watchdog } from './helpers.js';
 
-const bindingSource = readFileSync(fileURLToPath(new URL('../../native/binding.ts', import.meta.url)), 'utf8');
+const bindingSource = readFileSync(
+  fileURLToPath(new URL('../../native/binding.ts', import.meta.url)),
+  'utf8',
+);
 
 describe('the seam', () => {
   it('is exactly the interface NativeBinding', () => {
-    const body = bindingSource.slice(bindingSource.indexOf('interface NativeBinding'), bindingSource.indexOf('interface NativeWatcher'));
+    const body = bindingSource.slice(
+      bindingSource.indexOf('interface NativeBinding'),
+      bindingSource.indexOf('interface NativeWatcher'),
+    );
     const declared = [...body.matchAll(/^ {2}(\w+)\(/gm)].map((match) => match[1]);
     expect(Object.keys(native).sort()).toEqual(declared.sort());
   });
@@ -34,7 +40,8 @@ describe('the seam', () => {
     expect(refused('now', 1)).toBe('now: takes 0 arguments, not 1');
     expect(refused('pin', 1)).toBe('pin: takes 2 arguments, not 1');
     expect(refused('pin', '1', 2)).toBe('pin: argument 1 must be a whole number from 0 to 2^53');
-    for (const wrong of [-1, 0.5, NaN, Infinity, 2 ** 60]) expect(refused('pin', 1, wrong)).toContain('argument 2');
+    for (const wrong of [-1, 0.5, NaN, Infinity, 2 ** 60])
+      expect(refused('pin', 1, wrong)).toContain('argument 2');
     expect(refused('closeDescriptor', 2 ** 31)).toContain('a 32-bit integer');
     expect(refused('futexWait', 0, 2 ** 32, 0)).toContain('a 32-bit word');
     expect(refused('futexWait', 0, 0, NaN)).toContain('a number');
@@ -54,7 +61,12 @@ describe('the seam', () => {
     const failing = (): number => check(native.segmentOpen('/dev/shm/no/such'), 'open', 'the file');
     expect(failing).toThrow(SystemError);
     expect(failing).toThrow('open failed with ENOENT: the file');
-    expect([check(0, 'x'), check(7, 'x'), errnoName(28), errnoName(9999)]).toEqual([0, 7, 'ENOSPC', 'E9999']);
+    expect([check(0, 'x'), check(7, 'x'), errnoName(28), errnoName(9999)]).toEqual([
+      0,
+      7,
+      'ENOSPC',
+      'E9999',
+    ]);
   });
 
   it('refuses mappings that leave the arena or are no arena', () => {
@@ -100,25 +112,41 @@ describe('the machine', () => {
     expect(native.affinity()).toEqual([first]);
     expect(native.setAffinity(cpus)).toBe(0);
     expect(native.affinity()).toEqual(cpus);
-    expect([native.setAffinity([]), native.setAffinity([100_000])]).toEqual([-errno.EINVAL, -errno.EINVAL]);
+    expect([native.setAffinity([]), native.setAffinity([100_000])]).toEqual([
+      -errno.EINVAL,
+      -errno.EINVAL,
+    ]);
   });
 });
 
 describe('the floors', () => {
-  it.each(['spinPingPong', 'futexPingPong'] as const)('%s measures a round trip between two threads', async (name) => {
-    const arena = new Arena(1_048_576);
-    const [ping, pong] = [arena.address + 65_536, arena.address + 65_664];
-    const source = `
+  it.each(['spinPingPong', 'futexPingPong'] as const)(
+    '%s measures a round trip between two threads',
+    async (name) => {
+      const arena = new Arena(1_048_576);
+      const [ping, pong] = [arena.address + 65_536, arena.address + 65_664];
+      const source = `
       const { workerData: d } = require('node:worker_threads');
       const result = require(d.addon)[d.name](d.ping, d.pong, 1, 3000);
       if (result !== 0) throw new Error('floor: ' + result);
     `;
-    const worker = new Worker(source, { eval: true, workerData: { addon: addonPath, name, ping, pong } });
-    const ended = new Promise((resolve, reject) => { worker.once('exit', resolve).once('error', reject); });
-    await watchdog(new Promise((resolve) => { worker.once('online', resolve); }), 'the worker');
-    expect(native[name](ping, pong, 0, 3000)).toBeGreaterThan(0);
-    expect(await watchdog(ended, 'the other side')).toBe(0);
-  });
+      const worker = new Worker(source, {
+        eval: true,
+        workerData: { addon: addonPath, name, ping, pong },
+      });
+      const ended = new Promise((resolve, reject) => {
+        worker.once('exit', resolve).once('error', reject);
+      });
+      await watchdog(
+        new Promise((resolve) => {
+          worker.once('online', resolve);
+        }),
+        'the worker',
+      );
+      expect(native[name](ping, pong, 0, 3000)).toBeGreaterThan(0);
+      expect(await watchdog(ended, 'the other side')).toBe(0);
+    },
+  );
 
   it('gives up on a side that stays away, and on memory that is not shared', () => {
     const arena = new Arena(1_048_576);
@@ -129,9 +157,15 @@ describe('the floors', () => {
 
   it('measures copies inside the arena only', () => {
     const arena = new Arena(1_048_576);
-    expect(native.copyRate(arena.address, arena.address + 65_536, 64, 64, 16, 1_000)).toBeGreaterThan(0);
-    expect(native.copyRate(arena.address, arena.address + 65_536, 64, 65_536, 16, 1)).toBe(-errno.EFAULT);
-    expect(native.copyRate(arena.address, arena.address, 64, 2 ** 53, 2 ** 53, 1)).toBe(-errno.EFAULT);
+    expect(
+      native.copyRate(arena.address, arena.address + 65_536, 64, 64, 16, 1_000),
+    ).toBeGreaterThan(0);
+    expect(native.copyRate(arena.address, arena.address + 65_536, 64, 65_536, 16, 1)).toBe(
+      -errno.EFAULT,
+    );
+    expect(native.copyRate(arena.address, arena.address, 64, 2 ** 53, 2 ** 53, 1)).toBe(
+      -errno.EFAULT,
+    );
     expect(native.copyRate(arena.address, arena.address, 0, 0, 1, 1)).toBe(-errno.EINVAL);
   });
 });

@@ -1,12 +1,23 @@
 // Arenas and segments: mapping, blocks, refusal of foreign or damaged files, full storage.
 
-import { existsSync, readdirSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { Arena } from '../../native/arena.js';
 import { errno, SystemError } from '../../native/errors.js';
 import { FreeList } from '../../native/free-list.js';
-import { SEGMENT_MAGIC, SEGMENT_VERSION, segmentHeader } from '../../native/layout/segment.layout.js';
+import {
+  SEGMENT_MAGIC,
+  SEGMENT_VERSION,
+  segmentHeader,
+} from '../../native/layout/segment.layout.js';
 import { native } from '../../native/load.js';
 import { Segment } from '../../native/segment.js';
 import { scratchDirectory } from './helpers.js';
@@ -25,7 +36,10 @@ function codeOf(act: () => unknown): string {
 }
 
 /** A header that segmentOpen accepts, with some fields changed. */
-function writeSegmentFile(path: string, fields: { magic?: number; version?: number; bytes?: number }): void {
+function writeSegmentFile(
+  path: string,
+  fields: { magic?: number; version?: number; bytes?: number },
+): void {
   const file = Buffer.alloc(65_536);
   file.writeUInt32LE(fields.magic ?? SEGMENT_MAGIC, segmentHeader.offset('magic'));
   file.writeUInt32LE(fields.version ?? SEGMENT_VERSION, segmentHeader.offset('version'));
@@ -39,7 +53,13 @@ describe('a segment', () => {
     const owner = Segment.create(new Arena(), path, options);
     const arena = new Arena(64 * MIB);
     const peer = Segment.open(arena, path);
-    expect(peer).toMatchObject({ bytes: 4 * MIB, address: 0x7f4d0001, generation: 7, pid: process.pid, isOwner: false });
+    expect(peer).toMatchObject({
+      bytes: 4 * MIB,
+      address: 0x7f4d0001,
+      generation: 7,
+      pid: process.pid,
+      isOwner: false,
+    });
     const block = owner.allocate(64) ?? -1;
     owner.arena.view.storeRelease(owner.word(block), 0x1234);
     expect(arena.view.loadAcquire(peer.word(block))).toBe(0x1234);
@@ -104,7 +124,10 @@ describe('a segment', () => {
 
 describe('the blocks of a segment', () => {
   it('are aligned, zeroed, disjoint, and return to the system', () => {
-    const segment = Segment.create(new Arena(), `${scratchDirectory()}/one.segment`, { ...options, bytes: 64 * MIB });
+    const segment = Segment.create(new Arena(), `${scratchDirectory()}/one.segment`, {
+      ...options,
+      bytes: 64 * MIB,
+    });
     const bytes = segment.arena.view.bytes;
     const first = segment.allocate(100) ?? -1;
     const second = segment.allocate(16 * MIB, 65_536) ?? -1;
@@ -119,13 +142,18 @@ describe('the blocks of a segment', () => {
     expect(segment.committedBytes).toBeLessThan(2 * MIB);
     const again = segment.allocate(128) ?? -1;
     expect(again).toBe(first);
-    expect(bytes.subarray(segment.byte(again), segment.byte(again) + 128).every((byte) => byte === 0)).toBe(true);
+    expect(
+      bytes.subarray(segment.byte(again), segment.byte(again) + 128).every((byte) => byte === 0),
+    ).toBe(true);
     expect([segment.blockCount, segment.allocatedBytes]).toEqual([1, 128]);
     segment.close();
   });
 
   it('run out as null, and fit again once freed', () => {
-    const segment = Segment.create(new Arena(), `${scratchDirectory()}/one.segment`, { ...options, bytes: 2 * MIB });
+    const segment = Segment.create(new Arena(), `${scratchDirectory()}/one.segment`, {
+      ...options,
+      bytes: 2 * MIB,
+    });
     const large = segment.allocate(1.5 * MIB) ?? -1;
     expect(large).toBeGreaterThan(0);
     expect(segment.allocate(MIB)).toBeNull();
@@ -137,14 +165,20 @@ describe('the blocks of a segment', () => {
   });
 
   it('are refused without a trace when the memory behind them cannot be had', () => {
-    const segment = Segment.create(new Arena(), `${scratchDirectory()}/one.segment`, { ...options, bytes: MIB });
+    const segment = Segment.create(new Arena(), `${scratchDirectory()}/one.segment`, {
+      ...options,
+      bytes: MIB,
+    });
     const middle = segment.allocate(65_536, MIB / 2) ?? -1;
     const before = segment.committedBytes;
-    // The storage fills up behind the block in the middle: the first run is committed, the second is not.
+    // The storage fills up behind the block in the middle: the first run is committed, the second
+    // is not.
     const commit = native.segmentCommit.bind(native);
-    const spy = vi.spyOn(native, 'segmentCommit').mockImplementation((fd, offset, length) =>
-      offset > MIB / 2 ? -errno.ENOSPC : commit(fd, offset, length),
-    );
+    const spy = vi
+      .spyOn(native, 'segmentCommit')
+      .mockImplementation((fd, offset, length) =>
+        offset > MIB / 2 ? -errno.ENOSPC : commit(fd, offset, length),
+      );
     segment.free(middle);
     expect(segment.allocate(0.75 * MIB)).toBeNull();
     expect(spy).toHaveBeenCalledTimes(2);
@@ -167,7 +201,9 @@ describe('the blocks of a segment', () => {
 
 describe('the free list', () => {
   it('hands out disjoint ranges and is whole again when all are freed', () => {
-    const sizes = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 900 }), log: fc.nat(8) }), { maxLength: 60 });
+    const sizes = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 900 }), log: fc.nat(8) }), {
+      maxLength: 60,
+    });
     fc.assert(
       fc.property(sizes, fc.infiniteStream(fc.nat(1)), (wanted, coins) => {
         const list = new FreeList(64, 8192);
@@ -177,7 +213,9 @@ describe('the free list', () => {
           if (offset >= 0) {
             expect(offset % 2 ** log).toBe(0);
             expect(offset >= 64 && offset + bytes <= 64 + 8192).toBe(true);
-            expect(held.every((one) => one.offset + one.bytes <= offset || offset + bytes <= one.offset)).toBe(true);
+            expect(
+              held.every((one) => one.offset + one.bytes <= offset || offset + bytes <= one.offset),
+            ).toBe(true);
             held.push({ offset, bytes });
           }
           if (coins.next().value === 1) {

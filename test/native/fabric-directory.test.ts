@@ -4,14 +4,20 @@ import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'n
 import { describe, expect, it } from 'vitest';
 import { Arena } from '../../native/arena.js';
 import { SystemError } from '../../native/errors.js';
-import { FabricDirectory, FabricNameError, parseIPv4, sweepFabrics } from '../../native/fabric-directory.js';
+import {
+  FabricDirectory,
+  FabricNameError,
+  parseIPv4,
+  sweepFabrics,
+} from '../../native/fabric-directory.js';
 import { native } from '../../native/load.js';
 import { scratchDirectory, startChild } from './helpers.js';
 
 const ADDRESS = '127.77.0.1';
 const BYTES = 65_536;
 
-const failsWith = (code: string): unknown => expect.objectContaining({ constructor: SystemError, code });
+const failsWith = (code: string): unknown =>
+  expect.objectContaining({ constructor: SystemError, code });
 
 function thrownBy(act: () => unknown): unknown {
   try {
@@ -29,11 +35,17 @@ describe('a fabric directory', () => {
     const host = fabric.claim(ADDRESS, { arena, bytes: BYTES });
     expect(fabric.path).toBe(`${base}/wsd-${process.getuid?.() ?? 0}-blue`);
     expect(readdirSync(fabric.path).sort()).toEqual([`${ADDRESS}.segment`, `${ADDRESS}.wake`]);
-    expect(thrownBy(() => fabric.claim(ADDRESS, { arena, bytes: BYTES }))).toEqual(failsWith('EADDRINUSE'));
+    expect(thrownBy(() => fabric.claim(ADDRESS, { arena, bytes: BYTES }))).toEqual(
+      failsWith('EADDRINUSE'),
+    );
     const second = fabric.claim('127.77.0.10', { arena, bytes: BYTES });
     expect(fabric.hosts()).toEqual([ADDRESS, '127.77.0.10']);
     const peer = fabric.open(ADDRESS, arena);
-    expect(peer?.segment).toMatchObject({ address: 0x7f4d0001, generation: host.segment.generation, isOwner: false });
+    expect(peer?.segment).toMatchObject({
+      address: 0x7f4d0001,
+      generation: host.segment.generation,
+      isOwner: false,
+    });
     host.release();
     host.release();
     expect(peer?.pipe.isAlive()).toBe(false);
@@ -48,7 +60,8 @@ describe('a fabric directory', () => {
     for (const name of ['', '.hidden', 'a/b', 'x'.repeat(33), 'tab\t']) {
       expect(() => new FabricDirectory(name)).toThrow(FabricNameError);
     }
-    for (const name of ['x'.repeat(32), 'A-b_c.9', '-']) expect(new FabricDirectory(name).fabric).toBe(name);
+    for (const name of ['x'.repeat(32), 'A-b_c.9', '-'])
+      expect(new FabricDirectory(name).fabric).toBe(name);
     const fabric = new FabricDirectory('blue', { base: scratchDirectory() });
     expect(() => fabric.claim('127.1', { arena: new Arena(), bytes: BYTES })).toThrow(RangeError);
     expect(() => parseIPv4('127.0.0.256')).toThrow(RangeError);
@@ -58,7 +71,8 @@ describe('a fabric directory', () => {
   it('that is not a private directory of this user is refused and left alone', () => {
     const base = scratchDirectory();
     const fabric = new FabricDirectory('blue', { base });
-    const claim = (): unknown => thrownBy(() => fabric.claim(ADDRESS, { arena: new Arena(), bytes: BYTES }));
+    const claim = (): unknown =>
+      thrownBy(() => fabric.claim(ADDRESS, { arena: new Arena(), bytes: BYTES }));
     mkdirSync(`${base}/elsewhere`, { mode: 0o700 });
     symlinkSync(`${base}/elsewhere`, fabric.path);
     expect(claim()).toEqual(failsWith('EACCES'));
@@ -80,7 +94,11 @@ describe('a fabric directory', () => {
     native.pipeCreate(`${fabric.path}/127.77.0.4.wake`);
     writeFileSync(`${fabric.path}/notes.segment`, '');
     expect(fabric.hosts()).toEqual([]);
-    expect(sweepFabrics({ base })).toEqual(['blue/127.77.0.2', 'blue/127.77.0.3', 'blue/127.77.0.4']);
+    expect(sweepFabrics({ base })).toEqual([
+      'blue/127.77.0.2',
+      'blue/127.77.0.3',
+      'blue/127.77.0.4',
+    ]);
     expect(readdirSync(fabric.path)).toEqual(['notes.segment']);
   });
 
@@ -93,7 +111,9 @@ describe('a fabric directory', () => {
     const peer = fabric.open(ADDRESS, arena);
     expect(peer?.segment.pid).toBe(child.pid);
     expect(arena.view.loadAcquire(peer?.segment.word(block) ?? 0)).toBe(0x5eed);
-    expect(thrownBy(() => fabric.claim(ADDRESS, { arena, bytes: BYTES }))).toEqual(failsWith('EADDRINUSE'));
+    expect(thrownBy(() => fabric.claim(ADDRESS, { arena, bytes: BYTES }))).toEqual(
+      failsWith('EADDRINUSE'),
+    );
     child.kill();
     expect(await child.ended).toBe('SIGKILL');
     expect(peer?.pipe.isAlive()).toBe(false);

@@ -19,7 +19,9 @@ export const WATCHDOG_MILLIS = 60_000;
 export async function watchdog<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => { reject(new Error(`gave up waiting: ${what}`)); }, WATCHDOG_MILLIS);
+    timer = setTimeout(() => {
+      reject(new Error(`gave up waiting: ${what}`));
+    }, WATCHDOG_MILLIS);
   });
   try {
     return await Promise.race([promise, late]);
@@ -33,7 +35,9 @@ export async function until(done: () => boolean, what: string): Promise<void> {
   const giveUp = native.now() + seconds(WATCHDOG_MILLIS / 1000);
   while (!done()) {
     if (native.now() > giveUp) throw new Error(`gave up waiting: ${what}`);
-    await new Promise((resolve) => { setImmediate(resolve); });
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
   }
 }
 
@@ -51,7 +55,9 @@ afterEach(() => {
 /** An empty directory in shared memory, removed when the test ends. */
 export function scratchDirectory(): string {
   const path = mkdtempSync('/dev/shm/wsd-test-');
-  atEnd(() => { rmSync(path, { recursive: true, force: true }); });
+  atEnd(() => {
+    rmSync(path, { recursive: true, force: true });
+  });
   return path;
 }
 
@@ -71,20 +77,44 @@ export interface ChildOptions {
   readonly through?: readonly string[];
 }
 
-/** Starts children/<name>.ts with string arguments. It is killed when the test ends before it does. */
-export function startChild(name: string, args: readonly string[], options: ChildOptions = {}): Child {
+/**
+ * Starts children/<name>.ts with string arguments. It is killed when the test ends before it
+ * does.
+ */
+export function startChild(
+  name: string,
+  args: readonly string[],
+  options: ChildOptions = {},
+): Child {
   const file = fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url));
-  const node = [process.execPath, ...(options.nodeArguments ?? []), '--import', 'tsx', file, ...args];
+  const node = [
+    process.execPath,
+    ...(options.nodeArguments ?? []),
+    '--import',
+    'tsx',
+    file,
+    ...args,
+  ];
   const [command, ...rest] = [...(options.through ?? []), ...node] as [string, ...string[]];
   const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
-  atEnd(() => { if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL'); });
+  atEnd(() => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  });
   return {
     pid: child.pid ?? -1,
     line: lineReader(child),
-    send: (line) => { child.stdin.write(`${line}\n`); },
-    kill: () => { child.kill('SIGKILL'); },
+    send: (line) => {
+      child.stdin.write(`${line}\n`);
+    },
+    kill: () => {
+      child.kill('SIGKILL');
+    },
     ended: watchdog(
-      new Promise((resolve) => { child.once('close', (code, signal) => { resolve(code ?? signal ?? -1); }); }),
+      new Promise((resolve) => {
+        child.once('close', (code, signal) => {
+          resolve(code ?? signal ?? -1);
+        });
+      }),
       `the end of child ${name}`,
     ),
   };
@@ -104,8 +134,16 @@ function lineReader(child: ChildProcess): () => Promise<string> {
 export function ownedBlock(bytes: number): { block: SharedBlock; args: string[] } {
   const base = scratchDirectory();
   const address = '127.77.0.1';
-  const host = new FabricDirectory('two', { base }).claim(address, { arena: new Arena(), bytes: 1_048_576 });
-  atEnd(() => { host.release(); });
+  const host = new FabricDirectory('two', { base }).claim(address, {
+    arena: new Arena(),
+    bytes: 1_048_576,
+  });
+  atEnd(() => {
+    host.release();
+  });
   const offset = host.segment.allocate(bytes) ?? 0;
-  return { block: new SharedBlock(host.segment.arena, host.segment.word(offset)), args: [base, address, String(offset)] };
+  return {
+    block: new SharedBlock(host.segment.arena, host.segment.word(offset)),
+    args: [base, address, String(offset)],
+  };
 }

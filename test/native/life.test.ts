@@ -36,14 +36,26 @@ const WORKER = `
 
 /** Megabytes of address space of this process. */
 function addressSpace(): number {
-  return (Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[0]) * native.pageSize()) / 1_048_576;
+  return (
+    (Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[0]) * native.pageSize()) / 1_048_576
+  );
 }
 
 async function runWorker(way: string): Promise<void> {
   const worker = new Worker(WORKER, { eval: true, workerData: { addon: addonPath, way } });
-  const failed = new Promise<never>((_, reject) => { worker.once('error', reject); });
-  const ready = new Promise<void>((resolve) => { worker.once('message', () => { resolve(); }); });
-  const ended = new Promise<void>((resolve) => { worker.once('exit', () => { resolve(); }); });
+  const failed = new Promise<never>((_, reject) => {
+    worker.once('error', reject);
+  });
+  const ready = new Promise<void>((resolve) => {
+    worker.once('message', () => {
+      resolve();
+    });
+  });
+  const ended = new Promise<void>((resolve) => {
+    worker.once('exit', () => {
+      resolve();
+    });
+  });
   await watchdog(Promise.race([ready, failed]), `a worker that is to ${way}`);
   if (way !== 'return') await watchdog(worker.terminate(), `the end of a worker in ${way}`);
   await watchdog(Promise.race([ended, failed]), `the exit of a worker that is to ${way}`);
@@ -53,7 +65,8 @@ describe('a worker thread', () => {
   it('may load the addon and end, by itself or terminated in any wait, again and again', async () => {
     const pinned = native.pinnedBytes();
     const before = addressSpace();
-    for (const way of ['return', 'linger', 'futex', 'epoll', 'return', 'linger']) await runWorker(way);
+    for (const way of ['return', 'linger', 'futex', 'epoll', 'return', 'linger'])
+      await runWorker(way);
     await Promise.all(['return', 'linger', 'return'].map((way) => runWorker(way)));
     expect(native.pinnedBytes()).toBe(pinned);
     // Nine arenas came; all went with their threads.
@@ -82,7 +95,11 @@ describe('a peer that truncates its segment', () => {
   it('turns our view of it into zeros, and everything else goes on', () => {
     const path = `${scratchDirectory()}/one.segment`;
     const arena = new Arena();
-    const owner = Segment.create(new Arena(), path, { bytes: 1_048_576, address: 1, generation: 1 });
+    const owner = Segment.create(new Arena(), path, {
+      bytes: 1_048_576,
+      address: 1,
+      generation: 1,
+    });
     const block = owner.allocate(200_000, 65_536) ?? 0;
     owner.arena.view.storeRelease(owner.word(block), 42);
     const peer = Segment.open(arena, path);
@@ -90,7 +107,9 @@ describe('a peer that truncates its segment', () => {
     truncateSync(path, 4096);
     expect(arena.view.loadAcquire(peer.word(block))).toBe(0);
     arena.view.bytes.fill(1, peer.byte(block), peer.byte(block) + 200_000);
-    expect(native.move(0, peer.addressOf(block + 400_000), 0, peer.addressOf(block), 100_000)).toBe(100_000);
+    expect(native.move(0, peer.addressOf(block + 400_000), 0, peer.addressOf(block), 100_000)).toBe(
+      100_000,
+    );
     expect(arena.view.loadAcquire(peer.word(0))).not.toBe(0);
     peer.close();
     owner.close();

@@ -48,7 +48,10 @@ export function readMessages(block: SharedBlock): Outcomes {
   while (block.load(ROUND) !== STOP) {
     const sequence = block.load(SECOND);
     const data = block.load(FIRST);
-    count(outcomes, data === sequence ? 'data of this message' : data > sequence ? 'newer data' : 'OLDER DATA');
+    count(
+      outcomes,
+      data === sequence ? 'data of this message' : data > sequence ? 'newer data' : 'OLDER DATA',
+    );
   }
   return outcomes;
 }
@@ -63,7 +66,16 @@ export function produceForSleeper(block: SharedBlock, prng: Prng, deadline: numb
     const sawFlag = block.load(SECOND) === round;
     block.await(ANSWERED, round);
     const sawSlot = block.load(SEEN) === round;
-    count(outcomes, sawFlag ? (sawSlot ? 'both see' : 'producer wakes') : sawSlot ? 'sleeper sees' : 'NEITHER SEES');
+    count(
+      outcomes,
+      sawFlag
+        ? sawSlot
+          ? 'both see'
+          : 'producer wakes'
+        : sawSlot
+          ? 'sleeper sees'
+          : 'NEITHER SEES',
+    );
   }
   block.store(ROUND, STOP);
   return outcomes;

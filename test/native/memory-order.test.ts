@@ -28,7 +28,9 @@ describe('two processes', () => {
     expect(await child.line()).toBe('ready');
     child.send('go');
     // One second of turns, so that the child, which needs the event loop's line, is under way.
-    await new Promise((resolve) => { setImmediate(resolve); });
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
     writeMessages(block, native.now() + seconds(1));
     const outcomes = new Map(JSON.parse(await child.line()) as [string, number][]);
     const allowed = ['data of this message', 'newer data'];

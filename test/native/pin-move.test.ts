@@ -45,7 +45,8 @@ describe('pinned memory', () => {
     const held: { first: number; count: number }[] = [];
     const prng = new Prng(77);
     const change = (one: { first: number; count: number }, by: number): void => {
-      for (let page = one.first; page < one.first + one.count; page++) counts[page] = (counts[page] ?? 0) + by;
+      for (let page = one.first; page < one.first + one.count; page++)
+        counts[page] = (counts[page] ?? 0) + by;
     };
     for (let step = 0; step < 2_000; step++) {
       if (held.length > 12 || (held.length > 0 && prng.chance(1, 2))) {
@@ -60,16 +61,21 @@ describe('pinned memory', () => {
         held.push(one);
         change(one, 1);
       }
-      expect((native.pinnedBytes() - before) / PAGE).toBe(counts.filter((count) => count > 0).length);
+      expect((native.pinnedBytes() - before) / PAGE).toBe(
+        counts.filter((count) => count > 0).length,
+      );
     }
     for (const one of held) native.unpin(start + one.first * PAGE, one.count * PAGE);
     expect(native.pinnedBytes()).toBe(before);
   });
 
   it('beyond the limit of an ordinary user is ENOMEM and leaves nothing locked; unlocked pins go on', async () => {
-    const child = startChild('pin-limit', [], { through: ['sh', '-c', 'ulimit -l 64 && exec "$@"', 'sh'] });
+    const child = startChild('pin-limit', [], {
+      through: ['sh', '-c', 'ulimit -l 64 && exec "$@"', 'sh'],
+    });
     // The sanitizer replaces mlock by nothing, so there is no limit to meet.
-    const large = native.sanitized() === 1 ? 'large=0 locked=false' : `large=${-errno.ENOMEM} locked=true`;
+    const large =
+      native.sanitized() === 1 ? 'large=0 locked=false' : `large=${-errno.ENOMEM} locked=true`;
     expect(await child.line()).toBe(`small=0 ${large} unlocked=0`);
     expect(await child.ended).toBe(0);
   });
@@ -111,7 +117,9 @@ describe('moving bytes', () => {
     const bytes = Number(length);
     const local = arena.address + 65_536;
     expect(native.move(0, local, child.pid, Number(address), bytes)).toBe(bytes);
-    expect(Buffer.from(arena.view.bytes.subarray(65_536, 65_536 + text.length)).toString()).toBe(text);
+    expect(Buffer.from(arena.view.bytes.subarray(65_536, 65_536 + text.length)).toString()).toBe(
+      text,
+    );
     expect(arena.view.bytes[65_536 + bytes - 1]).toBe(0x7e);
     arena.view.bytes.set(Buffer.from('HELLO'), 65_536);
     expect(native.move(child.pid, Number(address), 0, local, 5)).toBe(5);

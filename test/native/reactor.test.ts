@@ -1,4 +1,5 @@
-// The reactor: dispatch, removal during dispatch, nesting, timeouts, and the event loop's watch on it.
+// The reactor: dispatch, removal during dispatch, nesting, timeouts, and the event loop's watch
+// on it.
 
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../runtime/clock.js';
@@ -23,9 +24,14 @@ const nothing = (): void => undefined;
 
 describe('a reactor', () => {
   it('calls the handler of a ready descriptor with its events, until that is read', () => {
-    const { reactor, signals: [signal = new EventSignal()] } = reactorWithSignals(1);
+    const {
+      reactor,
+      signals: [signal = new EventSignal()],
+    } = reactorWithSignals(1);
     const seen: number[] = [];
-    const token = reactor.watch(signal.fd, EPOLLIN, (events) => { seen.push(events); });
+    const token = reactor.watch(signal.fd, EPOLLIN, (events) => {
+      seen.push(events);
+    });
     expect(reactor.poll(0)).toBe(0);
     signal.signal();
     expect([reactor.poll(0), reactor.poll(Infinity)]).toEqual([1, 1]);
@@ -36,7 +42,9 @@ describe('a reactor', () => {
     expect(seen).toEqual([EPOLLIN, EPOLLIN, EPOLLOUT]);
     reactor.unwatch(token);
     expect([reactor.poll(0), reactor.watchCount]).toEqual([0, 0]);
-    expect(() => { reactor.unwatch(token); }).toThrow(RangeError);
+    expect(() => {
+      reactor.unwatch(token);
+    }).toThrow(RangeError);
     expect(() => reactor.watch(-1, EPOLLIN, nothing)).toThrow('EBADF');
     expect(reactor.watchCount).toBe(0);
   });
@@ -53,7 +61,9 @@ describe('a reactor', () => {
       others.delete(name);
       others.delete(other);
       reactor.unwatch(token);
-      reactor.watch(fd, EPOLLIN, () => { called.push('third'); });
+      reactor.watch(fd, EPOLLIN, () => {
+        called.push('third');
+      });
     };
     others.set('first', reactor.watch(first.fd, EPOLLIN, handler('first', 'second', third.fd)));
     others.set('second', reactor.watch(second.fd, EPOLLIN, handler('second', 'first', third.fd)));
@@ -74,7 +84,10 @@ describe('a reactor', () => {
       reactor.poll(0);
       order.push('outer again');
     });
-    reactor.watch(inner.fd, EPOLLIN, () => { inner.clear(); order.push('inner'); });
+    reactor.watch(inner.fd, EPOLLIN, () => {
+      inner.clear();
+      order.push('inner');
+    });
     outer.signal();
     expect(reactor.poll(0)).toBe(1);
     expect(order).toEqual(['outer', 'inner', 'outer again']);
@@ -94,7 +107,9 @@ describe('a reactor', () => {
     const peer = PeerPipe.open(path);
     if (peer === null) throw new Error('the owner is alive');
     let events = 0;
-    const token = reactor.watch(peer.fd, EPOLLERR, (seen) => { events = seen; });
+    const token = reactor.watch(peer.fd, EPOLLERR, (seen) => {
+      events = seen;
+    });
     expect(reactor.poll(0)).toBe(0);
     owner.close();
     expect(reactor.poll(0)).toBe(1);
@@ -106,11 +121,20 @@ describe('a reactor', () => {
 
 describe('the event loop', () => {
   it('is woken by what the reactor watches, and by nothing after close', async () => {
-    const { reactor, signals: [signal = new EventSignal()] } = reactorWithSignals(1);
+    const {
+      reactor,
+      signals: [signal = new EventSignal()],
+    } = reactorWithSignals(1);
     let handled = 0;
-    reactor.watch(signal.fd, EPOLLIN, () => { signal.clear(); handled++; });
+    reactor.watch(signal.fd, EPOLLIN, () => {
+      signal.clear();
+      handled++;
+    });
     let callbacks = 0;
-    const attachment = reactor.attachToEventLoop(() => { callbacks++; reactor.poll(0); });
+    const attachment = reactor.attachToEventLoop(() => {
+      callbacks++;
+      reactor.poll(0);
+    });
     signal.signal();
     await until(() => handled === 1, 'the first wake');
     attachment.unref();
@@ -121,17 +145,23 @@ describe('the event loop', () => {
     attachment.ref();
     const before = callbacks;
     signal.signal();
-    await new Promise((resolve) => { setImmediate(resolve); });
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
     expect(callbacks).toBe(before);
     expect(reactor.poll(0)).toBe(1);
   });
 
   it('cannot watch what is no descriptor, and methods of a watcher on something else do nothing', () => {
     expect(native.watch(-1, nothing)).toBe(-errno.EBADF);
-    const { signals: [signal = new EventSignal()] } = reactorWithSignals(1);
+    const {
+      signals: [signal = new EventSignal()],
+    } = reactorWithSignals(1);
     const watcher = native.watch(signal.fd, nothing);
     if (typeof watcher === 'number') throw new Error('watching failed');
-    expect(() => { watcher.start.call({} as never); }).not.toThrow();
+    expect(() => {
+      watcher.start.call({} as never);
+    }).not.toThrow();
     watcher.stop();
     watcher.start();
     watcher.start();

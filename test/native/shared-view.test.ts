@@ -10,7 +10,11 @@ describe.each(Object.entries(sharedViewVariants))('the %s view', (_, View) => {
     view.storePlain(1, 0xffffffff);
     view.storeRelease(2, 7);
     expect([view.loadPlain(1), view.loadAcquire(2)]).toEqual([-1, 7]);
-    expect([view.exchange(2, 8), view.compareExchange(2, 8, 9), view.compareExchange(2, 8, 10)]).toEqual([7, 8, 9]);
+    expect([
+      view.exchange(2, 8),
+      view.compareExchange(2, 8, 9),
+      view.compareExchange(2, 8, 10),
+    ]).toEqual([7, 8, 9]);
     expect([view.or(3, 6), view.and(3, 3), view.loadPlain(3)]).toEqual([0, 6, 2]);
   });
 
@@ -33,7 +37,9 @@ describe.each(Object.entries(sharedViewVariants))('the %s view', (_, View) => {
         const mask = aligned ? ~3 : ~0;
         const view = new View(new ArrayBuffer(512));
         for (let index = 0; index < 512; index++) view.bytes[index] = index * 7;
-        const expected = view.bytes.slice().copyWithin(target & mask, source & mask, (source & mask) + (length & mask));
+        const expected = view.bytes
+          .slice()
+          .copyWithin(target & mask, source & mask, (source & mask) + (length & mask));
         view.copy(target & mask, source & mask, length & mask);
         expect(view.bytes).toEqual(expected);
       }),
@@ -48,7 +54,11 @@ describe('outside the arena', () => {
       const view = new View(new ArrayBuffer(64));
       view.storePlain(16, 5);
       view.storeRelease(1e9, 5);
-      expect([view.loadPlain(16), view.loadAcquire(-1), view.words.every((word) => word === 0)]).toEqual([0, 0, true]);
+      expect([
+        view.loadPlain(16),
+        view.loadAcquire(-1),
+        view.words.every((word) => word === 0),
+      ]).toEqual([0, 0, true]);
     }
   });
 
@@ -57,9 +67,15 @@ describe('outside the arena', () => {
     for (const index of [16, -1, 0.5, NaN]) {
       expect(() => view.loadPlain(index)).toThrow(RangeError);
       expect(() => view.loadAcquire(index)).toThrow(RangeError);
-      expect(() => { view.storePlain(index, 1); }).toThrow(RangeError);
-      expect(() => { view.storeRelease(index, 1); }).toThrow(RangeError);
+      expect(() => {
+        view.storePlain(index, 1);
+      }).toThrow(RangeError);
+      expect(() => {
+        view.storeRelease(index, 1);
+      }).toThrow(RangeError);
     }
-    expect(() => { view.copy(0, 60, 8); }).toThrow(RangeError);
+    expect(() => {
+      view.copy(0, 60, 8);
+    }).toThrow(RangeError);
   });
 });

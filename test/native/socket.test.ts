@@ -22,7 +22,9 @@ function loopback(port: number): Uint8Array {
 
 function socket(): number {
   const fd = native.socketCreate(AF_INET, SOCK_STREAM, 0);
-  atEnd(() => { native.closeDescriptor(fd); });
+  atEnd(() => {
+    native.closeDescriptor(fd);
+  });
   return fd;
 }
 
@@ -39,7 +41,9 @@ function listening(): { listener: number; name: Uint8Array } {
 function readable(fd: number): void {
   const reactor = new Reactor();
   let isReady = false;
-  reactor.watch(fd, EPOLLIN, () => { isReady = true; });
+  reactor.watch(fd, EPOLLIN, () => {
+    isReady = true;
+  });
   for (let slices = 0; !isReady && slices < 100; slices++) reactor.poll(Infinity);
   reactor.close();
   if (!isReady) throw new Error('gave up waiting: a readable descriptor');
@@ -53,7 +57,9 @@ function connected(): { client: number; server: number; name: Uint8Array } {
   readable(listener);
   const peer = new Uint8Array(16);
   const server = native.socketAccept(listener, peer);
-  atEnd(() => { native.closeDescriptor(server); });
+  atEnd(() => {
+    native.closeDescriptor(server);
+  });
   const local = new Uint8Array(16);
   native.socketName(client, local);
   expect(peer).toEqual(local);
@@ -75,7 +81,10 @@ describe('a kernel socket', () => {
     const into = [new Uint8Array(2), new Uint8Array(8)];
     expect(native.socketReceive(server, into, [2, 8], 2, MSG_PEEK)).toBe(6);
     expect(native.socketReceive(server, into, [2, 8], 2, 0)).toBe(6);
-    expect(into.map((part) => Buffer.from(part).toString().replace(/\0+$/, ''))).toEqual(['ga', 'ther']);
+    expect(into.map((part) => Buffer.from(part).toString().replace(/\0+$/, ''))).toEqual([
+      'ga',
+      'ther',
+    ]);
     expect(native.socketShutdown(client, SHUT_WR)).toBe(0);
     readable(server);
     expect(native.socketReceive(server, into, [2, 8], 2, 0)).toBe(0);

@@ -41,7 +41,9 @@ export class SharedBlock {
     else this.#view.exchange(this.#base + index, value);
   }
 
-  /** The sleeper's announcement, visible to every producer before anything that is looked at next. */
+  /**
+   * The sleeper's announcement, visible to every producer before anything that is looked at next.
+   */
   arm(index: number, value: number): void {
     if (this.#hasBarrier) {
       this.#view.storeRelease(this.#base + index, value);
@@ -51,12 +53,16 @@ export class SharedBlock {
     }
   }
 
-  /** Waits for `ready()`: spins, then sleeps on the parked word by the protocol. Throws on a lost wake-up. */
+  /**
+   * Waits for `ready()`: spins, then sleeps on the parked word by the protocol. Throws on a lost
+   * wake-up.
+   */
   sleepUntil(ready: () => boolean, parked: number): void {
     for (let spin = 0; spin < SPINS; spin++) if (ready()) return;
     for (let slices = 0; !ready(); ) {
       this.arm(parked, 1);
-      if (!ready() && waitOnWord(this.#arena, this.#base + parked, 1, Infinity) === 'interrupted') slices++;
+      if (!ready() && waitOnWord(this.#arena, this.#base + parked, 1, Infinity) === 'interrupted')
+        slices++;
       if (slices > SLICES_MAX) throw new Error('a wake-up was lost');
       this.store(parked, 0);
     }
@@ -78,9 +84,18 @@ export class SharedBlock {
 }
 
 /** The child's mapping of the same block, from the same arguments. */
-export function openedBlock(base: string, address: string, offset: string): { block: SharedBlock; close: () => void } {
+export function openedBlock(
+  base: string,
+  address: string,
+  offset: string,
+): { block: SharedBlock; close: () => void } {
   const arena = new Arena();
   const peer = new FabricDirectory('two', { base }).open(address, arena);
   if (peer === null) throw new Error('the host is not alive');
-  return { block: new SharedBlock(arena, peer.segment.word(Number(offset))), close: () => { peer.close(); } };
+  return {
+    block: new SharedBlock(arena, peer.segment.word(Number(offset))),
+    close: () => {
+      peer.close();
+    },
+  };
 }

@@ -16,14 +16,27 @@ describe('a futex', () => {
   it('wakes a sleeper of another process that maps the word', async () => {
     const base = scratchDirectory();
     const arena = new Arena();
-    const host = new FabricDirectory('futex', { base }).claim('127.77.0.1', { arena, bytes: 65_536 });
-    atEnd(() => { host.release(); });
+    const host = new FabricDirectory('futex', { base }).claim('127.77.0.1', {
+      arena,
+      bytes: 65_536,
+    });
+    atEnd(() => {
+      host.release();
+    });
     const word = host.segment.word(host.segment.allocate(64) ?? 0);
-    const child = startChild('sleeper', [base, 'futex', '127.77.0.1', String(word - host.segment.offset / 4)]);
+    const child = startChild('sleeper', [
+      base,
+      'futex',
+      '127.77.0.1',
+      String(word - host.segment.offset / 4),
+    ]);
     expect(await child.line()).toBe('asleep soon');
     arena.view.storeRelease(word, 1);
     // The child may not sleep yet; then it sees the changed word instead.
-    await until(() => wakeWord(arena, word, 1) === 1 || arena.view.loadAcquire(word + 1) === 1, 'a sleeper');
+    await until(
+      () => wakeWord(arena, word, 1) === 1 || arena.view.loadAcquire(word + 1) === 1,
+      'a sleeper',
+    );
     expect(await child.line()).toBe('awake');
     expect(await child.ended).toBe(0);
   });
@@ -38,9 +51,14 @@ describe('a futex', () => {
       do result = native.futexWait(workerData.address, 0, Infinity); while (result === -${errno.EINTR});
       parentPort.postMessage(result);
     `;
-    const worker = new Worker(source, { eval: true, workerData: { addon: addonPath, address: arena.address + word * 4 } });
+    const worker = new Worker(source, {
+      eval: true,
+      workerData: { addon: addonPath, address: arena.address + word * 4 },
+    });
     let outcome: number | undefined;
-    worker.on('message', (result: number) => { outcome = result; });
+    worker.on('message', (result: number) => {
+      outcome = result;
+    });
     await until(() => wakeWord(arena, word) === 1, 'a sleeping worker');
     await until(() => outcome !== undefined, 'the outcome');
     expect(outcome).toBe(0);

@@ -1,5 +1,5 @@
-// Claims and releases the same addresses again and again, to race with other claimers. Prints how many
-// claims it won. Arguments: base directory, fabric, rounds, addresses separated by commas.
+// Claims and releases the same addresses again and again, to race with other claimers. Prints how
+// many claims it won. Arguments: base directory, fabric, rounds, addresses separated by commas.
 
 import { Arena } from '../../../native/arena.js';
 import { isSystemFailure } from '../../../native/errors.js';

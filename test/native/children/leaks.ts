@@ -16,7 +16,9 @@ if (collect === undefined) throw new Error('run with --expose-gc');
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) {
     collect?.();
-    await new Promise((resolve) => { setImmediate(resolve); });
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
   }
 }
 
@@ -27,10 +29,14 @@ const arenas = (): number =>
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
 let collectedWatchers = 0;
-const registry = new FinalizationRegistry<number>(() => { collectedWatchers++; });
+const registry = new FinalizationRegistry<number>(() => {
+  collectedWatchers++;
+});
 
 function useWatcher(epoll: number, isDropped: boolean): void {
-  const watcher: NativeWatcher | number = native.watch(epoll, () => { if (typeof watcher !== 'number') watcher.stop(); });
+  const watcher: NativeWatcher | number = native.watch(epoll, () => {
+    if (typeof watcher !== 'number') watcher.stop();
+  });
   if (typeof watcher === 'number') throw new Error('watch');
   watcher.start();
   watcher.stop();
@@ -57,7 +63,11 @@ async function round(): Promise<number> {
 }
 
 let failures = await round();
-const before = { descriptors: descriptors(), resident: process.memoryUsage.rss(), arenas: arenas() };
+const before = {
+  descriptors: descriptors(),
+  resident: process.memoryUsage.rss(),
+  arenas: arenas(),
+};
 for (let made = ROUND; made < ARENAS; made += ROUND) failures += await round();
 say(
   JSON.stringify({

@@ -21,7 +21,7 @@ import { WcStatus } from '../../../provider/nic/verbs.js';
 const NOBODY = 0x7f4d0063;
 const PORT = 80;
 
-function data(text: string): Uint8Array {
+function data(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.from(text));
 }
 
@@ -68,8 +68,8 @@ describePair('connecting', ARRANGEMENTS, (pair) => {
       await far.unlisten(PORT);
       expect((await expectEvent(near, 'connect-failed')).reason).toBe('rejected');
       await near.destroy(slot);
+      await pair().settled();
     }
-    await pair().settled();
   });
 
   it('fails with unreachable where no host is', async () => {
@@ -108,9 +108,9 @@ describePair('connecting', ARRANGEMENTS, (pair) => {
       await Promise.all([far.accept(farSlot, requestId), near.destroy(slot)]);
       for (let event = await far.event(); event.type !== 'disconnected'; event = await far.event());
       await far.destroy(farSlot);
+      await pair().settled();
     }
     await far.unlisten(PORT);
-    await pair().settled();
   });
 
   it('reports the end of a connection to the other side and flushes what is outstanding there', async () => {

@@ -129,7 +129,7 @@ export class LocalEnd implements End {
       base: options.base,
       address: options.address,
       engine: options.engine,
-      pin: 'off',
+      pin: 'try',
       segmentBytes: 32 * 2 ** 20,
       warn: () => undefined,
     });

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect } from 'vitest';
 import type { NicEvent } from '../../../../provider/nic/device.js';
 import { Access } from '../../../../provider/nic/verbs.js';
 import type { Block, Completion, End, EndOptions, QueueOptions, Region, Storage } from './end.js';
@@ -141,6 +141,15 @@ export class Pair {
     return { near: nearSlot, far: farSlot };
   }
 
+  /** Destroys both ends of one connection among others and waits for both to report it. */
+  async disconnectOnly(connection: Connection): Promise<void> {
+    await this.near.destroy(connection.near);
+    await expectEvent(this.near, 'destroyed');
+    await expectEvent(this.far, 'disconnected');
+    await this.far.destroy(connection.far);
+    await expectEvent(this.far, 'destroyed');
+  }
+
   /** Destroys both ends of a connection and waits until nothing is left of any. */
   async disconnect(...connections: readonly Connection[]): Promise<void> {
     for (const connection of connections) {
@@ -160,6 +169,13 @@ export class Pair {
     expect(await this.far.counts()).toEqual(nothing);
   }
 
+  /** Ends both ends, whatever state they are in. */
+  async abandon(): Promise<void> {
+    await this.farProcess?.kill();
+    this.near.opened.abandon();
+    this.machine.close();
+  }
+
   async close(): Promise<void> {
     if (this.farProcess === null) await this.far.close();
     else await this.farProcess.dispose();
@@ -169,7 +185,7 @@ export class Pair {
   }
 }
 
-/** Runs `suite` in an arrangement, over one pair; every test must leave that as it found it. */
+/** Runs `suite` in every arrangement, over one pair; every test must leave that as it found it. */
 export function describePair(
   title: string,
   arrangements: readonly Arrangement[],
@@ -181,11 +197,21 @@ export function describePair(
       if (opened === null) throw new Error('the pair is not open');
       return opened;
     };
-    beforeAll(async () => {
-      opened = await Pair.open(arrangement);
+    beforeEach(async () => {
+      opened ??= await Pair.open(arrangement);
     });
-    afterEach(() => pair().expectNothingLeft());
-    afterAll(() => pair().close());
+    afterEach(async () => {
+      const used = pair();
+      try {
+        await used.expectNothingLeft();
+      } catch (thrown) {
+        // The next test is not to suffer from this one.
+        opened = null;
+        await used.abandon();
+        throw thrown;
+      }
+    });
+    afterAll(() => opened?.close());
     suite(pair);
   });
 }

@@ -10,7 +10,7 @@ import { Reactor } from '../../../../native/reactor.js';
 import type { Nic } from '../../../../provider/nic/nic.js';
 
 /** A watchdog, not an expectation. */
-const GIVE_UP = seconds(20);
+const GIVE_UP = seconds(10);
 const TURNS_BEFORE_SLEEP = 200;
 const MEBIBYTE = 2 ** 20;
 
@@ -127,7 +127,7 @@ export class ThreadLoop {
   }
 
   #park(): Promise<void> {
-    let deadline = native.now() + GIVE_UP / 10;
+    let deadline = native.now() + GIVE_UP / 5;
     for (const nic of this.#nics) deadline = Math.min(deadline, nic.port.deadline());
     return new Promise((resolve) => {
       this.#attachment.ref();

@@ -1,0 +1,163 @@
+// The data calls of ws2_32.dll and the result of overlapped ones. Contracts as in ws2spi-functions.ts,
+// with the last error in place of lpErrno. Sources: W4, W5.2, W8.1, W9.11.
+
+import type {
+  Ref,
+  WSABUF,
+  WSAOVERLAPPED,
+  WSAOVERLAPPED_COMPLETION_ROUTINE,
+} from '../../provider/spi/winsock2.js';
+import { ref, SOCKET_ERROR } from '../../provider/spi/winsock2.js';
+import type { ApiState } from './last-error.js';
+
+type Routine = WSAOVERLAPPED_COMPLETION_ROUTINE | null;
+
+export interface TransferFunctions {
+  /** Sends `len` bytes of `buf`; the number sent, or SOCKET_ERROR. */
+  send(s: number, buf: Uint8Array | null, len: number, flags: number): number;
+  /** Receives up to `len` bytes; the number received, 0 at the end of the stream, or SOCKET_ERROR. */
+  recv(s: number, buf: Uint8Array | null, len: number, flags: number): number;
+  /** On a stream the address is ignored. [W5.2] */
+  sendto(
+    s: number,
+    buf: Uint8Array | null,
+    len: number,
+    flags: number,
+    to: Uint8Array | null,
+    tolen: number,
+  ): number;
+  WSASend(
+    s: number,
+    lpBuffers: readonly WSABUF[] | null,
+    dwBufferCount: number,
+    lpNumberOfBytesSent: Ref<number> | null,
+    dwFlags: number,
+    lpOverlapped: WSAOVERLAPPED | null,
+    lpCompletionRoutine: Routine,
+  ): number;
+  WSASendTo(
+    s: number,
+    lpBuffers: readonly WSABUF[] | null,
+    dwBufferCount: number,
+    lpNumberOfBytesSent: Ref<number> | null,
+    dwFlags: number,
+    lpTo: Uint8Array | null,
+    iTolen: number,
+    lpOverlapped: WSAOVERLAPPED | null,
+    lpCompletionRoutine: Routine,
+  ): number;
+  WSARecv(
+    s: number,
+    lpBuffers: readonly WSABUF[] | null,
+    dwBufferCount: number,
+    lpNumberOfBytesRecvd: Ref<number> | null,
+    lpFlags: Ref<number> | null,
+    lpOverlapped: WSAOVERLAPPED | null,
+    lpCompletionRoutine: Routine,
+  ): number;
+  WSAGetOverlappedResult(
+    s: number,
+    lpOverlapped: WSAOVERLAPPED | null,
+    lpcbTransfer: Ref<number> | null,
+    fWait: boolean,
+    lpdwFlags: Ref<number> | null,
+  ): boolean;
+}
+
+/** The array of one buffer that send and recv make of their arguments. */
+class OneBuffer {
+  readonly entry: WSABUF = { len: 0, buf: null };
+  readonly array: readonly WSABUF[] = [this.entry];
+  readonly bytes = ref(0);
+  readonly flags = ref(0);
+}
+
+export function transferFunctions(state: ApiState): TransferFunctions {
+  const { spi, errno } = state;
+  const { transfers } = spi;
+  // A blocking recv runs completion routines, which may call send or recv: one set per depth.
+  const spare: OneBuffer[] = [];
+
+  const send = (s: number, buf: Uint8Array | null, len: number, flags: number): number => {
+    if (!state.isStarted()) return SOCKET_ERROR;
+    const one = spare.pop() ?? new OneBuffer();
+    one.entry.buf = buf;
+    one.entry.len = len;
+    const failed = transfers.send(s, one.array, 1, one.bytes, flags, null, null, errno) !== 0;
+    one.entry.buf = null;
+    spare.push(one);
+    return failed ? state.fail(errno.value) : one.bytes.value;
+  };
+
+  const WSASend: TransferFunctions['WSASend'] = (
+    s,
+    lpBuffers,
+    dwBufferCount,
+    lpNumberOfBytesSent,
+    dwFlags,
+    lpOverlapped,
+    routine,
+  ) => {
+    if (!state.isStarted()) return SOCKET_ERROR;
+    const failed =
+      transfers.send(
+        s,
+        lpBuffers,
+        dwBufferCount,
+        lpNumberOfBytesSent,
+        dwFlags,
+        lpOverlapped,
+        routine,
+        errno,
+      ) !== 0;
+    return failed ? state.fail(errno.value) : 0;
+  };
+
+  return {
+    send,
+    recv(s, buf, len, flags) {
+      if (!state.isStarted()) return SOCKET_ERROR;
+      const one = spare.pop() ?? new OneBuffer();
+      one.entry.buf = buf;
+      one.entry.len = len;
+      one.flags.value = flags;
+      const failed =
+        transfers.receive(s, one.array, 1, one.bytes, one.flags, null, null, errno) !== 0;
+      one.entry.buf = null;
+      spare.push(one);
+      return failed ? state.fail(errno.value) : one.bytes.value;
+    },
+    sendto: (s, buf, len, flags) => send(s, buf, len, flags),
+    WSASend,
+    WSASendTo: (s, lpBuffers, dwBufferCount, lpBytes, dwFlags, _lpTo, _iTolen, lpOverlapped, routine) =>
+      WSASend(s, lpBuffers, dwBufferCount, lpBytes, dwFlags, lpOverlapped, routine),
+    WSARecv(s, lpBuffers, dwBufferCount, lpNumberOfBytesRecvd, lpFlags, lpOverlapped, routine) {
+      if (!state.isStarted()) return SOCKET_ERROR;
+      const failed =
+        transfers.receive(
+          s,
+          lpBuffers,
+          dwBufferCount,
+          lpNumberOfBytesRecvd,
+          lpFlags,
+          lpOverlapped,
+          routine,
+          errno,
+        ) !== 0;
+      return failed ? state.fail(errno.value) : 0;
+    },
+    WSAGetOverlappedResult(s, lpOverlapped, lpcbTransfer, fWait, lpdwFlags) {
+      if (!state.isStarted()) return false;
+      const done = spi.WSPGetOverlappedResult(
+        s,
+        lpOverlapped,
+        lpcbTransfer,
+        fWait,
+        lpdwFlags,
+        errno,
+      );
+      if (!done) state.lastError = errno.value;
+      return done;
+    },
+  };
+}

@@ -1,0 +1,60 @@
+// What became of an overlapped operation: read from the structure, which both paths complete alike.
+// Sources: W9.11, W9.14, GOR-02, W1.4.
+
+import * as wsa from '../provider/spi/error-codes.js';
+import { wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
+import type { Ref, WSAOVERLAPPED } from '../provider/spi/winsock2.js';
+import { WSS_OPERATION_IN_PROGRESS } from '../provider/spi/ws2spi.js';
+import { nudge, wait } from './blocking.js';
+import type { SwitchCore } from './core.js';
+
+export function overlappedResult(
+  core: SwitchCore,
+  overlapped: WSAOVERLAPPED | null,
+  lpcbTransfer: Ref<number> | null,
+  fWait: boolean,
+  lpdwFlags: Ref<number> | null,
+  lpErrno: Ref<number>,
+): boolean {
+  if (overlapped === null || lpcbTransfer === null || lpdwFlags === null) {
+    lpErrno.value = wsa.WSAEFAULT;
+    return false;
+  }
+  if (overlapped.Internal === WSS_OPERATION_IN_PROGRESS) {
+    if (fWait) {
+      if (!awaitEnd(core, overlapped, lpErrno)) return false;
+    } else {
+      nudge(core);
+    }
+  }
+  const status = overlapped.Internal;
+  if (status === WSS_OPERATION_IN_PROGRESS) {
+    // W9.11.3, profile windows: an event that is set already counts as the end.
+    const counts = core.profile.signalledEventEndsWait && fWait;
+    if (!counts) {
+      lpErrno.value = wsa.WSA_IO_INCOMPLETE;
+      return false;
+    }
+  } else if (status !== 0) {
+    lpErrno.value = wsaErrorOfStatus(status);
+    return false;
+  }
+  lpcbTransfer.value = overlapped.InternalHigh;
+  lpdwFlags.value = status === 0 ? overlapped.Offset : 0;
+  return true;
+}
+
+/** Waits, not alertably, for the end. False: the event to wait for does not exist. [W9.11.2] */
+function awaitEnd(core: SwitchCore, overlapped: WSAOVERLAPPED, lpErrno: Ref<number>): boolean {
+  const { hEvent } = overlapped;
+  if (hEvent !== 0 && !core.events.isEvent(hEvent)) {
+    lpErrno.value = wsa.WSA_INVALID_HANDLE;
+    return false;
+  }
+  const eventCounts = core.profile.signalledEventEndsWait && hEvent !== 0;
+  const done = (): boolean =>
+    overlapped.Internal !== WSS_OPERATION_IN_PROGRESS ||
+    (eventCounts && core.events.isSignalled(hEvent));
+  wait(core, done, Infinity);
+  return true;
+}

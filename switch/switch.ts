@@ -1,0 +1,224 @@
+// The Windows Sockets switch: one per host, over TCP/IP and any number of SAN providers, which it
+// makes look like one. This file starts and stops it and gives everything under it its turns; what
+// applications call is procedures.ts. It knows providers by their procedure tables only.
+// Sources: ARCH-05 to ARCH-09, INIT-01 to INIT-09, CLEANUP-03, INST-07 to INST-10, CACHE-04.
+
+import type { Nanos } from '../runtime/clock.js';
+import type { Agent } from '../runtime/progress.js';
+import type { ServiceProvider } from '../provider/spi/provider.js';
+import type { WSPUpcallTableEx } from '../provider/spi/ws2spi.js';
+import * as ws from '../provider/spi/winsock2.js';
+import { errorName, WSA_OPERATION_ABORTED, WSASYSNOTREADY } from '../provider/spi/errors.js';
+import { wait } from './blocking.js';
+import type { Connection } from './connection.js';
+import { MemoryPool } from './connection-memory.js';
+import { SwitchCore } from './core.js';
+import type { SwitchEnvironment } from './environment.js';
+import { STOP_NANOS_MAX } from './limits.js';
+import type { LoadedProvider } from './loaded-provider.js';
+import {
+  introduceProvider,
+  isStartFailure,
+  queryAddresses,
+  startProvider,
+} from './loaded-provider.js';
+import { SwitchProcedures } from './procedures.js';
+import { createUpcallTable } from './upcalls.js';
+
+export class Switch implements Agent {
+  readonly role = 'switch';
+  readonly core: SwitchCore;
+  readonly procedures: SwitchProcedures;
+  readonly upcalls: WSPUpcallTableEx;
+  readonly #environment: SwitchEnvironment;
+  readonly #started: (() => void)[] = [];
+  readonly #paths = new Map<string, string>();
+  #idleTurns = 0;
+  #isRunning = false;
+
+  constructor(environment: SwitchEnvironment) {
+    this.#environment = environment;
+    this.core = new SwitchCore(environment, new MemoryPool(environment.memory));
+    this.procedures = new SwitchProcedures(this.core);
+    const { events, handles, apcs } = this.core;
+    this.upcalls = createUpcallTable({
+      events,
+      handles,
+      apcs,
+      providerPath: (id) => this.#paths.get(id) ?? null,
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /**
+   * Starts TCP/IP, which must be there, then every SAN provider; one that fails is left out and
+   * the reason logged. 0, or the error of TCP/IP. [INIT-01, INIT-03, INIT-06 to INIT-08]
+   */
+  start(providers: readonly ServiceProvider[]): number {
+    const base = providers.find(({ capabilities }) => capabilities.kind === 'base');
+    if (base === undefined) return WSASYSNOTREADY;
+    const table = startProvider(base, this.core.tcpInfo, this.upcalls);
+    if (isStartFailure(table)) return table.error;
+    this.core.adoptTcp(table);
+    this.#started.push(() => this.core.tcp.lpWSPCleanup(ws.ref(0)));
+    this.#paths.set(base.providerId, base.name);
+    this.#environment.progress.add(this);
+    this.#isRunning = true;
+    for (const provider of providers) if (provider !== base) this.addProvider(provider);
+    return 0;
+  }
+
+  /**
+   * Starts one more SAN provider, at any time; wildcard listeners that exist listen on it too.
+   * Whether it is in use now. [INST-09, INST-10]
+   */
+  addProvider(provider: ServiceProvider): boolean {
+    const { core } = this;
+    const table = startProvider(provider, core.tcpInfo, this.upcalls);
+    if (isStartFailure(table)) return this.#leaveOut(provider, table.step, table.error);
+    const loaded = introduceProvider(provider, table, core.tcpInfo);
+    if (isStartFailure(loaded)) {
+      table.lpWSPCleanup?.(ws.ref(0));
+      return this.#leaveOut(provider, loaded.step, loaded.error);
+    }
+    core.providers = [...core.providers, loaded];
+    this.#started.push(() => loaded.procs.lpWSPCleanup(ws.ref(0)));
+    this.#paths.set(provider.providerId, provider.name);
+    core.routing.rebuild(core.providers);
+    this.#listenOnNewcomer(loaded);
+    return true;
+  }
+
+  /** Asks every provider for its addresses anew: TCP/IP has reported a change. [ADDR-08] */
+  refreshAddresses(): void {
+    const { core } = this;
+    for (const provider of core.providers) {
+      const { procs } = provider;
+      const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED, ref } = ws;
+      const flags = WSA_FLAG_OVERLAPPED;
+      const s = procs.lpWSPSocket(AF_INET, SOCK_STREAM, IPPROTO_TCP, core.tcpInfo, 0, flags, ref(0));
+      if (s === ws.INVALID_SOCKET) continue;
+      const addresses = queryAddresses(procs, s);
+      if (!isStartFailure(addresses)) provider.addresses = addresses;
+      procs.lpWSPCloseSocket(s, ref(0));
+    }
+    core.routing.rebuild(core.providers);
+  }
+
+  /** Memory is about to be freed: every provider that caches is told before it goes. [CACHE-04] */
+  releaseMemory(memory: Uint8Array): void {
+    const address = this.#environment.memory.addressOf(memory);
+    for (const { extensions } of this.core.providers) {
+      extensions.WSPMemoryRegistrationCacheCallback?.(address, memory.length, ws.ref(0));
+    }
+  }
+
+  /**
+   * Closes every socket, waits up to STOP_NANOS_MAX for data on its way, resets what is left, and
+   * ends every provider. The switch is as good as new afterwards. [CLEANUP-03, W12.4]
+   */
+  stop(): void {
+    if (!this.#isRunning) return;
+    const { core } = this;
+    this.closeAll();
+    const { clock } = this.#environment;
+    wait(core, this.#quiet, clock.now() + STOP_NANOS_MAX);
+    for (const connection of core.connections) connection.abort(WSA_OPERATION_ABORTED);
+    // A provider that does not end its calls is waited for by each connection's own limit.
+    wait(core, this.#quiet, clock.now() + STOP_NANOS_MAX);
+    core.memory.drain();
+    for (const cleanup of this.#started.splice(0).reverse()) cleanup();
+    this.#environment.progress.remove(this);
+    core.providers = [];
+    core.routing.rebuild([]);
+    core.apcs.clear();
+    this.#isRunning = false;
+  }
+
+  /** Nothing is under way at any provider: no connection, open or closing, and no operation. */
+  get isQuiet(): boolean {
+    return this.core.connections.size === 0 && this.core.tcpBusy.length === 0;
+  }
+
+  /** How long stop() waits for that before it resets what is left. */
+  get stopNanosMax(): Nanos {
+    return STOP_NANOS_MAX;
+  }
+
+  /** Closes every socket of the application; graceful ends go on. */
+  closeAll(): void {
+    for (const socket of this.core.sockets.all()) {
+      socket.nonBlocking = true;
+      if (socket.lingerSeconds > 0) socket.lingerOn = false;
+      this.procedures.WSPCloseSocket(socket.descriptor, ws.ref(0));
+    }
+  }
+
+  // Turns ---------------------------------------------------------------------------------------
+
+  doWork(): number {
+    const { core } = this;
+    let work = core.attend();
+    // Connections that become ready meanwhile have their turn too: the list only grows at its end.
+    const { ready } = core;
+    for (let index = 0; index < ready.length; index++) {
+      work += (ready[index] as Connection).service();
+    }
+    if (ready.length > 0) ready.length = 0;
+    if (core.polled.length > 0) work += this.#turnPolled();
+    if (core.tcpBusy.length > 0) work += this.#turnTcp();
+    this.#idleTurns = work === 0 ? this.#idleTurns + 1 : 0;
+    return work;
+  }
+
+  deadline(): Nanos {
+    let earliest = Infinity;
+    for (const { deadline } of this.core.polled) if (deadline < earliest) earliest = deadline;
+    for (const { at } of this.core.promiseDeadlines) if (at < earliest) earliest = at;
+    return earliest;
+  }
+
+  readonly #quiet = (): boolean => this.isQuiet;
+
+  #turnPolled(): number {
+    const { polled } = this.core;
+    // GOR-05: a provider that moves only when asked is asked once nothing moves by itself.
+    const drive = this.#idleTurns > 0;
+    let work = 0;
+    let kept = 0;
+    for (let index = 0; index < polled.length; index++) {
+      const connection = polled[index] as Connection;
+      work += connection.turn(drive);
+      if (connection.needsTurns) polled[kept++] = connection;
+      else connection.isPolled = false;
+    }
+    polled.length = kept;
+    return work;
+  }
+
+  #turnTcp(): number {
+    const { tcpBusy } = this.core;
+    let work = 0;
+    for (let index = 0; index < tcpBusy.length; ) {
+      const socket = tcpBusy[index];
+      if (socket === undefined) break;
+      work += this.procedures.transfers.tcp.poll(socket);
+      if (socket.tcpPending.length > 0) index++;
+      else tcpBusy.splice(index, 1);
+    }
+    return work;
+  }
+
+  #listenOnNewcomer(provider: LoadedProvider): void {
+    for (const socket of this.core.sockets.all()) socket.listener?.includeNewcomer(provider);
+  }
+
+  #leaveOut(provider: ServiceProvider, step: string, error: number): false {
+    const details = { provider: provider.name, step, error: errorName(error) };
+    this.#environment.logger.warn('SAN provider left out', details);
+    return false;
+  }
+}

@@ -1,0 +1,536 @@
+// A NIC in memory, for tests of what lies above one: devices on a fabric that share a process, work
+// only when progress() is called, and behave the same every time. Checks keys, ranges and rights, keeps
+// the order of queues, and can be told to fail. No shared memory, no threads.
+
+import { assert } from '../../../runtime/assert.js';
+import type {
+  CompletionQueue,
+  MemoryRegion,
+  NicAttributes,
+  NicDevice,
+  NicEvent,
+  QueuePair,
+  QueuePairOptions,
+  RegistrationFailure,
+} from '../../../provider/nic/device.js';
+import type {
+  ConnectFailure,
+  DisconnectReason,
+  WorkCompletion,
+  WorkRequest,
+} from '../../../provider/nic/verbs.js';
+import { Access, MAX_SGE, Opcode, PostResult, WcStatus } from '../../../provider/nic/verbs.js';
+
+const DEFAULT_DEPTH = 64;
+
+interface Sge {
+  readonly address: number;
+  readonly length: number;
+  readonly key: number;
+}
+
+/** A work request as it was posted. */
+export interface PostedRequest {
+  readonly id: number;
+  readonly opcode: number;
+  readonly flags: number;
+  readonly sges: readonly Sge[];
+  readonly remoteAddress: number;
+  readonly remoteKey: number;
+}
+
+interface FakeRegion extends MemoryRegion {
+  readonly buffer: Uint8Array;
+  readonly owner: FakeQueuePair;
+}
+
+interface ConnectRequest {
+  readonly id: number;
+  readonly from: FakeQueuePair;
+  readonly port: number;
+}
+
+interface Completion {
+  readonly id: number;
+  readonly opcode: number;
+  readonly status: number;
+  readonly byteLength: number;
+  readonly queuePair: FakeQueuePair;
+}
+
+export class FakeFabric {
+  readonly #nics = new Map<number, FakeNic>();
+  #nextRequest = 1;
+
+  attach(address: number): FakeNic {
+    const nic = new FakeNic(this, address);
+    this.#nics.set(address, nic);
+    return nic;
+  }
+
+  at(address: number): FakeNic | null {
+    return this.#nics.get(address) ?? null;
+  }
+
+  requestId(): number {
+    return this.#nextRequest++;
+  }
+}
+
+class FakeCompletionQueue implements CompletionQueue {
+  readonly #completions: Completion[] = [];
+
+  push(completion: Completion): void {
+    this.#completions.push(completion);
+  }
+
+  poll(into: WorkCompletion): boolean {
+    const completion = this.#completions.shift();
+    if (completion === undefined) return false;
+    const { queuePair } = completion;
+    if (completion.opcode === Opcode.RECV) queuePair.receivesOutstanding--;
+    else queuePair.sendsOutstanding--;
+    into.id = completion.id;
+    into.queuePair = queuePair.slot;
+    into.opcode = completion.opcode;
+    into.status = completion.status;
+    into.byteLength = completion.byteLength;
+    return true;
+  }
+}
+
+export class FakeQueuePair implements QueuePair {
+  state: 'idle' | 'connecting' | 'connected' | 'error' | 'destroyed' = 'idle';
+  sendsOutstanding = 0;
+  receivesOutstanding = 0;
+  peer: FakeQueuePair | null = null;
+  readonly number: number;
+  readonly sends: PostedRequest[] = [];
+  readonly receives: PostedRequest[] = [];
+
+  constructor(
+    readonly nic: FakeNic,
+    readonly slot: number,
+    readonly options: QueuePairOptions,
+  ) {
+    this.number = slot + 1;
+  }
+
+  postSend(request: WorkRequest): PostResult {
+    if (this.state === 'idle' || this.state === 'connecting') return PostResult.BAD_STATE;
+    if (this.state === 'destroyed') return PostResult.BAD_STATE;
+    if (this.sendsOutstanding >= (this.options.sendDepth ?? DEFAULT_DEPTH)) {
+      return PostResult.QUEUE_FULL;
+    }
+    const result = this.#post(request, request.opcode, this.sends);
+    if (result === PostResult.OK) this.sendsOutstanding++;
+    return result;
+  }
+
+  postReceive(request: WorkRequest): PostResult {
+    if (this.state === 'destroyed') return PostResult.BAD_STATE;
+    if (this.receivesOutstanding >= (this.options.receiveDepth ?? DEFAULT_DEPTH)) {
+      return PostResult.QUEUE_FULL;
+    }
+    const result = this.#post(request, Opcode.RECV, this.receives);
+    if (result === PostResult.OK) this.receivesOutstanding++;
+    return result;
+  }
+
+  connect(address: number, port: number, localPort: number): void {
+    assert(this.state === 'idle', 'a queue pair connects once');
+    this.state = 'connecting';
+    this.nic.connect(this, { address, port, localPort });
+  }
+
+  accept(requestId: number): void {
+    assert(this.state === 'idle', 'a queue pair accepts once');
+    this.nic.accept(this, requestId);
+  }
+
+  destroy(): void {
+    if (this.state !== 'destroyed') this.nic.destroy(this);
+  }
+
+  complete(request: PostedRequest, opcode: number, status: number, byteLength: number): void {
+    const queue = this.options.completionQueue as FakeCompletionQueue;
+    queue.push({ id: request.id, opcode, status, byteLength, queuePair: this });
+  }
+
+  /** Everything that is posted ends flushed, in order. */
+  flush(): void {
+    for (const send of this.sends.splice(0)) {
+      this.complete(send, send.opcode, WcStatus.WR_FLUSH_ERR, 0);
+    }
+    for (const receive of this.receives.splice(0)) {
+      this.complete(receive, Opcode.RECV, WcStatus.WR_FLUSH_ERR, 0);
+    }
+  }
+
+  #post(request: WorkRequest, opcode: number, queue: PostedRequest[]): PostResult {
+    const sges: Sge[] = [];
+    let total = 0;
+    for (let index = 0; index < request.sgeCount; index++) {
+      const length = request.lengths[index] ?? 0;
+      total += length;
+      const address = request.addresses[index] ?? 0;
+      sges.push({ address, length, key: request.keys[index] ?? 0 });
+    }
+    if (total > this.nic.attributes.maxMessageBytes) return PostResult.TOO_LONG;
+    const { id, flags, remoteAddress, remoteKey } = request;
+    const posted = { id, opcode, flags, sges, remoteAddress, remoteKey };
+    queue.push(posted);
+    this.nic.posted.push(posted);
+    return PostResult.OK;
+  }
+}
+
+export class FakeNic implements NicDevice {
+  readonly attributes: NicAttributes;
+  /** Everything that was ever posted, for tests that look below the provider. */
+  readonly posted: PostedRequest[] = [];
+  /** Nothing moves while this is set. */
+  isHalted = false;
+  /** 'disconnected' is reported one turn after the flushed completions. */
+  reportsReasonLate = false;
+  /** The status of the next send, read or write, instead of what it would come to. */
+  nextStatus: WcStatus | null = null;
+  /** What registering memory comes to, instead of a region. */
+  registrationFailure: RegistrationFailure | null = null;
+  /** What connecting comes to, instead of asking. */
+  connectFailure: ConnectFailure | null = null;
+  queuePairsLeft = 1000;
+  /** How often addressOf was asked. */
+  lookups = 0;
+  readonly #fabric: FakeFabric;
+  readonly #queuePairs: FakeQueuePair[] = [];
+  readonly #regions = new Set<FakeRegion>();
+  readonly #ports = new Set<number>();
+  readonly #requests = new Map<number, ConnectRequest>();
+  readonly #addresses = new WeakMap<ArrayBufferLike, number>();
+  #nextAddress = 2 ** 33;
+  #nextKey = 0x1000;
+  #nextSlot = 0;
+  #events: NicEvent[] = [];
+  #lateEvents: NicEvent[] = [];
+
+  constructor(fabric: FakeFabric, address: number) {
+    this.#fabric = fabric;
+    this.attributes = {
+      address,
+      maxSge: MAX_SGE,
+      maxMessageBytes: 1 << 20,
+      inlineBytes: 0,
+      rdmaRead: true,
+      maxPrivateDataBytes: 48,
+      maxQueuePairs: 1000,
+    };
+  }
+
+  get regionCount(): number {
+    return this.#regions.size;
+  }
+
+  get queuePairCount(): number {
+    return this.#queuePairs.length;
+  }
+
+  addressOf(buffer: Uint8Array): number {
+    this.lookups++;
+    if (buffer.byteLength === 0) return 0;
+    let base = this.#addresses.get(buffer.buffer);
+    if (base === undefined) {
+      base = this.#nextAddress;
+      this.#nextAddress += buffer.buffer.byteLength + 4096;
+      this.#addresses.set(buffer.buffer, base);
+    }
+    return base + buffer.byteOffset;
+  }
+
+  createCompletionQueue(): CompletionQueue {
+    return new FakeCompletionQueue();
+  }
+
+  createQueuePair(options: QueuePairOptions): QueuePair | null {
+    if (this.queuePairsLeft === 0) return null;
+    this.queuePairsLeft--;
+    const queuePair = new FakeQueuePair(this, this.#nextSlot++, options);
+    this.#queuePairs.push(queuePair);
+    return queuePair;
+  }
+
+  registerMemory(
+    queuePair: QueuePair,
+    buffer: Uint8Array,
+    length: number,
+    access: number,
+  ): MemoryRegion | RegistrationFailure {
+    if (this.registrationFailure !== null) return this.registrationFailure;
+    const owner = this.#queuePairs.find((one) => one === queuePair);
+    if (owner === undefined || owner.state === 'destroyed') return 'invalid-queue-pair';
+    if (length === 0 || length > buffer.byteLength) return 'invalid-buffer';
+    const localKey = this.#nextKey++;
+    const remoteKey = this.#nextKey++;
+    const address = this.addressOf(buffer);
+    const region = { address, length, access, localKey, remoteKey, buffer, owner };
+    this.#regions.add(region);
+    return region;
+  }
+
+  deregisterMemory(region: MemoryRegion): void {
+    this.#regions.delete(region as FakeRegion);
+  }
+
+  listen(port: number): boolean {
+    if (this.#ports.has(port)) return false;
+    this.#ports.add(port);
+    return true;
+  }
+
+  unlisten(port: number): void {
+    this.#ports.delete(port);
+    for (const request of this.#requests.values()) {
+      if (request.port === port) this.reject(request.id);
+    }
+  }
+
+  reject(requestId: number): void {
+    const request = this.#requests.get(requestId);
+    this.#requests.delete(requestId);
+    if (request !== undefined) request.from.nic.#connectFailed(request.from, 'rejected');
+  }
+
+  pollEvent(): NicEvent | null {
+    const event = this.#events[0];
+    if (event === undefined) return null;
+    if (event.type === 'destroyed' && !this.#isDrained(event.queuePair)) return null;
+    this.#events.shift();
+    return event;
+  }
+
+  progress(): number {
+    if (this.isHalted) return 0;
+    const late = this.#lateEvents.splice(0);
+    this.#events.push(...late);
+    let work = late.length;
+    for (const queuePair of [...this.#queuePairs]) {
+      while (this.#step(queuePair)) work++;
+    }
+    return work;
+  }
+
+  /** The host is gone without a word. */
+  die(): void {
+    for (const queuePair of this.#queuePairs) {
+      if (queuePair.peer !== null) this.#end(queuePair.peer, 'peer-died');
+      queuePair.peer = null;
+    }
+  }
+
+  /** The requester of `requestId` changes its mind. */
+  withdraw(requestId: number): void {
+    const request = this.#requests.get(requestId);
+    if (request === undefined) return;
+    this.#requests.delete(requestId);
+    this.#events.push({ type: 'request-withdrawn', port: request.port, requestId });
+  }
+
+  /** The ids of requests that nobody has answered. */
+  get requestIds(): number[] {
+    return [...this.#requests.keys()];
+  }
+
+  // What queue pairs ask for ---------------------------------------------------------------------
+
+  connect(
+    queuePair: FakeQueuePair,
+    to: { readonly address: number; readonly port: number; readonly localPort: number },
+  ): void {
+    const target = this.#fabric.at(to.address);
+    if (this.connectFailure !== null) this.#connectFailed(queuePair, this.connectFailure);
+    else if (target === null) this.#connectFailed(queuePair, 'unreachable');
+    else if (!target.#ports.has(to.port)) this.#connectFailed(queuePair, 'no-listener');
+    else {
+      const requestId = this.#fabric.requestId();
+      target.#requests.set(requestId, { id: requestId, from: queuePair, port: to.port });
+      target.#events.push({
+        type: 'connect-request',
+        port: to.port,
+        requestId,
+        remoteAddress: this.attributes.address,
+        remotePort: to.localPort,
+        privateData: new Uint8Array(0),
+      });
+    }
+  }
+
+  accept(queuePair: FakeQueuePair, requestId: number): void {
+    const request = this.#requests.get(requestId);
+    this.#requests.delete(requestId);
+    if (request === undefined || request.from.state !== 'connecting') {
+      this.#end(queuePair, 'peer-disconnected');
+      return;
+    }
+    queuePair.peer = request.from;
+    request.from.peer = queuePair;
+    for (const end of [queuePair, request.from]) {
+      end.state = 'connected';
+      end.nic.#events.push({
+        type: 'established',
+        queuePair: end.slot,
+        privateData: new Uint8Array(0),
+      });
+    }
+  }
+
+  destroy(queuePair: FakeQueuePair): void {
+    const { peer } = queuePair;
+    queuePair.state = 'destroyed';
+    queuePair.peer = null;
+    queuePair.flush();
+    for (const region of this.#regions) if (region.owner === queuePair) this.#regions.delete(region);
+    this.#queuePairs.splice(this.#queuePairs.indexOf(queuePair), 1);
+    this.queuePairsLeft++;
+    this.#destroyed.push(queuePair);
+    this.#events.push({ type: 'destroyed', queuePair: queuePair.slot });
+    if (peer !== null) peer.nic.#end(peer, 'peer-disconnected');
+  }
+
+  readonly #destroyed: FakeQueuePair[] = [];
+
+  #isDrained(slot: number): boolean {
+    const queuePair = this.#destroyed.find((one) => one.slot === slot);
+    return (queuePair?.sendsOutstanding ?? 0) + (queuePair?.receivesOutstanding ?? 0) === 0;
+  }
+
+  #connectFailed(queuePair: FakeQueuePair, reason: ConnectFailure): void {
+    if (queuePair.state !== 'connecting') return;
+    queuePair.state = 'error';
+    this.#events.push({ type: 'connect-failed', queuePair: queuePair.slot, reason });
+  }
+
+  #end(queuePair: FakeQueuePair, reason: DisconnectReason): void {
+    if (queuePair.state === 'destroyed' || queuePair.state === 'error') return;
+    queuePair.state = 'error';
+    queuePair.peer = null;
+    queuePair.flush();
+    const events = this.reportsReasonLate ? this.#lateEvents : this.#events;
+    events.push({ type: 'disconnected', queuePair: queuePair.slot, reason });
+  }
+
+  /** Executes the first send of a queue pair, if it can be; whether it did. */
+  #step(queuePair: FakeQueuePair): boolean {
+    if (queuePair.state === 'error') {
+      const isIdle = queuePair.sends.length + queuePair.receives.length === 0;
+      queuePair.flush();
+      return !isIdle;
+    }
+    const [request] = queuePair.sends;
+    const { peer } = queuePair;
+    if (request === undefined || peer === null) return false;
+    const receive = peer.receives[0];
+    if (request.opcode === Opcode.SEND && receive === undefined) return false;
+    queuePair.sends.shift();
+    const total = request.sges.reduce((sum, sge) => sum + sge.length, 0);
+    const status = this.nextStatus ?? this.#execute(queuePair, peer, request, receive);
+    this.nextStatus = null;
+    queuePair.complete(request, request.opcode, status, status === WcStatus.SUCCESS ? total : 0);
+    if (status !== WcStatus.SUCCESS) {
+      peer.nic.#end(peer, 'error');
+      this.#end(queuePair, 'error');
+    }
+    return true;
+  }
+
+  #execute(
+    queuePair: FakeQueuePair,
+    peer: FakeQueuePair,
+    request: PostedRequest,
+    receive: PostedRequest | undefined,
+  ): WcStatus {
+    const isRead = request.opcode === Opcode.RDMA_READ;
+    const local = this.#spans(queuePair, request.sges, isRead ? Access.LOCAL_WRITE : 0);
+    if (local === null) return WcStatus.LOC_PROT_ERR;
+    const total = local.reduce((sum, span) => sum + span.length, 0);
+    if (request.opcode === Opcode.SEND) return deliver(peer, receive, local, total);
+    const right = isRead ? Access.REMOTE_READ : Access.REMOTE_WRITE;
+    const remote = peer.nic.#remoteSpan(peer, request, total, right);
+    if (remote === null) return WcStatus.REM_ACCESS_ERR;
+    if (isRead) copy([remote], local);
+    else copy(local, [remote]);
+    return WcStatus.SUCCESS;
+  }
+
+  /** The bytes that local elements name, or null when a key does not open them. */
+  spansOf(queuePair: FakeQueuePair, sges: readonly Sge[], right: number): Uint8Array[] | null {
+    return this.#spans(queuePair, sges, right);
+  }
+
+  #spans(queuePair: FakeQueuePair, sges: readonly Sge[], right: number): Uint8Array[] | null {
+    const spans: Uint8Array[] = [];
+    for (const { address, length, key } of sges) {
+      const region = [...this.#regions].find((one) => one.localKey === key);
+      const span = region === undefined ? null : spanOf(region, queuePair, address, length, right);
+      if (span === null) return null;
+      spans.push(span);
+    }
+    return spans;
+  }
+
+  #remoteSpan(
+    owner: FakeQueuePair,
+    request: PostedRequest,
+    length: number,
+    right: number,
+  ): Uint8Array | null {
+    const region = [...this.#regions].find((one) => one.remoteKey === request.remoteKey);
+    return region === undefined
+      ? null
+      : spanOf(region, owner, request.remoteAddress, length, right);
+  }
+}
+
+function spanOf(
+  region: FakeRegion,
+  owner: FakeQueuePair,
+  address: number,
+  length: number,
+  right: number,
+): Uint8Array | null {
+  const offset = address - region.address;
+  if (region.owner !== owner || (region.access & right) !== right) return null;
+  if (offset < 0 || offset + length > region.length) return null;
+  if (region.buffer.byteLength < region.length) return null;
+  return region.buffer.subarray(offset, offset + length);
+}
+
+function deliver(
+  peer: FakeQueuePair,
+  receive: PostedRequest | undefined,
+  from: Uint8Array[],
+  total: number,
+): WcStatus {
+  assert(receive !== undefined, 'a send waits for a receive');
+  peer.receives.shift();
+  const spans = peer.nic.spansOf(peer, receive.sges, Access.LOCAL_WRITE);
+  const room = receive.sges.reduce((sum, sge) => sum + sge.length, 0);
+  if (spans === null || room < total) {
+    const status = spans === null ? WcStatus.LOC_PROT_ERR : WcStatus.LOC_LEN_ERR;
+    peer.complete(receive, Opcode.RECV, status, 0);
+    return spans === null ? WcStatus.REM_OP_ERR : WcStatus.REM_INV_REQ_ERR;
+  }
+  copy(from, spans);
+  peer.complete(receive, Opcode.RECV, WcStatus.SUCCESS, total);
+  return WcStatus.SUCCESS;
+}
+
+/** Copies the bytes of one list into another, each packed. */
+function copy(from: readonly Uint8Array[], to: readonly Uint8Array[]): void {
+  const bytes = from.flatMap((span) => [...span]);
+  let done = 0;
+  for (const span of to) {
+    const part = bytes.slice(done, done + span.length);
+    span.set(part);
+    done += part.length;
+  }
+}
