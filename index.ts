@@ -9,9 +9,10 @@ import * as sanProvider from './provider/san/provider.js';
 import * as tcpipProvider from './provider/tcpip/provider.js';
 import type { Winsock } from './switch/api/wsa.js';
 import { createWinsock } from './switch/api/wsa.js';
+import type { SwitchStatistics } from './switch/statistics.js';
 import { Switch } from './switch/switch.js';
 import { openEnvironment } from './host-environment.js';
-import type { HostUsage } from './host-environment.js';
+import type { HostEnvironment, HostUsage } from './host-environment.js';
 import type { HostOptions } from './host-options.js';
 
 /** A host on a fabric: an application's view of Windows Sockets. Belongs to the thread that opened it. */
@@ -27,26 +28,11 @@ export interface Host {
   /** Gives every host of this thread one turn. Returns how much was done; 0 means nothing to do. */
   progress(): number;
   /** What connections have moved so far, and by which path. */
-  statistics(): HostStatistics;
+  statistics(): SwitchStatistics;
   /** What is in use below the switch; all zero after every socket was closed and all memory freed. */
   usage(): HostUsage;
   /** Closes what is open, waits a bounded while for data under way, and leaves the fabric. */
   close(): Promise<void>;
-}
-
-export interface HostStatistics {
-  /** Connections established through a SAN provider, and through TCP/IP. */
-  readonly sanConnections: number;
-  readonly tcpConnections: number;
-  /** Application bytes sent within messages, and by RDMA. */
-  readonly messageBytesSent: number;
-  readonly rdmaBytesSent: number;
-  readonly messageBytesReceived: number;
-  readonly rdmaBytesReceived: number;
-  readonly tcpBytesSent: number;
-  readonly tcpBytesReceived: number;
-  readonly messagesSent: number;
-  readonly messagesReceived: number;
 }
 
 /**
@@ -56,7 +42,52 @@ export interface HostStatistics {
  * the address, ENOSPC when shared memory is full, EACCES when the fabric belongs to somebody else.
  */
 export async function openHost(options: HostOptions): Promise<Host> {
-  throw new Error(`not yet ${String([options, openEnvironment, createWinsock, Switch, sanProvider, tcpipProvider])}`);
+  const host = await openEnvironment(options);
+  try {
+    const sources = options.providers ?? [sanProvider, tcpipProvider];
+    const providers: ServiceProvider[] = [];
+    for (const source of sources) providers.push(await host.createProvider(source));
+    return makeHost(options, host, providers);
+  } catch (thrown) {
+    await host.close();
+    throw thrown;
+  }
+}
+
+function makeHost(
+  options: HostOptions,
+  host: HostEnvironment,
+  providers: readonly ServiceProvider[],
+): Host {
+  const { clock, random, logger, profile, processId } = host.environment;
+  const theSwitch = new Switch({
+    clock,
+    random,
+    progress: host.progress,
+    memory: host.memory,
+    logger,
+    profile,
+    hostAddress: host.address,
+    processId,
+    wakeup: host.wakeup,
+  });
+  return {
+    winsock: createWinsock({ theSwitch, providers }),
+    address: options.address,
+    engine: host.engine,
+    VirtualAlloc: (bytes) => host.memory.VirtualAlloc(bytes),
+    VirtualFree: (memory) => {
+      theSwitch.releaseMemory(memory);
+      return host.memory.VirtualFree(memory);
+    },
+    progress: () => host.progress.poll(),
+    statistics: () => theSwitch.statistics(),
+    usage: () => host.usage(),
+    close: async () => {
+      theSwitch.stop();
+      await host.close();
+    },
+  };
 }
 
 export { HostOptionsError } from './host-options.js';
@@ -64,4 +95,4 @@ export type { Hook, HostOptions, ProviderSource } from './host-options.js';
 export { openEnvironment, SystemError } from './host-environment.js';
 export type { HostEnvironment, HostProviderEnvironment, HostUsage } from './host-environment.js';
 export { sanProvider, tcpipProvider };
-export type { ServiceProvider, HostMemory, Winsock };
+export type { ServiceProvider, HostMemory, SwitchStatistics, Winsock };

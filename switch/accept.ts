@@ -91,6 +91,7 @@ function acceptTcp(
   if (s === ws.INVALID_SOCKET) return s;
   const accepted = inherit(socket, s);
   accepted.state = SocketState.connected;
+  if (accepted.connection === null) core.statistics.tcpConnected();
   accepted.isBound = true;
   core.sockets.add(accepted);
   // It has inherited the listener's event at TCP/IP, and needs its own. [ACCEPT-09]

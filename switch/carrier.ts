@@ -13,6 +13,7 @@ export function carry(core: SwitchCore, socket: SwitchSocket, connection: Connec
   socket.state = SocketState.connected;
   socket.isBound = true;
   connection.watcher = new Carrier(core, socket);
+  core.statistics.sanConnected();
 }
 
 class Carrier implements ConnectionWatcher {

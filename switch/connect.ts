@@ -250,6 +250,7 @@ export class ConnectAttempt implements Attendant, ConnectionWatcher {
     socket.attempt = null;
     socket.pendingError = error;
     socket.state = error === 0 ? SocketState.connected : SocketState.open;
+    if (error === 0 && socket.connection === null) this.#core.statistics.tcpConnected();
     if (error === 0) socket.isBound = true;
     else socket.localName = null;
     if (error === 0 && socket.connection === null) socket.reportedEvents &= ~ws.FD_WRITE;

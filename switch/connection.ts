@@ -329,6 +329,7 @@ export class Connection implements CompletionSink, CallEnds {
     }
     this.#isGone = true;
     this.#core.connections.delete(this);
+    this.#core.statistics.sessionEnded(this.session.statistics);
     this.companion.release();
     this.#core.memory.giveBack(this.#memory);
   }

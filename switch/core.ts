@@ -19,6 +19,7 @@ import type { MemoryPool } from './connection-memory.js';
 import { RoutingTable } from './routing.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketTable } from './socket-table.js';
+import { StatisticsLedger } from './statistics.js';
 
 /** Something of the switch's that has been signalled and wants a turn of its agent. */
 export interface Attendant {
@@ -35,6 +36,7 @@ export class SwitchCore {
   readonly sockets = new SocketTable();
   readonly routing: RoutingTable;
   readonly memory: MemoryPool;
+  readonly statistics = new StatisticsLedger();
   providers: readonly LoadedProvider[] = [];
   /** TCP/IP's functions; each fails WSAENETDOWN's way until the switch has started. */
   tcp: FullProcTable;

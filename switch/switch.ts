@@ -23,6 +23,7 @@ import {
   startProvider,
 } from './loaded-provider.js';
 import { SwitchProcedures } from './procedures.js';
+import type { SwitchStatistics } from './statistics.js';
 import { createUpcallTable } from './upcalls.js';
 
 export class Switch implements Agent {
@@ -136,6 +137,12 @@ export class Switch implements Agent {
     core.routing.rebuild([]);
     core.apcs.clear();
     this.#isRunning = false;
+  }
+
+  /** What its connections have moved so far. */
+  statistics(): SwitchStatistics {
+    const live = [...this.core.connections].map(({ session }) => session.statistics);
+    return this.core.statistics.total(live);
   }
 
   /** Nothing is under way at any provider: no connection, open or closing, and no operation. */

@@ -13,6 +13,7 @@ import * as ws from '../provider/spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../provider/spi/ws2spi.js';
 import { deadlineAfter, nudge, wait, waitAlertably } from './blocking.js';
 import { CallMode } from './call-mode.js';
+import type { AppRequest } from './app-request.js';
 import type { SwitchCore } from './core.js';
 import { reenable, watchTcp } from './network-events.js';
 import type { SwitchSocket } from './socket.js';
@@ -120,10 +121,17 @@ export class TcpTransfers {
         const done = lpWSPGetOverlappedResult(descriptor, inner, bytes, false, this.#flags, errno);
         error = done ? 0 : errno.value;
       }
-      this.#core.requests.complete(request, error, this.#bytes.value, this.#flags.value);
+      this.#ended(request, error, this.#bytes.value, this.#flags.value);
       ended++;
     }
     return ended;
+  }
+
+  #ended(request: AppRequest, error: number, bytes: number, flags: number): void {
+    const { requests, statistics } = this.#core;
+    if (error === 0 && request.isSend) statistics.tcpSent(bytes);
+    else if (error === 0) statistics.tcpReceived(bytes);
+    requests.complete(request, error, bytes, flags);
   }
 
   #overlapped(
@@ -151,7 +159,7 @@ export class TcpTransfers {
       ? tcp.lpWSPSend(s, buffers, count, bytes, flags, inner, null, threadId, errno)
       : tcp.lpWSPRecv(s, buffers, count, bytes, this.#flags, inner, null, threadId, errno);
     if (result === 0) {
-      requests.complete(request, 0, bytes.value, isSend ? 0 : this.#flags.value);
+      this.#ended(request, 0, bytes.value, isSend ? 0 : this.#flags.value);
     } else if (errno.value === wsa.WSA_IO_PENDING) {
       if (socket.tcpPending.length === 0) this.#core.tcpBusy.push(socket);
       socket.tcpPending.push(request);
@@ -177,6 +185,7 @@ export class TcpTransfers {
     const bytes = this.#bytes;
     const failed = lpWSPSend(s, buffers, count, bytes, flags, null, null, null, errno) !== 0;
     this.bytes = failed ? 0 : bytes.value;
+    this.#core.statistics.tcpSent(this.bytes);
     this.flags = 0;
     if (!failed) return 0;
     if (errno.value === wsa.WSAEWOULDBLOCK) reenable(socket, ws.FD_WRITE);
@@ -223,6 +232,7 @@ export class TcpTransfers {
     const bytes = this.#bytes;
     const failed = lpWSPRecv(s, buffers, count, bytes, this.#flags, null, null, null, errno) !== 0;
     this.bytes = failed ? 0 : bytes.value;
+    this.#core.statistics.tcpReceived(this.bytes);
     this.flags = failed ? 0 : this.#flags.value;
     return failed ? errno.value : 0;
   }

@@ -5,6 +5,7 @@
 import type { NativeBinding } from '../../native/binding.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
+import { QueuePairState } from './engine-queue-pair.js';
 import { STATE_ARMED } from './layout.js';
 import { HOT_QUEUE_PAIRS } from './limits.js';
 
@@ -28,9 +29,7 @@ export class HotList {
   add(qp: EngineQueuePair): void {
     if (qp.hot) return;
     if (this.members.length >= HOT_QUEUE_PAIRS) this.#coolHalf();
-    qp.hot = true;
-    this.members = [...this.members, qp];
-    this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
+    this.#append(qp);
   }
 
   remove(qp: EngineQueuePair): void {
@@ -47,6 +46,12 @@ export class HotList {
     for (const qp of this.members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
   }
 
+  #append(qp: EngineQueuePair): void {
+    qp.hot = true;
+    this.members = [...this.members, qp];
+    this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
+  }
+
   /**
    * Arms the quiet ones of the older half and lets them go. One barrier serves all of them; what was
    * published before it without a doorbell is found by the last turn.
@@ -60,6 +65,10 @@ export class HotList {
     }
     this.members = this.members.filter((qp) => qp.hot);
     this.#native.barrier();
-    for (const qp of cooled) this.#turn(qp);
+    for (const qp of cooled) {
+      // A turn may leave something behind, and nobody rings for that again.
+      if (this.#turn(qp) === 0 && qp.isQuiet) continue;
+      if (qp.state === QueuePairState.READY) this.#append(qp);
+    }
   }
 }

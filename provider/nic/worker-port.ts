@@ -9,6 +9,7 @@ import type { Arena } from '../../native/arena.js';
 import { EventSignal } from '../../native/event-signal.js';
 import { waitOnWord } from '../../native/futex.js';
 import { PARKED_FUTEX, PARKED_NO, segmentHeader } from '../../native/layout/segment.layout.js';
+import { native } from '../../native/load.js';
 import type { Reactor, WatchToken } from '../../native/reactor.js';
 import { EPOLLIN } from '../../native/reactor.js';
 import type { Segment } from '../../native/segment.js';
@@ -125,11 +126,15 @@ export class WorkerPort implements EnginePort {
     for (let spin = 0; spin < SPINS_BEFORE_SLEEP; spin++) {
       if (view.loadAcquire(done) === this.#commands) return;
     }
+    // Each wait ends by itself after a while, so that a dead worker is noticed here and nowhere else.
+    const giveUp = native.now() + COMMAND_NANOS_MAX;
     for (;;) {
       const seen = view.loadAcquire(done);
       if (seen === this.#commands) return;
-      const outcome = waitOnWord(arena, done, seen, COMMAND_NANOS_MAX);
-      if (outcome === 'timed-out') throw new Error('the NIC worker does not answer', { cause: this.#failure });
+      if (this.#failure !== null || native.now() > giveUp) {
+        throw new Error('the NIC worker does not answer', { cause: this.#failure });
+      }
+      waitOnWord(arena, done, seen, COMMAND_NANOS_MAX);
     }
   }
 

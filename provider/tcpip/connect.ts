@@ -219,8 +219,7 @@ function createAccept(context: Context): LPWSPACCEPT {
     if (listener.state !== 'listening') return failSocket(lpErrno, wsa.WSAEINVAL);
     const isTooShort =
       addr !== null &&
-      (addrlen === null ||
-        Math.min(addrlen.value, addr.length) < sockaddrBytes(listener.family));
+      (addrlen === null || Math.min(addrlen.value, addr.length) < sockaddrBytes(listener.family));
     if (isTooShort) return failSocket(lpErrno, wsa.WSAEFAULT);
     const connection = awaitConnection(context, listener);
     if (typeof connection === 'number') {

@@ -32,6 +32,8 @@ function interestOf(socket: TcpSocket): number {
 function connectionInterest(socket: TcpSocket): number {
   if (socket.failure !== 0) return 0;
   const isLive = !socket.isInboundEnded;
+  // Behind the end of the stream nothing urgent can come any more, read or not.
+  const mayBeUrgent = isLive && !socket.isCloseDeferred;
   let events = 0;
   if (socket.receives.length > 0 || (isLive && isWanted(socket, ws.FD_READ))) {
     events |= EPOLLIN | EPOLLRDHUP;
@@ -40,9 +42,8 @@ function connectionInterest(socket: TcpSocket): number {
   if (socket.sends.length > 0 || (socket.isWriteBlocked && isWanted(socket, ws.FD_WRITE))) {
     events |= EPOLLOUT;
   }
-  if (socket.urgentReceives.length > 0 || (isLive && isWanted(socket, ws.FD_OOB))) {
-    events |= EPOLLPRI;
-  }
+  if (socket.urgentReceives.length > 0) events |= EPOLLPRI | EPOLLRDHUP;
+  if (mayBeUrgent && isWanted(socket, ws.FD_OOB)) events |= EPOLLPRI | EPOLLRDHUP;
   return events;
 }
 

@@ -10,12 +10,13 @@ import { sockaddrIn, sockaddrIn6 } from '../spi/sockaddr.js';
 import { fail } from '../spi/ws2spi.js';
 import type { LPWSPIOCTL } from '../spi/ws2spi.js';
 import * as ws from '../spi/winsock2.js';
+import { abortQueue } from './attempt.js';
+import { readUint32, writeUint32 } from './bytes.js';
 import { readinessOf, updateInterest } from './interest.js';
 import { beginIndication, indicate, indicationOf, markPending, Operation } from './operation.js';
 import type { Indication } from './operation.js';
 import { nameError, sourceName } from './naming.js';
 import type { Context, TcpSocket } from './record.js';
-import { abortQueue } from './transfer.js';
 import { EPOLLPRI } from './translate.js';
 
 interface Buffers {
@@ -31,13 +32,9 @@ const DWORD_BYTES = 4;
 const HANDLE_BYTES = 8;
 const EMPTY = new Uint8Array(0);
 
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
 function answerDword({ output, lpcb }: Buffers, value: number): number {
   if (output.length < DWORD_BYTES) return wsa.WSAEFAULT;
-  viewOf(output).setUint32(0, value, true);
+  writeUint32(output, value);
   lpcb.value = DWORD_BYTES;
   return 0;
 }
@@ -45,7 +42,7 @@ function answerDword({ output, lpcb }: Buffers, value: number): number {
 /** A blocking mode is refused while a selection is active. [W10.1] */
 function setNonblocking(_context: Context, socket: TcpSocket, { input, lpcb }: Buffers): number {
   if (input.length < DWORD_BYTES) return wsa.WSAEFAULT;
-  const isOn = viewOf(input).getUint32(0, true) !== 0;
+  const isOn = readUint32(input) !== 0;
   if (!isOn && socket.selection.isActive) return wsa.WSAEINVAL;
   socket.isNonblocking = isOn;
   lpcb.value = 0;
@@ -93,7 +90,8 @@ function routeTo(context: Context, socket: TcpSocket, { input, output, lpcb }: B
 /** The provider is not layered: its handle is the base handle. */
 function baseHandle(_context: Context, socket: TcpSocket, { output, lpcb }: Buffers): number {
   if (output.length < HANDLE_BYTES) return wsa.WSAEFAULT;
-  viewOf(output).setBigUint64(0, BigInt(socket.handle), true);
+  output.fill(0, 0, HANDLE_BYTES);
+  writeUint32(output, socket.handle);
   lpcb.value = HANDLE_BYTES;
   return 0;
 }
@@ -115,11 +113,7 @@ const CHANGE_CODES: ReadonlySet<number> = new Set([
 ]);
 
 /** Waits as long as the socket lives: the addresses of a host are fixed. */
-function awaitChange(
-  context: Context,
-  socket: TcpSocket,
-  indication: Indication | null,
-): number {
+function awaitChange(context: Context, socket: TcpSocket, indication: Indication | null): number {
   const operation = new Operation();
   operation.indication = indication;
   if (indication !== null) {
@@ -138,11 +132,7 @@ function awaitChange(
  * No handler: a synchronous caller is told; an overlapped one gets an operation that has failed by the
  * time it looks. [W11.3]
  */
-function refuseCode(
-  context: Context,
-  lpcb: ws.Ref<number>,
-  indication: Indication | null,
-): number {
+function refuseCode(context: Context, lpcb: ws.Ref<number>, indication: Indication | null): number {
   if (indication === null) {
     lpcb.value = 0;
     return wsa.WSAEOPNOTSUPP;

@@ -1,6 +1,7 @@
 // Integer options of a kernel socket, in the host's byte order. It must not know Windows options.
 
 import { native } from '../../native/load.js';
+import { readUint32, writeUint32 } from './bytes.js';
 import { LINUX } from './translate.js';
 
 const INT_BYTES = 4;
@@ -9,13 +10,13 @@ const INT_BYTES = 4;
 export function readInt(fd: number, level: number, option: number): number {
   const value = new Uint8Array(INT_BYTES);
   const result = native.socketGetOption(fd, level, option, value);
-  return result < 0 ? result : new DataView(value.buffer).getInt32(0, true);
+  return result < 0 ? result : readUint32(value) | 0;
 }
 
 /** 0, or a negative errno. */
 export function writeInt(fd: number, level: number, option: number, value: number): number {
   const bytes = new Uint8Array(INT_BYTES);
-  new DataView(bytes.buffer).setInt32(0, value, true);
+  writeUint32(bytes, value);
   return native.socketSetOption(fd, level, option, bytes, INT_BYTES);
 }
 

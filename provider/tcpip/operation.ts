@@ -117,7 +117,11 @@ export function indicationOf(
   routine: ws.WSAOVERLAPPED_COMPLETION_ROUTINE | null,
   thread: ws.WSATHREADID | null,
 ): Indication {
-  return { overlapped, routine, thread: routine === null || thread === null ? null : { ...thread } };
+  return {
+    overlapped,
+    routine,
+    thread: routine === null || thread === null ? null : { ...thread },
+  };
 }
 
 /** An overlapped operation begins: its event is reset, unless a routine makes hEvent context. */

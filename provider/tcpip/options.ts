@@ -6,6 +6,7 @@ import * as wsa from '../spi/errors.js';
 import { fail } from '../spi/ws2spi.js';
 import type { LPWSPGETSOCKOPT, LPWSPSETSOCKOPT } from '../spi/ws2spi.js';
 import * as ws from '../spi/winsock2.js';
+import { readUint16, readUint32, writeUint16, writeUint32 } from './bytes.js';
 import { readInt, takeSocketError, writeInt } from './kernel-option.js';
 import type { Context, StoredOptions, TcpSocket } from './record.js';
 import { LINUX, transferError } from './translate.js';
@@ -26,8 +27,7 @@ function kernelRule(form: OptionRule['form'], level: number, option: number): Op
   return {
     form,
     read: (socket) => readInt(socket.fd, level, option),
-    write: (socket, value) =>
-      writeInt(socket.fd, level, option, value) < 0 ? wsa.WSAEINVAL : 0,
+    write: (socket, value) => (writeInt(socket.fd, level, option, value) < 0 ? wsa.WSAEINVAL : 0),
   };
 }
 
@@ -61,8 +61,7 @@ function storedNumber(key: 'groupPriority' | 'sendTimeoutMs' | 'receiveTimeoutMs
 function bufferRule(key: 'sendBufferBytes' | 'receiveBufferBytes', option: number): OptionRule {
   return {
     form: 'dword',
-    read: (socket) =>
-      socket.options[key] ?? readInt(socket.fd, LINUX.SOL_SOCKET, option) >>> 1,
+    read: (socket) => socket.options[key] ?? readInt(socket.fd, LINUX.SOL_SOCKET, option) >>> 1,
     write: (socket, value) => {
       const bytes = Math.min(value, 0x7fffffff);
       if (writeInt(socket.fd, LINUX.SOL_SOCKET, option, bytes) < 0) return wsa.WSAENOBUFS;
@@ -179,24 +178,18 @@ function ruleOf(level: number, option: number): OptionRule | number {
   return rules.get(option) ?? wsa.WSAENOPROTOOPT;
 }
 
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
 /** SO_LINGER is the one option that is a structure: two 16-bit numbers. [W2.13] */
 function readLinger(socket: TcpSocket, optval: Uint8Array, room: number): number {
   if (room < LINGER_BYTES) return 0;
-  const view = viewOf(optval);
-  view.setUint16(0, socket.options.lingerOn ? 1 : 0, true);
-  view.setUint16(2, socket.options.lingerSeconds, true);
+  writeUint16(optval, socket.options.lingerOn ? 1 : 0);
+  writeUint16(optval, socket.options.lingerSeconds, 2);
   return LINGER_BYTES;
 }
 
 function writeLinger(socket: TcpSocket, optval: Uint8Array, length: number): number {
   if (length < LINGER_BYTES) return wsa.WSAEFAULT;
-  const view = viewOf(optval);
-  socket.options.lingerOn = view.getUint16(0, true) !== 0;
-  socket.options.lingerSeconds = view.getUint16(2, true);
+  socket.options.lingerOn = readUint16(optval) !== 0;
+  socket.options.lingerSeconds = readUint16(optval, 2);
   return 0;
 }
 
@@ -223,7 +216,7 @@ function createGetSockOpt(context: Context): LPWSPGETSOCKOPT {
     const value = rule.read(socket, context);
     if (value < 0) return fail(lpErrno, wsa.WSAENOPROTOOPT);
     if (room < DWORD_BYTES) optval[0] = value === 0 ? 0 : 1;
-    else viewOf(optval).setUint32(0, value, true);
+    else writeUint32(optval, value);
     optlen.value = room < DWORD_BYTES ? 1 : DWORD_BYTES;
     return 0;
   };
@@ -246,7 +239,7 @@ function createSetSockOpt(context: Context): LPWSPSETSOCKOPT {
       return fail(lpErrno, wsa.WSAEFAULT);
     }
     const isShort = length < DWORD_BYTES;
-    const value = isShort ? (optval[0] ?? 0) : viewOf(optval).getUint32(0, true);
+    const value = isShort ? (optval[0] ?? 0) : readUint32(optval);
     const error = rule.write(socket, value);
     return error === 0 ? 0 : fail(lpErrno, error);
   };

@@ -11,6 +11,7 @@ import { fail, supportsVersion22, WSP_VERSION_2_2 } from '../spi/ws2spi.js';
 import type { WSPProcTable, WSPUpcallTable } from '../spi/ws2spi.js';
 import { FD_ACCEPT } from '../spi/winsock2.js';
 import { addressToString, stringToAddress } from './address-text.js';
+import { progressReceives, progressSends } from './attempt.js';
 import { createConnectionFunctions, finishConnect } from './connect.js';
 import { createEventFunctions, noteReadiness, raise } from './events.js';
 import { updateInterest } from './interest.js';
@@ -21,7 +22,7 @@ import { SocketTable } from './record.js';
 import type { Context, KernelSockets, TcpSocket } from './record.js';
 import { createSelect } from './select.js';
 import { closeAllSockets, createSocketFunctions, finishDraining } from './socket.js';
-import { createTransferFunctions, progressReceives, progressSends } from './transfer.js';
+import { createTransferFunctions } from './transfer.js';
 import { EPOLLPRI } from './translate.js';
 
 export type { BlockingWait, KernelSockets } from './record.js';
@@ -48,6 +49,8 @@ function dispatch(context: Context, socket: TcpSocket, ready: number): void {
       if ((ready & INBOUND) !== 0) progressReceives(context, socket);
       if ((ready & OUTBOUND) !== 0) progressSends(context, socket);
       noteReadiness(context, socket, ready);
+      // An end of the stream is the end of waiting for urgent data, too.
+      if (socket.urgentReceives.length > 0) progressReceives(context, socket);
       break;
   }
   updateInterest(context, socket);

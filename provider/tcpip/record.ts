@@ -8,7 +8,7 @@ import type { Profile } from '../spi/profile.js';
 import type { WSPUpcallTable } from '../spi/ws2spi.js';
 import { INVALID_SOCKET } from '../spi/winsock2.js';
 import type { Ref } from '../spi/winsock2.js';
-import { Operation } from './operation.js';
+import type { Operation } from './operation.js';
 
 /** Blocks the calling thread and drives its progress meanwhile; a ProgressLoop is one. */
 export interface BlockingWait {

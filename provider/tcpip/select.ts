@@ -1,7 +1,14 @@
 // WSPSelect: readiness of many sockets at once, asked of the kernel anew, so that no record of network
 // events is touched. It must not know how the sets travel above. Sources: W2.6, W10.12.
 
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Reactor } from '../../native/reactor.js';
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  Reactor,
+} from '../../native/reactor.js';
 import { microseconds, seconds } from '../../runtime/clock.js';
 import { WSAEINVAL } from '../spi/errors.js';
 import { fail } from '../spi/ws2spi.js';
@@ -35,7 +42,9 @@ function isWritable(asked: Asked): boolean {
 
 /** Urgent data, or a connect that failed. */
 function isExceptional({ socket, ready }: Asked): boolean {
-  return (ready & EPOLLPRI) !== 0 || (socket.state === 'open' && (socket.connectOutcome ?? 0) !== 0);
+  return (
+    (ready & EPOLLPRI) !== 0 || (socket.state === 'open' && (socket.connectOutcome ?? 0) !== 0)
+  );
 }
 
 type Question = readonly [set: ws.fd_set | null, events: number, isAnswered: (a: Asked) => boolean];

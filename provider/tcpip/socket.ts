@@ -10,6 +10,8 @@ import { sockaddrPort } from '../spi/sockaddr.js';
 import { fail } from '../spi/ws2spi.js';
 import type * as fn from '../spi/ws2spi.js';
 import * as ws from '../spi/winsock2.js';
+import { abortQueue } from './attempt.js';
+import { readUint32 } from './bytes.js';
 import { refuse } from './connect.js';
 import { stopWatching, updateInterest } from './interest.js';
 import { setFlag, writeInt } from './kernel-option.js';
@@ -30,7 +32,6 @@ import {
   toLinuxSockaddr,
   wsaErrorOfErrno,
 } from './translate.js';
-import { abortQueue } from './transfer.js';
 
 // Create --------------------------------------------------------------------------------------------
 
@@ -171,9 +172,7 @@ function hasUnsentData(socket: TcpSocket): boolean {
   const info = new Uint8Array(TCP_INFO_BYTES);
   const length = native.socketGetOption(socket.fd, LINUX.IPPROTO_TCP, LINUX.TCP_INFO, info);
   if (length < NOT_SENT_OFFSET + 4) return false;
-  const view = new DataView(info.buffer);
-  const unacknowledged = view.getUint32(UNACKNOWLEDGED_OFFSET, true);
-  return unacknowledged + view.getUint32(NOT_SENT_OFFSET, true) > 0;
+  return readUint32(info, UNACKNOWLEDGED_OFFSET) + readUint32(info, NOT_SENT_OFFSET) > 0;
 }
 
 type CloseMode = 'graceful' | 'hard';

@@ -4,21 +4,19 @@
 // same queue. It must not know the network events' rules beyond when to re-enable them.
 // Sources: W4, W5.2, W8.1, W9, W12.1, W12.2.
 
-import { errno } from '../../native/errors.js';
-import { native } from '../../native/load.js';
-import { EPOLLHUP } from '../../native/reactor.js';
 import { milliseconds } from '../../runtime/clock.js';
 import * as wsa from '../spi/errors.js';
 import { wsaErrorOfStatus } from '../spi/ntstatus.js';
 import { fail } from '../spi/ws2spi.js';
 import type * as fn from '../spi/ws2spi.js';
 import * as ws from '../spi/winsock2.js';
-import { reenableReceive, reenableSend, takeFailure } from './events.js';
+import { attemptReceive, attemptSend, finishShutdown, spreadFailure } from './attempt.js';
+import type { Attempt } from './attempt.js';
+import { reenableReceive, reenableSend } from './events.js';
 import { updateInterest } from './interest.js';
-import { beginIndication, complete, indicate, indicationOf, markPending } from './operation.js';
+import { beginIndication, indicate, indicationOf, markPending } from './operation.js';
 import type { Indication, Operation } from './operation.js';
 import type { Context, TcpSocket } from './record.js';
-import { LINUX, linuxTransferFlags, transferError } from './translate.js';
 
 const SEND_FLAGS = ws.MSG_OOB | ws.MSG_DONTROUTE;
 const WAITALL_EXCLUDES = ws.MSG_OOB | ws.MSG_PEEK | ws.MSG_PARTIAL;
@@ -60,107 +58,6 @@ function captureError(
 ): number {
   if (buffers === null && count !== 0) return wsa.WSAEFAULT;
   return operation.capture(buffers ?? [], count, flags);
-}
-
-// Attempts: 0 done, WSAEWOULDBLOCK not yet, otherwise the error that ends the operation ------------
-
-function attemptSend(socket: TcpSocket, operation: Operation): number {
-  if (socket.failure !== 0) return socket.failure;
-  while (operation.remaining > 0) {
-    const { buffers, lengths } = operation;
-    const flags = linuxTransferFlags(operation.flags);
-    const taken = native.socketSend(socket.fd, buffers, lengths, lengths.length, flags);
-    if (taken >= 0) operation.advance(taken);
-    else if (taken === -errno.EAGAIN) return wsa.WSAEWOULDBLOCK;
-    else return breakConnection(socket, transferError(taken));
-  }
-  return 0;
-}
-
-const peeked = [new Uint8Array(1)];
-const ONE = [1];
-
-function attemptReceive(socket: TcpSocket, operation: Operation): number {
-  if (socket.failure !== 0) return socket.failure;
-  const isUrgent = (operation.flags & ws.MSG_OOB) !== 0;
-  const isWaitingForAll = (operation.flags & ws.MSG_WAITALL) !== 0;
-  const isEmpty = operation.remaining === 0;
-  for (;;) {
-    // No room at all: wait for data or the end of the stream, and leave it there. [W8.1.6]
-    const taken = isEmpty
-      ? native.socketReceive(socket.fd, peeked, ONE, 1, LINUX.MSG_PEEK)
-      : native.socketReceive(
-          socket.fd,
-          operation.buffers,
-          operation.lengths,
-          operation.lengths.length,
-          linuxTransferFlags(operation.flags),
-        );
-    if (taken > 0 && isEmpty) return 0;
-    if (taken > 0) {
-      operation.advance(taken);
-      if (isWaitingForAll && operation.remaining > 0) continue;
-      return 0;
-    }
-    // A reset that followed the peer's close hides behind the end of the stream. [W4.19]
-    if (taken === 0) return takeFailure(socket);
-    if (taken === -errno.EAGAIN) return wsa.WSAEWOULDBLOCK;
-    if (isUrgent && taken === -errno.EINVAL) {
-      return socket.options.outOfBandInline ? wsa.WSAEINVAL : wsa.WSAEWOULDBLOCK;
-    }
-    return breakConnection(socket, transferError(taken));
-  }
-}
-
-function breakConnection(socket: TcpSocket, error: number): number {
-  const isBroken = error === wsa.WSAECONNRESET || error === wsa.WSAECONNABORTED;
-  if (isBroken) socket.failure = error;
-  return error;
-}
-
-/** A broken connection ends everything that is pending on it, and is an event. [W8.1.18, W10.8] */
-function spreadFailure(context: Context, socket: TcpSocket): void {
-  if (!socket.isInboundEnded) context.onReady(socket, EPOLLHUP);
-}
-
-// Progress of what is pending ----------------------------------------------------------------------
-
-type Attempt = (socket: TcpSocket, operation: Operation) => number;
-
-function progressQueue(
-  context: Context,
-  socket: TcpSocket,
-  queue: Operation[],
-  attempt: Attempt,
-): void {
-  for (let head = queue[0]; head !== undefined; head = queue[0]) {
-    const outcome = head.isIntact() ? attempt(socket, head) : wsa.WSAEFAULT;
-    if (outcome === wsa.WSAEWOULDBLOCK) return;
-    queue.shift();
-    complete(context.upcalls, head, outcome);
-  }
-}
-
-export function progressSends(context: Context, socket: TcpSocket): void {
-  progressQueue(context, socket, socket.sends, attemptSend);
-  finishShutdown(socket);
-}
-
-export function progressReceives(context: Context, socket: TcpSocket): void {
-  progressQueue(context, socket, socket.urgentReceives, attemptReceive);
-  progressQueue(context, socket, socket.receives, attemptReceive);
-}
-
-/** SD_SEND reaches the kernel when everything that was sent before has. [W12.2] */
-function finishShutdown(socket: TcpSocket): void {
-  if (!socket.isFinPending || socket.sends.length > 0) return;
-  socket.isFinPending = false;
-  if (socket.failure === 0) native.socketShutdown(socket.fd, LINUX.SHUT_WR);
-}
-
-/** Ends every operation of a queue; the blocking calls among them were interrupted. [W9.10.1] */
-export function abortQueue(context: Context, queue: Operation[], error: number): void {
-  for (const operation of queue.splice(0)) complete(context.upcalls, operation, error);
 }
 
 // Calls ---------------------------------------------------------------------------------------------
@@ -273,7 +170,8 @@ function isOverlappedMode(mode: Mode): boolean {
 
 /** A routine needs a thread to run in. [W13.1] */
 function routineError(mode: Mode): number {
-  const isHomeless = mode.indication?.routine != null && mode.indication.thread === null;
+  const isHomeless =
+    mode.indication !== null && mode.indication.routine !== null && mode.indication.thread === null;
   return isHomeless ? wsa.WSAEFAULT : 0;
 }
 

@@ -127,6 +127,10 @@ export class FakeQueuePair implements QueuePair {
     return result;
   }
 
+  progress(): number {
+    return 0;
+  }
+
   postReceive(request: WorkRequest): PostResult {
     if (this.state === 'destroyed') return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= (this.options.receiveDepth ?? DEFAULT_DEPTH)) {

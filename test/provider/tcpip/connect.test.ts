@@ -119,10 +119,13 @@ describe('WSPListen and WSPAccept', () => {
       const a = machine.host(A);
       const b = machine.host(B);
       const { s, name } = b.listener();
-      const agent = { role: 'late client', doWork: () => {
-        machine.loop.remove(agent);
-        return a.connect(a.socket(), name) + 1;
-      } };
+      const agent = {
+        role: 'late client',
+        doWork: () => {
+          machine.loop.remove(agent);
+          return a.connect(a.socket(), name) + 1;
+        },
+      };
       machine.loop.add(agent);
       expect(accept(b, s)).not.toBe(spi.INVALID_SOCKET);
       b.nonblocking(s);
@@ -134,10 +137,13 @@ describe('WSPListen and WSPAccept', () => {
     onMachine((machine) => {
       const b = machine.host(B);
       const { s } = b.listener();
-      const closer = { role: 'closer', doWork: () => {
-        machine.loop.remove(closer);
-        return b.wsp.lpWSPCloseSocket(s, lpErrno) + 1;
-      } };
+      const closer = {
+        role: 'closer',
+        doWork: () => {
+          machine.loop.remove(closer);
+          return b.wsp.lpWSPCloseSocket(s, lpErrno) + 1;
+        },
+      };
       machine.loop.add(closer);
       failsWith(spi.WSAEINTR, accept(b, s));
     });
@@ -149,11 +155,13 @@ describe('WSPListen and WSPAccept', () => {
       const b = machine.host(B);
       const { s, name } = b.listener();
       const seen: unknown[] = [];
-      const decide = (decision: number): spi.LPCONDITIONPROC => (caller, _d, _s, _g, callee, _c, _group, data) => {
-        const ip = (id: spi.WSABUF): unknown => id.buf && spi.parseSockaddr(id.buf, id.len)?.ip;
-        seen.push([ip(caller), ip(callee), data]);
-        return decision;
-      };
+      const decide =
+        (decision: number): spi.LPCONDITIONPROC =>
+        (caller, _d, _s, _g, callee, _c, _group, data) => {
+          const ip = (id: spi.WSABUF): unknown => id.buf && spi.parseSockaddr(id.buf, id.len)?.ip;
+          seen.push([ip(caller), ip(callee), data]);
+          return decision;
+        };
       const client = a.socket();
       expect(a.connect(client, name)).toBe(0);
       failsWith(spi.WSATRY_AGAIN, accept(b, s, decide(spi.CF_DEFER)));
@@ -161,7 +169,11 @@ describe('WSPListen and WSPAccept', () => {
       const accepted = accept(b, s, decide(spi.CF_ACCEPT));
       expect(b.send(accepted, Buffer.from('hi'))).toBe(2);
       expect(a.recv(client, new Uint8Array(4))).toBe(2);
-      expect(seen).toEqual([[A, B, 'data'], [A, B, 'data'], [A, B, 'data']]);
+      expect(seen).toEqual([
+        [A, B, 'data'],
+        [A, B, 'data'],
+        [A, B, 'data'],
+      ]);
       const other = a.socket();
       expect(a.connect(other, name)).toBe(0);
       failsWith(spi.WSAECONNREFUSED, accept(b, s, decide(spi.CF_REJECT)));

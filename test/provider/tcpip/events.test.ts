@@ -126,7 +126,10 @@ describe('FD_CONNECT and FD_ACCEPT', () => {
       expect(select(b, s, event, FD_ACCEPT)).toBe(0);
       expect(next(world, b, s)).toBe(FD_ACCEPT);
       const { lpWSPAccept } = b.wsp;
-      failsWith(spi.WSATRY_AGAIN, lpWSPAccept(s, null, null, () => spi.CF_DEFER, null, lpErrno));
+      failsWith(
+        spi.WSATRY_AGAIN,
+        lpWSPAccept(s, null, null, () => spi.CF_DEFER, null, lpErrno),
+      );
       quiet(world);
       expect(lpWSPAccept(s, null, null, null, null, lpErrno)).not.toBe(spi.INVALID_SOCKET);
       expect(next(world, b, s)).toBe(FD_ACCEPT);
@@ -165,10 +168,7 @@ describe('FD_CLOSE and FD_OOB', () => {
       expect(lpWSPCloseSocket(client, lpErrno)).toBe(0);
       world.machine.until(() => world.machine.isSignalled(event));
       const { lNetworkEvents, iErrorCode } = b.events(server);
-      expect([lNetworkEvents, iErrorCode[spi.FD_CLOSE_BIT]]).toEqual([
-        FD_CLOSE,
-        spi.WSAECONNRESET,
-      ]);
+      expect([lNetworkEvents, iErrorCode[spi.FD_CLOSE_BIT]]).toEqual([FD_CLOSE, spi.WSAECONNRESET]);
       failsWith(spi.WSAECONNRESET, b.recv(server, new Uint8Array(1)));
     });
   });
@@ -191,7 +191,19 @@ describe('WSPEventSelect and WSPEnumNetworkEvents', () => {
       const off = (): number => {
         const { lpWSPIoctl } = a.wsp;
         const zero = new Uint8Array(4);
-        return lpWSPIoctl(client, spi.FIONBIO, zero, 4, null, 0, spi.ref(0), null, null, null, lpErrno);
+        return lpWSPIoctl(
+          client,
+          spi.FIONBIO,
+          zero,
+          4,
+          null,
+          0,
+          spi.ref(0),
+          null,
+          null,
+          null,
+          lpErrno,
+        );
       };
       expect(select(a, client, event, FD_READ)).toBe(0);
       failsWith(spi.WSAEINVAL, off());

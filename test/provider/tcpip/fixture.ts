@@ -7,7 +7,11 @@ import { native } from '../../../native/load.js';
 import { Reactor } from '../../../native/reactor.js';
 import { createProvider } from '../../../provider/tcpip/provider.js';
 import type { KernelSockets } from '../../../provider/tcpip/provider.js';
-import type { FullProcTable, ProviderEnvironment, WSPUpcallTableEx } from '../../../provider/spi/index.js';
+import type {
+  FullProcTable,
+  ProviderEnvironment,
+  WSPUpcallTableEx,
+} from '../../../provider/spi/index.js';
 import * as spi from '../../../provider/spi/index.js';
 import { MonotonicClock, seconds } from '../../../runtime/clock.js';
 import { Prng } from '../../../runtime/prng.js';
@@ -45,7 +49,12 @@ class Upcalls {
       lpWPUSetEvent: (hEvent, lpErrno) => change(hEvent, true, lpErrno),
       lpWPUResetEvent: (hEvent, lpErrno) => change(hEvent, false, lpErrno),
       lpWPUQueueApc: (thread, routine, context) => {
-        this.queued.push({ thread: { ...thread }, run: () => { routine(context); } });
+        this.queued.push({
+          thread: { ...thread },
+          run: () => {
+            routine(context);
+          },
+        });
         return 0;
       },
     };
@@ -191,12 +200,23 @@ function hostOn(address: string, wsp: FullProcTable): Host {
       expect(wsp.lpWSPGetSockName(s, name, spi.ref(name.length), lpErrno)).toBe(0);
       return { s, name };
     },
-    connect: (s, name) =>
-      wsp.lpWSPConnect(s, name, name.length, null, null, null, null, lpErrno),
+    connect: (s, name) => wsp.lpWSPConnect(s, name, name.length, null, null, null, null, lpErrno),
     nonblocking: (s) => {
       const on = Uint8Array.of(1, 0, 0, 0);
       const { lpWSPIoctl } = wsp;
-      const done = lpWSPIoctl(s, spi.FIONBIO, on, 4, null, 0, spi.ref(0), null, null, null, lpErrno);
+      const done = lpWSPIoctl(
+        s,
+        spi.FIONBIO,
+        on,
+        4,
+        null,
+        0,
+        spi.ref(0),
+        null,
+        null,
+        null,
+        lpErrno,
+      );
       expect(done).toBe(0);
     },
     send: (s, bytes, flags = 0) => {

@@ -54,7 +54,17 @@ describe('WSPCleanup', () => {
       failsWith(
         spi.WSA_IO_PENDING,
         lpWSPIoctl(
-          s, spi.SIO_ADDRESS_LIST_CHANGE, null, 0, null, 0, spi.ref(0), change, null, null, lpErrno,
+          s,
+          spi.SIO_ADDRESS_LIST_CHANGE,
+          null,
+          0,
+          null,
+          0,
+          spi.ref(0),
+          change,
+          null,
+          null,
+          lpErrno,
         ),
       );
       expect(lpWSPCleanup(lpErrno)).toBe(0);
@@ -70,8 +80,9 @@ describe('WSPCleanup', () => {
 
 it('what TCP/IP here does not do fails with WSAEOPNOTSUPP', () => {
   onMachine((machine) => {
-    const { wsp, socket } = machine.host(A);
-    const s = socket();
+    const host = machine.host(A);
+    const { wsp } = host;
+    const s = host.socket();
     failsWith(spi.WSAEOPNOTSUPP, wsp.lpWSPCancelBlockingCall(lpErrno));
     failsWith(spi.WSAEOPNOTSUPP, wsp.lpWSPDuplicateSocket(s, 1, spi.emptyProtocolInfo(), lpErrno));
     expect(wsp.lpWSPGetQOSByName(s, null, null, lpErrno)).toBe(false);

@@ -44,7 +44,7 @@ describe('WSPSocket', () => {
 });
 
 describe('WSPBind', () => {
-  it('takes the host\'s address, the wildcard and 127.0.0.1, and no other', () => {
+  it("takes the host's address, the wildcard and 127.0.0.1, and no other", () => {
     onMachine((machine) => {
       const host = machine.host(A);
       for (const ip of [A, '0.0.0.0', '127.0.0.1']) {
@@ -65,7 +65,7 @@ describe('WSPBind', () => {
     });
   });
 
-  it('a living socket owns its port, bound or listening; a neighbour\'s wildcard does not take it', () => {
+  it("a living socket owns its port, bound or listening; a neighbour's wildcard does not take it", () => {
     onMachine((machine) => {
       const host = machine.host(A);
       const neighbour = machine.host(B);
@@ -181,10 +181,13 @@ describe('WSPCloseSocket', () => {
     onMachine((machine) => {
       const a = machine.host(A);
       const { client } = machine.pair(a, machine.host(B));
-      const closer = { role: 'closer', doWork: () => {
-        machine.loop.remove(closer);
-        return close(a, client) + 1;
-      } };
+      const closer = {
+        role: 'closer',
+        doWork: () => {
+          machine.loop.remove(closer);
+          return close(a, client) + 1;
+        },
+      };
       machine.loop.add(closer);
       failsWith(spi.WSAEINTR, a.recv(client, new Uint8Array(1)));
     });

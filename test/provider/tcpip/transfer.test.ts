@@ -1,63 +1,11 @@
-// Stream transfers: blocking, nonblocking and overlapped, in both directions, with their errors.
+// Stream transfers, blocking and nonblocking, in both directions, with their errors.
 
 import { describe, expect, it } from 'vitest';
 import * as spi from '../../../provider/spi/index.js';
 import { milliseconds } from '../../../runtime/clock.js';
 import { Prng } from '../../../runtime/prng.js';
 import { failsWith, lpErrno, onMachine } from './fixture.js';
-import type { Host, Machine } from './fixture.js';
-
-const A = '127.91.1.1';
-const B = '127.91.1.2';
-const THREAD: spi.WSATHREADID = { ThreadHandle: 77, Reserved: 0 };
-
-interface World {
-  machine: Machine;
-  a: Host;
-  b: Host;
-  client: number;
-  server: number;
-}
-
-function connected(body: (world: World) => void, profile?: spi.ProfileName): void {
-  onMachine((machine) => {
-    const a = machine.host(A, profile);
-    const b = machine.host(B, profile);
-    body({ machine, a, b, ...machine.pair(a, b) });
-  });
-}
-
-function postReceive(
-  host: Host,
-  s: number,
-  buf: Uint8Array,
-  overlapped: spi.WSAOVERLAPPED,
-  flags = 0,
-): { result: number; count: spi.Ref<number>; flags: spi.Ref<number> } {
-  const count = spi.ref(-1);
-  const lpFlags = spi.ref(flags);
-  const buffers: spi.WSABUF[] = [{ len: buf.length, buf }];
-  const { lpWSPRecv } = host.wsp;
-  const result = lpWSPRecv(s, buffers, 1, count, lpFlags, overlapped, null, null, lpErrno);
-  // The array is the caller's again: nothing may look at it later.
-  buffers[0] = { len: 1, buf: null };
-  return { result, count, flags: lpFlags };
-}
-
-function postSend(host: Host, s: number, buf: Uint8Array, overlapped: spi.WSAOVERLAPPED): number {
-  const buffers = [{ len: buf.length, buf }];
-  const { lpWSPSend } = host.wsp;
-  return lpWSPSend(s, buffers, 1, null, 0, overlapped, null, null, lpErrno);
-}
-
-function overlappedResult(host: Host, s: number, overlapped: spi.WSAOVERLAPPED): number {
-  const bytes = spi.ref(-1);
-  const done = host.wsp.lpWSPGetOverlappedResult(s, overlapped, bytes, false, spi.ref(0), lpErrno);
-  return done ? bytes.value : spi.SOCKET_ERROR;
-}
-
-/** More than both kernel buffers of a loopback connection hold. */
-const MUCH = 24 * 1024 * 1024;
+import { A, connected, MUCH, overlappedResult, postReceive } from './world.js';
 
 describe('synchronous transfers', () => {
   it('send gathers and receive scatters, in order and packed [W4.2 W8.1.1 W4.12 W8.1.4]', () => {
@@ -65,16 +13,12 @@ describe('synchronous transfers', () => {
       const parts = ['ab', '', 'cde', 'f'].map((text) => Buffer.from(text));
       const buffers = parts.map((buf) => ({ len: buf.length, buf }));
       const count = spi.ref(-1);
-      expect(
-        a.wsp.lpWSPSend(client, buffers, 4, count, 0, null, null, null, lpErrno),
-      ).toBe(0);
+      expect(a.wsp.lpWSPSend(client, buffers, 4, count, 0, null, null, null, lpErrno)).toBe(0);
       expect(count.value).toBe(6);
       const room = [new Uint8Array(4), new Uint8Array(8)];
       const into = room.map((buf) => ({ len: buf.length, buf }));
       const flags = spi.ref(0);
-      expect(
-        b.wsp.lpWSPRecv(server, into, 2, count, flags, null, null, null, lpErrno),
-      ).toBe(0);
+      expect(b.wsp.lpWSPRecv(server, into, 2, count, flags, null, null, null, lpErrno)).toBe(0);
       expect([count.value, flags.value]).toEqual([6, 0]);
       expect(Buffer.concat(room).subarray(0, 6).toString()).toBe('abcdef');
     });
@@ -82,10 +26,13 @@ describe('synchronous transfers', () => {
 
   it('a blocking receive waits for data, and gets 0 for ever once the peer sent its end [W8.1.2 W12.2]', () => {
     connected(({ machine, a, b, client, server }) => {
-      const agent = { role: 'late sender', doWork: () => {
-        machine.loop.remove(agent);
-        return a.send(client, Buffer.from('late'));
-      } };
+      const agent = {
+        role: 'late sender',
+        doWork: () => {
+          machine.loop.remove(agent);
+          return a.send(client, Buffer.from('late'));
+        },
+      };
       machine.loop.add(agent);
       const room = new Uint8Array(16);
       expect(b.recv(server, room)).toBe(4);
@@ -101,12 +48,15 @@ describe('synchronous transfers', () => {
       let received = 0;
       b.nonblocking(server);
       const room = new Uint8Array(1 << 20);
-      const reader = { role: 'reader', doWork: () => {
-        const got = b.recv(server, room);
-        if (got <= 0) return 0;
-        received += got;
-        return got;
-      } };
+      const reader = {
+        role: 'reader',
+        doWork: () => {
+          const got = b.recv(server, room);
+          if (got <= 0) return 0;
+          received += got;
+          return got;
+        },
+      };
       machine.loop.add(reader);
       expect(a.send(client, new Uint8Array(MUCH))).toBe(MUCH);
       machine.until(() => received === MUCH);
@@ -189,6 +139,20 @@ describe('synchronous transfers', () => {
     });
   });
 
+  it('waiting for urgent data ends, with 0 bytes, at the end of the stream [W8.1.2 W8.1.13]', () => {
+    connected(({ machine, a, b, client, server }) => {
+      const overlapped = spi.createOverlapped(machine.upcalls.event());
+      const posted = postReceive(b, server, new Uint8Array(1), overlapped, spi.MSG_OOB);
+      failsWith(spi.WSA_IO_PENDING, posted.result);
+      expect(a.send(client, Buffer.from('unread'))).toBe(6);
+      expect(a.wsp.lpWSPCloseSocket(client, lpErrno)).toBe(0);
+      machine.until(() => overlapped.Internal !== 0x103);
+      expect(overlappedResult(b, server, overlapped)).toBe(0);
+      expect(machine.reactor.poll(0)).toBe(0);
+      expect(b.recv(server, new Uint8Array(8))).toBe(6);
+    });
+  });
+
   it('a stream of seeded pieces arrives byte for byte', () => {
     const seed = 20_261;
     connected(({ machine, a, b, client, server }) => {
@@ -213,155 +177,6 @@ describe('synchronous transfers', () => {
   });
 });
 
-describe('overlapped transfers', () => {
-  it('data that is there completes the receive inside the call, event set [W8.1.4 W9.3 W9.7]', () => {
-    connected(({ machine, a, b, client, server }) => {
-      expect(a.send(client, Buffer.from('abc'))).toBe(3);
-      const event = machine.upcalls.event();
-      const overlapped = spi.createOverlapped(event | 1);
-      const posted = postReceive(b, server, new Uint8Array(8), overlapped);
-      expect([posted.result, posted.count.value]).toEqual([0, 3]);
-      expect([overlapped.Internal, overlapped.InternalHigh]).toEqual([0, 3]);
-      expect(machine.isSignalled(event)).toBe(true);
-      expect(overlappedResult(b, server, overlapped)).toBe(3);
-    });
-  });
-
-  it('a pending receive writes nothing, resets its event, and completes when data comes [W8.1.5 W9.2 W9.14.1]', () => {
-    connected(({ machine, a, b, client, server }) => {
-      const event = machine.upcalls.event();
-      machine.upcalls.signalled.set(event, true);
-      const overlapped = spi.createOverlapped(event);
-      const room = new Uint8Array(8);
-      const posted = postReceive(b, server, room, overlapped);
-      failsWith(spi.WSA_IO_PENDING, posted.result);
-      expect([posted.count.value, overlapped.Internal]).toEqual([-1, 0x103]);
-      expect(machine.isSignalled(event)).toBe(false);
-      failsWith(spi.WSA_IO_INCOMPLETE, overlappedResult(b, server, overlapped));
-      expect(a.send(client, Buffer.from('abc'))).toBe(3);
-      machine.until(() => machine.isSignalled(event));
-      expect(overlappedResult(b, server, overlapped)).toBe(3);
-      expect(Buffer.from(room).toString().slice(0, 3)).toBe('abc');
-    });
-  });
-
-  it('pending receives are filled in posting order, and the end completes the rest with 0 [W8.1.3]', () => {
-    connected(({ machine, a, b, client, server }) => {
-      const rooms = [0, 1, 2, 3].map(() => new Uint8Array(16));
-      const overlapped = rooms.map(() => spi.createOverlapped(machine.upcalls.event()));
-      rooms.forEach((room, index) => {
-        const one = overlapped[index] ?? spi.createOverlapped();
-        failsWith(spi.WSA_IO_PENDING, postReceive(b, server, room, one).result);
-      });
-      expect(a.send(client, Buffer.alloc(32, 'x'))).toBe(32);
-      expect(a.wsp.lpWSPCloseSocket(client, lpErrno)).toBe(0);
-      machine.until(() => overlapped.every((one) => one.Internal !== 0x103));
-      expect(overlapped.map((one) => overlappedResult(b, server, one))).toEqual([16, 16, 0, 0]);
-    });
-  });
-
-  it('a routine is queued to the initiating thread, and the event is left alone [W9.4 W5.9 W5.10 W9.9.6]', () => {
-    connected(({ machine, a, b, client, server }) => {
-      const event = machine.upcalls.event();
-      const overlapped = spi.createOverlapped(event);
-      const calls: unknown[] = [];
-      const thread = { ...THREAD };
-      const buffers = [{ len: 4, buf: new Uint8Array(4) }];
-      const { lpWSPRecv } = b.wsp;
-      failsWith(
-        spi.WSA_IO_PENDING,
-        lpWSPRecv(server, buffers, 1, null, spi.ref(0), overlapped, (...args) => {
-          calls.push(args);
-        }, thread, lpErrno),
-      );
-      thread.ThreadHandle = 0;
-      expect(a.send(client, Buffer.from('ab'))).toBe(2);
-      machine.until(() => machine.upcalls.queued.length === 1);
-      expect(calls).toEqual([]);
-      expect(machine.upcalls.queued[0]?.thread).toEqual(THREAD);
-      expect(machine.upcalls.runRoutines()).toBe(1);
-      expect(calls).toEqual([[0, 2, overlapped, 0]]);
-      expect(machine.isSignalled(event)).toBe(false);
-    });
-  });
-
-  it('a send with a routine and no structure is overlapped; profile windows runs no routine [W4.4]', () => {
-    for (const [profile, calls] of [['documented', 1], ['windows', 0]] as const) {
-      connected(({ machine, a, client }) => {
-        let called = 0;
-        const count = spi.ref(-1);
-        const buffers = [{ len: 2, buf: Buffer.from('ab') }];
-        const { lpWSPSend } = a.wsp;
-        const routine = (): void => { called++; };
-        expect(lpWSPSend(client, buffers, 1, count, 0, null, routine, THREAD, lpErrno)).toBe(0);
-        machine.upcalls.runRoutines();
-        expect([count.value, called]).toEqual([2, calls]);
-      }, profile);
-    }
-  });
-
-  it('sends larger than the kernel takes complete when it took all, in order [W4.11 W4.15 W9.6]', () => {
-    connected(({ machine, a, b, client, server }) => {
-      const bytes = new Uint8Array(MUCH);
-      new Prng(3).fill(bytes);
-      const first = spi.createOverlapped(machine.upcalls.event());
-      const second = spi.createOverlapped(machine.upcalls.event());
-      failsWith(spi.WSA_IO_PENDING, postSend(a, client, bytes, first));
-      failsWith(spi.WSA_IO_PENDING, postSend(a, client, Buffer.from('end'), second));
-      expect(a.wsp.lpWSPShutdown(client, spi.SD_SEND, lpErrno)).toBe(0);
-      const received = Buffer.alloc(MUCH + 3);
-      expect(b.recv(server, received, spi.MSG_WAITALL)).toBe(MUCH + 3);
-      expect(received.subarray(0, MUCH).equals(Buffer.from(bytes))).toBe(true);
-      expect(received.subarray(MUCH).toString()).toBe('end');
-      expect(b.recv(server, new Uint8Array(1))).toBe(0);
-      expect([first, second].map((one) => overlappedResult(a, client, one))).toEqual([MUCH, 3]);
-    });
-  });
-
-  it('a zero-length receive waits for data and takes none [W8.1.6]', () => {
-    connected(({ machine, a, b, client, server }) => {
-      const overlapped = spi.createOverlapped(machine.upcalls.event());
-      failsWith(spi.WSA_IO_PENDING, postReceive(b, server, new Uint8Array(0), overlapped).result);
-      expect(a.send(client, Buffer.from('abc'))).toBe(3);
-      machine.until(() => overlapped.Internal !== 0x103);
-      expect(overlappedResult(b, server, overlapped)).toBe(0);
-      expect(b.recv(server, new Uint8Array(8))).toBe(3);
-    });
-  });
-
-  it('a socket without the attribute ignores the structure; profile windows fills it in [W4.5 W4.24]', () => {
-    for (const [profile, internalHigh] of [['documented', 0], ['windows', 2]] as const) {
-      onMachine((machine) => {
-        const a = machine.host(A, profile);
-        const b = machine.host(B, profile);
-        const { s, name } = b.listener();
-        const client = a.socket(0);
-        expect(a.connect(client, name)).toBe(0);
-        const overlapped = spi.createOverlapped();
-        const buffers = [{ len: 2, buf: Buffer.from('ab') }];
-        const count = spi.ref(0);
-        const { lpWSPSend } = a.wsp;
-        expect(lpWSPSend(client, buffers, 1, count, 0, overlapped, null, null, lpErrno)).toBe(0);
-        expect([count.value, overlapped.InternalHigh]).toEqual([2, internalHigh]);
-        expect(b.wsp.lpWSPCloseSocket(s, lpErrno)).toBe(0);
-      });
-    }
-  });
-
-  it('memory that is gone fails the pending operation with WSAEFAULT', () => {
-    connected(({ machine, a, b, client, server }) => {
-      const memory = new ArrayBuffer(8);
-      const overlapped = spi.createOverlapped(machine.upcalls.event());
-      const posted = postReceive(b, server, new Uint8Array(memory), overlapped);
-      failsWith(spi.WSA_IO_PENDING, posted.result);
-      structuredClone(memory, { transfer: [memory] });
-      expect(a.send(client, Buffer.from('abc'))).toBe(3);
-      machine.until(() => overlapped.Internal !== 0x103);
-      failsWith(spi.WSAEFAULT, overlappedResult(b, server, overlapped));
-    });
-  });
-});
-
 describe('failing transfers', () => {
   it('parameters are checked before anything moves [W4.12 W4.10 W8.1.6]', () => {
     connected(({ a, client }) => {
@@ -369,8 +184,11 @@ describe('failing transfers', () => {
       const one = [{ len: 1, buf: new Uint8Array(1) }];
       const lies = [{ len: 2, buf: new Uint8Array(1) }];
       const count = spi.ref(0);
-      const send = (buffers: spi.WSABUF[] | null, lpCount: spi.Ref<number> | null, flags: number): number =>
-        lpWSPSend(client, buffers, 1, lpCount, flags, null, null, null, lpErrno);
+      const send = (
+        buffers: spi.WSABUF[] | null,
+        lpCount: spi.Ref<number> | null,
+        flags: number,
+      ): number => lpWSPSend(client, buffers, 1, lpCount, flags, null, null, null, lpErrno);
       failsWith(spi.WSAEFAULT, send(one, null, 0));
       failsWith(spi.WSAEFAULT, send(null, count, 0));
       failsWith(spi.WSAEFAULT, send(lies, count, 0));
@@ -451,9 +269,7 @@ describe('failing transfers', () => {
       const garbage = Uint8Array.of(9, 9, 9);
       const one = [{ len: 2, buf: Buffer.from('ab') }];
       const { lpWSPSendTo } = a.wsp;
-      expect(
-        lpWSPSendTo(client, one, 1, count, 0, garbage, 3, null, null, null, lpErrno),
-      ).toBe(0);
+      expect(lpWSPSendTo(client, one, 1, count, 0, garbage, 3, null, null, null, lpErrno)).toBe(0);
       const from = new Uint8Array(16).fill(7);
       const fromlen = spi.ref(16);
       const into = [{ len: 4, buf: new Uint8Array(4) }];

@@ -1,0 +1,136 @@
+// The machine under the benchmarks: what it is, which core a thread runs on, and its floors, which are
+// what two processes reach with bare C++ on the same shared memory. The only file of bench/ and cli/
+// that reaches the addon. It must not know what is measured against the floors.
+
+import { availableParallelism, cpus, loadavg, release } from 'node:os';
+import { unlinkSync } from 'node:fs';
+import { check } from '../native/errors.js';
+import { native } from '../native/load.js';
+
+export { sweepFabrics } from '../native/fabric-directory.js';
+
+/** CLOCK_MONOTONIC in nanoseconds, the same in every process. */
+export const now = (): number => native.now();
+
+/** CPU time of this process, all threads, in nanoseconds. */
+export const cpuNanos = (): number => native.cpuTime();
+
+export interface MachineDescription {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly kernel: string;
+  readonly node: string;
+  /** Of the last minute, when the run began. */
+  readonly loadAverage: number;
+  /** The cores that the two processes are pinned to; null when there are fewer than two. */
+  readonly pinnedTo: readonly number[] | null;
+}
+
+/** What a report says about where it was made. */
+export function describeMachine(): MachineDescription {
+  const cores = native.affinity();
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    kernel: release(),
+    node: process.versions.node,
+    loadAverage: loadavg()[0] ?? 0,
+    pinnedTo: cores.length >= 2 ? cores.slice(0, 2) : null,
+  };
+}
+
+const allCores = native.affinity();
+
+/** Pins this thread to the first (side 0) or second (side 1) core it may use. False: there is one only. */
+export function pinToSide(side: 0 | 1): boolean {
+  const core = allCores[side];
+  if (allCores.length < 2 || core === undefined) return false;
+  check(native.setAffinity([core]), 'sched_setaffinity');
+  return true;
+}
+
+/** Takes the pin of this thread away, so that threads it starts spread over the cores. */
+export function unpin(): void {
+  check(native.setAffinity(allCores), 'sched_setaffinity');
+}
+
+const PAGE = 4096;
+/** The rotation of the copy floor: as many buffers as the transfers rotate over, on each side. */
+export const COPY_SLOTS = 16;
+export const COPY_SLOT_BYTES = 1 << 20;
+const COPY_BYTES = COPY_SLOTS * COPY_SLOT_BYTES;
+const FLOOR_BYTES = 2 * PAGE + 2 * COPY_BYTES;
+
+/**
+ * Memory of two processes for the floors. The file has no name any more when this returns: the other
+ * process gets the descriptor, and nothing can be left behind.
+ */
+export class FloorMemory {
+  readonly #arena: ArrayBuffer;
+  readonly #address: number;
+  readonly fd: number;
+
+  private constructor(fd: number) {
+    const arena = native.arenaCreate(FLOOR_BYTES);
+    if (typeof arena === 'number') throw systemFailure(arena);
+    check(native.arenaMap(arena, 0, fd, FLOOR_BYTES), 'mmap', 'memory of the floors');
+    this.#arena = arena;
+    this.#address = native.arenaAddress(arena);
+    this.fd = fd;
+  }
+
+  /** Throws SystemError, such as ENOSPC. */
+  static create(): FloorMemory {
+    const path = `/dev/shm/wsd-floor-${process.pid}-${native.now()}`;
+    const fd = check(native.segmentCreate(path, FLOOR_BYTES), 'open', path);
+    unlinkSync(path);
+    try {
+      check(native.segmentCommit(fd, 0, FLOOR_BYTES), 'fallocate', `${FLOOR_BYTES} bytes`);
+      return new FloorMemory(fd);
+    } catch (thrown) {
+      native.closeDescriptor(fd);
+      throw thrown;
+    }
+  }
+
+  /** The same memory in the other process, by the descriptor that it inherited. */
+  static adopt(fd: number): FloorMemory {
+    return new FloorMemory(fd);
+  }
+
+  close(): void {
+    native.arenaUnmap(this.#arena, 0, FLOOR_BYTES);
+    native.closeDescriptor(this.fd);
+  }
+
+  /** Sets the words of the ping-pong to zero: before both sides begin. */
+  reset(): void {
+    new Uint8Array(this.#arena, 0, 2 * PAGE).fill(0);
+  }
+
+  /** One side of a spinning ping-pong in C++: the median round trip in nanoseconds for side 0. */
+  spin(side: 0 | 1, rounds: number): number {
+    return check(native.spinPingPong(this.#address, this.#address + PAGE, side, rounds), 'spinPingPong');
+  }
+
+  /** The same, sleeping on futexes. */
+  futex(side: 0 | 1, rounds: number): number {
+    return check(native.futexPingPong(this.#address, this.#address + PAGE, side, rounds), 'futexPingPong');
+  }
+
+  /** Copies `count` times `bytes` (at most COPY_SLOT_BYTES), rotating over both sides' slots. Bytes per nanosecond. */
+  copy(bytes: number, count: number): number {
+    const source = this.#address + 2 * PAGE;
+    const nanos = native.copyRate(source + COPY_BYTES, source, bytes, COPY_SLOT_BYTES, COPY_SLOTS, count);
+    return (bytes * count) / check(nanos, 'copyRate');
+  }
+}
+
+function systemFailure(result: number): Error {
+  try {
+    check(result, 'mmap', 'an arena for the floors');
+  } catch (thrown) {
+    if (thrown instanceof Error) return thrown;
+  }
+  return new Error('no arena for the floors');
+}
