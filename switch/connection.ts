@@ -48,6 +48,9 @@ export class Connection implements CompletionSink, CallEnds {
   hasUrgent = false;
   /** Released by its owner: nobody is left to tell. */
   isOrphan = false;
+  /** Sends of the application that the session has not handed back. */
+  sendsPending = 0;
+  #heldLoss = 0;
   readonly #core: SwitchCore;
   readonly #calls: ConnectionCalls;
   readonly #memory: ConnectionMemory;
@@ -132,7 +135,26 @@ export class Connection implements CompletionSink, CallEnds {
   receiveEnded(index: number, error: number, bytes: number): void {
     if (this.session.isOver) return;
     if (error === 0) this.session.handleReceive(index, bytes, this.now());
-    else this.session.handleDisconnect(lossError(error), this.now());
+    else this.#lost(lossError(error));
+  }
+
+  /**
+   * The connection is gone. If the peer had ended its stream and nothing of ours waits, a reader may
+   * still take what has arrived, as from a TCP peer that has closed; the loss is told when it matters.
+   */
+  #lost(error: number): void {
+    const mayHold = this.session.peerHasShutdown && this.sendsPending === 0;
+    if (mayHold && !this.isOrphan && !this.#exact) this.#heldLoss = error;
+    else this.session.handleDisconnect(error, this.now());
+  }
+
+  /** Something is to be sent, or the socket closed: a loss that was held back matters now. */
+  tellLoss(): void {
+    const error = this.#heldLoss;
+    if (error === 0) return;
+    this.#heldLoss = 0;
+    this.session.handleDisconnect(error, this.now());
+    this.drain();
   }
 
   sendEnded(index: number, error: number): void {
@@ -205,6 +227,7 @@ export class Connection implements CompletionSink, CallEnds {
   watchDeadlines(): void {
     this.#exact = true;
     this.poll();
+    this.tellLoss();
   }
 
   /** Carries out what the session asks for, then hands back what has finished. */
@@ -219,6 +242,7 @@ export class Connection implements CompletionSink, CallEnds {
       const finished = session.pollCompletion();
       if (finished === null) break;
       const request = finished.owner as AppRequest;
+      if (request.isSend) this.sendsPending--;
       let { error } = finished;
       // W9.10.1: what closesocket ends a receive with, where Windows differs from the page.
       if (error === wsa.WSA_OPERATION_ABORTED && this.isOrphan && !request.isSend) {

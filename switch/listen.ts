@@ -55,7 +55,7 @@ export class Listener {
 
   /** An accept would find a SAN connection. */
   get hasArrival(): boolean {
-    return this.#ready.length > 0 || this.#waiting.length > 0;
+    return this.#ready.length > 0 || this.#mayAsk;
   }
 
   /** Listens on every SAN provider that `localName` includes. */
@@ -114,7 +114,10 @@ export class Listener {
    * fails with: the application's condition function has said no, or not yet.
    */
   take(decide: Decision | null): Arrival | number | null {
-    if (this.#waiting.length > 0) this.#acceptWaiting(decide);
+    if (this.#mayAsk && this.#ready.length === 0) {
+      const refusal = this.#acceptWaiting(decide);
+      if (refusal !== 0) return refusal;
+    }
     const first = this.#ready[0];
     if (first === undefined) return null;
     if (decide !== null && !this.#socket.conditionalAccept) {
@@ -159,20 +162,32 @@ export class Listener {
     if (procs.lpWSPEnumNetworkEvents(descriptor, event, seen, ws.ref(0)) !== 0) return;
     if ((seen.lNetworkEvents & ws.FD_ACCEPT) === 0) return;
     if (!this.#socket.conditionalAccept) {
-      while (this.#acceptOne(companion, null) === 0);
+      for (let error = 0; error === 0 || error === wsa.WSAECONNREFUSED; ) {
+        error = this.#acceptOne(companion, null);
+      }
       return;
     }
     if (!this.#waiting.includes(companion)) this.#waiting.push(companion);
     occur(this.#core, this.#socket, ws.FD_ACCEPT_BIT, 0);
   }
 
-  #acceptWaiting(decide: Decision | null): void {
-    const companion = this.#waiting[0];
-    if (companion === undefined) return;
-    if (this.#acceptOne(companion, decide) !== 0) this.#waiting.shift();
+  /** A request waits for a decision, and the one decided before it has been negotiated. */
+  get #mayAsk(): boolean {
+    return this.#waiting.length > 0 && this.#negotiating.size === 0;
   }
 
-  /** One WSPAccept. 0: one request has been dealt with; otherwise no more are waiting. */
+  /** Has the application decide about one request; 0, or what its accept fails with. */
+  #acceptWaiting(decide: Decision | null): number {
+    const companion = this.#waiting[0];
+    if (companion === undefined) return 0;
+    const error = this.#acceptOne(companion, decide);
+    if (error === 0) return 0;
+    if (error === wsa.WSAECONNREFUSED || error === wsa.WSATRY_AGAIN) return error;
+    this.#waiting.shift();
+    return 0;
+  }
+
+  /** One WSPAccept: 0, or its error; WSAECONNREFUSED when the condition has said no. */
   #acceptOne(companion: Companion, decide: Decision | null): number {
     const core = this.#core;
     let localName: Uint8Array | null = null;
@@ -189,7 +204,7 @@ export class Listener {
     core.handles.forgetNewest();
     const { lpWSPAccept } = companion.provider.procs;
     const s = lpWSPAccept(companion.descriptor, peerName, length, condition, this, errno);
-    if (s === ws.INVALID_SOCKET) return errno.value === wsa.WSAECONNREFUSED ? 0 : errno.value;
+    if (s === ws.INVALID_SOCKET) return errno.value;
     this.#negotiate(companion, s, peerName, localName ?? this.#localName(companion));
     return 0;
   }

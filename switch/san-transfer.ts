@@ -41,6 +41,7 @@ export class SanTransfers {
   ): number {
     const connection = socket.connection as Connection;
     if (socket.sendShut) return wsa.WSAESHUTDOWN;
+    connection.tellLoss();
     // W4.18: after a reset no send is started, and none is indicated.
     if (connection.session.error !== 0) return connection.session.error;
     connection.reclaim();
@@ -56,6 +57,7 @@ export class SanTransfers {
     } else {
       capture(request, buffers, count, total);
       if ((flags & ws.MSG_OOB) !== 0) request.session.flags = RequestFlag.urgent;
+      connection.sendsPending++;
       connection.session.send(request.session, connection.now());
       connection.drain();
     }
@@ -201,6 +203,7 @@ export class SanTransfers {
     if (total > space && !partial) return this.#sendCopy(connection, request, buffers, count, urgent);
     capture(request, buffers, count, Math.min(total, space));
     request.session.flags = RequestFlag.byMessage | urgent;
+    connection.sendsPending++;
     session.send(request.session, connection.now());
     connection.drain();
     // sendSpace promised that it goes out at once; should it not, the bytes are the session's still.
@@ -220,6 +223,7 @@ export class SanTransfers {
     const copy = Buffer.concat(parts.map(({ buf, len }) => (buf ?? NO_BYTES).subarray(0, len)));
     request.session.add(copy, copy.length);
     request.session.flags = urgent;
+    connection.sendsPending++;
     connection.session.send(request.session, connection.now());
     connection.drain();
     this.bytes = copy.length;

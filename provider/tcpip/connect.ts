@@ -227,6 +227,10 @@ function createAccept(context: Context): LPWSPACCEPT {
       return failSocket(lpErrno, connection);
     }
     const decision = decide(connection, condition, callbackData);
+    if (listener.state !== 'listening') {
+      refuse(connection);
+      return failSocket(lpErrno, wsa.WSAENOTSOCK);
+    }
     if (decision === ws.CF_DEFER) {
       listener.deferred.unshift(connection);
       return failSocket(lpErrno, wsa.WSATRY_AGAIN);

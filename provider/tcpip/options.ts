@@ -1,6 +1,7 @@
 // Socket options, as one table: where each lives and what form it has. It must not know control codes.
 // Sources: W2.8, W2.9, GETOPT-01, GETOPT-02, SETOPT-01, OPT-08; layouts W2.13.
 
+import { EPOLLHUP } from '../../native/reactor.js';
 import { seconds } from '../../runtime/clock.js';
 import * as wsa from '../spi/errors.js';
 import { fail } from '../spi/ws2spi.js';
@@ -90,13 +91,15 @@ function addressUseRule(
 }
 
 /** Reading clears it; a broken connection stays broken. */
-function takeError(socket: TcpSocket): number {
+function takeError(socket: TcpSocket, context: Context): number {
   const known = socket.pendingError;
   socket.pendingError = 0;
   if (known !== 0 || socket.state !== 'connected') return known;
   const number = takeSocketError(socket.fd);
-  if (number !== 0) socket.failure = transferError(number);
-  return number === 0 ? 0 : socket.failure;
+  if (number === 0) return 0;
+  socket.failure = transferError(number);
+  context.onReady(socket, EPOLLHUP);
+  return socket.failure;
 }
 
 function secondsConnected(socket: TcpSocket, context: Context): number {

@@ -30,6 +30,20 @@ export type { BlockingWait, KernelSockets } from './record.js';
 const INBOUND = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 const OUTBOUND = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
+/** Pending operations first: only what they leave is an event. [W10.9] */
+function progressConnection(context: Context, socket: TcpSocket, ready: number): void {
+  if ((ready & INBOUND) !== 0) progressReceives(context, socket);
+  if ((ready & OUTBOUND) !== 0) progressSends(context, socket);
+  const isBroken = socket.failure !== 0;
+  // Whoever was told of a completion may have closed the socket.
+  if (socket.state === 'connected') {
+    noteReadiness(context, socket, isBroken ? ready | EPOLLHUP : ready);
+  }
+  // A break shows on one side and ends both; the end of the stream ends waiting for urgent data.
+  if (socket.failure !== 0) progressSends(context, socket);
+  if (socket.failure !== 0 || socket.urgentReceives.length > 0) progressReceives(context, socket);
+}
+
 /** What a readiness report of a socket's descriptor sets going. */
 function dispatch(context: Context, socket: TcpSocket, ready: number): void {
   switch (socket.state) {
@@ -45,12 +59,7 @@ function dispatch(context: Context, socket: TcpSocket, ready: number): void {
       finishDraining(context, socket);
       break;
     default:
-      // Pending operations first: only what they leave is an event. [W10.9]
-      if ((ready & INBOUND) !== 0) progressReceives(context, socket);
-      if ((ready & OUTBOUND) !== 0) progressSends(context, socket);
-      noteReadiness(context, socket, ready);
-      // An end of the stream is the end of waiting for urgent data, too.
-      if (socket.urgentReceives.length > 0) progressReceives(context, socket);
+      progressConnection(context, socket, ready);
       break;
   }
   updateInterest(context, socket);

@@ -267,6 +267,8 @@ function createClose(context: Context): fn.LPWSPCLOSESOCKET {
     if (socket === null) return ws.SOCKET_ERROR;
     const mode = closeModeOf(context, socket);
     if (mode === null) return fail(lpErrno, wsa.WSAEWOULDBLOCK);
+    // Closed by someone else while it lingered.
+    if (context.table.find(s, lpErrno) !== socket) return ws.SOCKET_ERROR;
     closeSocket(context, socket, mode);
     return 0;
   };

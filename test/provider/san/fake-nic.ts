@@ -127,10 +127,6 @@ export class FakeQueuePair implements QueuePair {
     return result;
   }
 
-  progress(): number {
-    return 0;
-  }
-
   postReceive(request: WorkRequest): PostResult {
     if (this.state === 'destroyed') return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= (this.options.receiveDepth ?? DEFAULT_DEPTH)) {
@@ -139,6 +135,10 @@ export class FakeQueuePair implements QueuePair {
     const result = this.#post(request, Opcode.RECV, this.receives);
     if (result === PostResult.OK) this.receivesOutstanding++;
     return result;
+  }
+
+  progress(): number {
+    return this.nic.progressOf(this);
   }
 
   connect(address: number, port: number, localPort: number): void {
@@ -157,8 +157,9 @@ export class FakeQueuePair implements QueuePair {
   }
 
   complete(request: PostedRequest, opcode: number, status: number, byteLength: number): void {
-    const queue = this.options.completionQueue as FakeCompletionQueue;
-    queue.push({ id: request.id, opcode, status, byteLength, queuePair: this });
+    const { completionQueue } = this.options;
+    assert(completionQueue instanceof FakeCompletionQueue, 'the completion queue is of this NIC');
+    completionQueue.push({ id: request.id, opcode, status, byteLength, queuePair: this });
   }
 
   /** Everything that is posted ends flushed, in order. */
@@ -317,16 +318,15 @@ export class FakeNic implements NicDevice {
     const late = this.#lateEvents.splice(0);
     this.#events.push(...late);
     let work = late.length;
-    for (const queuePair of [...this.#queuePairs]) {
-      while (this.#step(queuePair)) work++;
-    }
+    for (const queuePair of [...this.#queuePairs]) work += this.progressOf(queuePair);
     return work;
   }
 
   /** The host is gone without a word. */
   die(): void {
     for (const queuePair of this.#queuePairs) {
-      if (queuePair.peer !== null) this.#end(queuePair.peer, 'peer-died');
+      const { peer } = queuePair;
+      if (peer !== null) peer.nic.#end(peer, 'peer-died');
       queuePair.peer = null;
     }
   }
@@ -342,6 +342,12 @@ export class FakeNic implements NicDevice {
   /** The ids of requests that nobody has answered. */
   get requestIds(): number[] {
     return [...this.#requests.keys()];
+  }
+
+  progressOf(queuePair: FakeQueuePair): number {
+    let work = 0;
+    while (!this.isHalted && this.#step(queuePair)) work++;
+    return work;
   }
 
   // What queue pairs ask for ---------------------------------------------------------------------
@@ -433,7 +439,8 @@ export class FakeNic implements NicDevice {
     const { peer } = queuePair;
     if (request === undefined || peer === null) return false;
     const receive = peer.receives[0];
-    if (request.opcode === Opcode.SEND && receive === undefined) return false;
+    const waits = request.opcode === Opcode.SEND && receive === undefined;
+    if (waits && this.nextStatus === null) return false;
     queuePair.sends.shift();
     const total = request.sges.reduce((sum, sge) => sum + sge.length, 0);
     const status = this.nextStatus ?? this.#execute(queuePair, peer, request, receive);

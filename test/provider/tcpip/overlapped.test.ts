@@ -7,7 +7,7 @@ import { failsWith, lpErrno, onMachine } from './fixture.js';
 import { A, B, connected, MUCH, overlappedResult, postReceive, postSend, THREAD } from './world.js';
 
 describe('overlapped transfers', () => {
-  it('data that is there completes the receive inside the call, event set [W8.1.4 W9.3 W9.7]', () => {
+  it('data that is there completes the receive inside the call, event set [W8.1.4 W9.3 W9.7 W9.13.1]', () => {
     connected(({ machine, a, b, client, server }) => {
       expect(a.send(client, Buffer.from('abc'))).toBe(3);
       const event = machine.upcalls.event();
@@ -108,7 +108,7 @@ describe('overlapped transfers', () => {
     }
   });
 
-  it('sends larger than the kernel takes complete when it took all, in order [W4.11 W4.15 W9.6]', () => {
+  it('sends larger than the kernel takes complete when it took all, in order [W4.15 W9.6]', () => {
     connected(({ machine, a, b, client, server }) => {
       const bytes = new Uint8Array(MUCH);
       new Prng(3).fill(bytes);
@@ -157,6 +157,23 @@ describe('overlapped transfers', () => {
         expect(b.wsp.lpWSPCloseSocket(s, lpErrno)).toBe(0);
       });
     }
+  });
+
+  it('a reset found by a read of SO_ERROR ends what is pending in both directions [W8.1.18]', () => {
+    connected(({ machine, a, b, client, server }) => {
+      const [send, receive] = [spi.createOverlapped(), spi.createOverlapped()];
+      failsWith(spi.WSA_IO_PENDING, postSend(b, server, new Uint8Array(MUCH), send));
+      failsWith(spi.WSA_IO_PENDING, postReceive(b, server, new Uint8Array(1), receive).result);
+      const abortive = Uint8Array.of(1, 0, 0, 0);
+      const { lpWSPSetSockOpt, lpWSPCloseSocket } = a.wsp;
+      lpWSPSetSockOpt(client, spi.SOL_SOCKET, spi.SO_LINGER, abortive, 4, lpErrno);
+      expect(lpWSPCloseSocket(client, lpErrno)).toBe(0);
+      expect(b.option(server, spi.SO_ERROR)).toBe(spi.WSAECONNRESET);
+      for (const one of [send, receive]) {
+        failsWith(spi.WSAECONNRESET, overlappedResult(b, server, one));
+      }
+      expect(machine.reactor.poll(0)).toBe(0);
+    });
   });
 
   it('memory that is gone fails the pending operation with WSAEFAULT', () => {

@@ -27,7 +27,7 @@ describe('WSPSocket', () => {
     expect(resolve(2, 0, 0)).toEqual({ family: 2, type: 1, protocol: 6 });
   });
 
-  it('gives handles that are multiples of 4, not soon used again [W3.6 W9.13.1]', () => {
+  it('gives handles that are multiples of 4, not soon used again [W3.6]', () => {
     onMachine((machine) => {
       const host = machine.host(A);
       const first = host.socket();

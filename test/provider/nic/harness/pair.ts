@@ -107,6 +107,7 @@ export class Pair {
   readonly near: LocalEnd;
   readonly far: End;
   readonly farProcess: FarProcess | null;
+  #isClosed = false;
 
   private constructor(machine: Machine, near: LocalEnd, far: End, farProcess: FarProcess | null) {
     this.machine = machine;
@@ -123,7 +124,10 @@ export class Pair {
     const near = await LocalEnd.open(machine.loop, nearOptions);
     if (!arrangement.isApart) return new Pair(machine, near, await LocalEnd.open(machine.loop, farOptions), null);
     const farProcess = await startFar(farOptions);
-    return new Pair(machine, near, farProcess.end, farProcess);
+    const pair = new Pair(machine, near, farProcess.end, farProcess);
+    // What the far end waits for may need this side's engine.
+    void machine.loop.lasting(() => pair.#isClosed);
+    return pair;
   }
 
   /** Connects a new queue pair of the near end with one of the far end. */
@@ -171,17 +175,24 @@ export class Pair {
 
   /** Ends both ends, whatever state they are in. */
   async abandon(): Promise<void> {
+    this.#endDriving();
     await this.farProcess?.kill();
     this.near.opened.abandon();
     this.machine.close();
   }
 
   async close(): Promise<void> {
+    this.#endDriving();
     if (this.farProcess === null) await this.far.close();
     else await this.farProcess.dispose();
     await this.near.close();
     expect(this.machine.files()).toEqual([]);
     this.machine.close();
+  }
+
+  #endDriving(): void {
+    this.#isClosed = true;
+    this.machine.loop.wake();
   }
 }
 
