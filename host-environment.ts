@@ -85,8 +85,11 @@ export async function openEnvironment(options: HostOptions): Promise<HostEnviron
       warn: logger.warn,
       ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
     });
-    abandonAtExit.add(opened.abandon);
-    return makeEnvironment({ options, address, engine, logger, host, opened });
+    const abandon = (): void => {
+      opened.abandon();
+    };
+    abandonAtExit.add(abandon);
+    return makeEnvironment({ options, address, engine, logger, host, opened, abandon });
   } catch (thrown) {
     releaseThread();
     throw thrown;
@@ -99,9 +102,10 @@ function makeEnvironment(parts: {
   engine: 'inline' | 'worker';
   logger: Logger;
   host: HostThread;
-  opened: { nic: Nic; memory: NicMemory; close(): Promise<void>; abandon(): void };
+  opened: { nic: Nic; memory: NicMemory; close(): Promise<void> };
+  abandon: () => void;
 }): HostEnvironment {
-  const { options, address, engine, logger, host, opened } = parts;
+  const { options, address, engine, logger, host, opened, abandon } = parts;
   const { nic, memory } = opened;
   const environment: HostProviderEnvironment = {
     clock: host.clock,
@@ -146,7 +150,7 @@ function makeEnvironment(parts: {
       isOpen = false;
       host.progress.remove(agent);
       await opened.close();
-      abandonAtExit.delete(opened.abandon);
+      abandonAtExit.delete(abandon);
       releaseThread();
     },
   };

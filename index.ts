@@ -28,7 +28,7 @@ export interface Host {
   /** Gives every host of this thread one turn. Returns how much was done; 0 means nothing to do. */
   progress(): number;
   /** What connections have moved so far, and by which path. */
-  statistics(): SwitchStatistics;
+  statistics(): HostStatistics;
   /** What is in use below the switch; all zero after every socket was closed and all memory freed. */
   usage(): HostUsage;
   /** Closes what is open, waits a bounded while for data under way, and leaves the fabric. */
@@ -95,4 +95,6 @@ export type { Hook, HostOptions, ProviderSource } from './host-options.js';
 export { openEnvironment, SystemError } from './host-environment.js';
 export type { HostEnvironment, HostProviderEnvironment, HostUsage } from './host-environment.js';
 export { sanProvider, tcpipProvider };
+/** Application bytes and messages by path; see SwitchStatistics. */
+export type HostStatistics = SwitchStatistics;
 export type { ServiceProvider, HostMemory, SwitchStatistics, Winsock };

@@ -2,7 +2,7 @@
 // on registered memory. Its outcomes are polled with WSPGetOverlappedResult (hEvent is odd), which
 // drives the NIC. Sources: COMP, CONNECT, ACCEPT, REGMEM, REGRDMA, RDMA, OVL-05.
 
-import { openEnvironment } from '../index.js';
+import { openEnvironment, sanProvider } from '../index.js';
 import type { HostEnvironment } from '../index.js';
 import * as spi from '../provider/spi/index.js';
 import type { Endpoint, WaitMode } from './endpoint.js';
@@ -38,10 +38,10 @@ export class RawProvider {
   }
 
   /** Opens a NIC and starts the plan's SAN provider on it. Throws as openHost does, and WsaError. */
-  static async open(plan: HostPlan, reference: HostOptionsProvider): Promise<RawProvider> {
+  static async open(plan: HostPlan): Promise<RawProvider> {
     const environment = await openEnvironment(hostOptions(plan));
     try {
-      const provider = await environment.createProvider(plan.provider ?? reference);
+      const provider = await environment.createProvider(plan.provider ?? sanProvider);
       const upcalls = new SmallestUpcalls();
       const table = spi.emptyProcTable();
       const result = provider.WSPStartupEx(
@@ -71,8 +71,6 @@ export class RawProvider {
     await this.environment.close();
   }
 }
-
-type HostOptionsProvider = Parameters<HostEnvironment['createProvider']>[0];
 
 function asSanTable(table: spi.WSPProcTable): spi.SanProcTable {
   for (const slot of spi.SAN_PROC_TABLE_SLOTS) {

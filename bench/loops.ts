@@ -71,8 +71,11 @@ export function prepareEcho(endpoint: Endpoint, bytes: number): void {
   endpoint.postReceive(0, bytes);
 }
 
-/** The answering side, until it has answered the last message. Returns how many messages it answered. */
-export function echo(endpoint: Endpoint, bytes: number): number {
+/**
+ * The answering side, until it has answered the last message. Returns how many messages it answered.
+ * With `again` it is then prepared for the next series.
+ */
+export function echo(endpoint: Endpoint, bytes: number, again = false): number {
   for (let counter = 0; ; counter++) {
     const slot = counter & 1;
     const word = (slot * endpoint.slotBytes) >>> 2;
@@ -82,6 +85,7 @@ export function echo(endpoint: Endpoint, bytes: number): number {
       throw wrongMessage(received, bytes, found, counter);
     }
     if (found !== STOP) endpoint.postReceive(slot ^ 1, bytes);
+    else if (again) endpoint.postReceive(0, bytes);
     endpoint.sendWords[word] = found;
     endpoint.startSend(slot, bytes);
     endpoint.awaitSend(slot);

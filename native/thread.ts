@@ -1,7 +1,7 @@
 // What all hosts of one thread share: the arena, the reactor, and the progress loop that any wait on
 // this thread drives; and how that loop sleeps, in the kernel or in the event loop.
 
-import { MonotonicClock } from '../runtime/clock.js';
+import { callAfter, MonotonicClock } from '../runtime/clock.js';
 import type { Clock, Nanos } from '../runtime/clock.js';
 import type { Agent, IdleLimits, Parker } from '../runtime/progress.js';
 import { defaultIdleLimits, ProgressLoop } from '../runtime/progress.js';
@@ -24,7 +24,7 @@ export class HostThread {
   readonly #hasBarrier = registerForBarriers();
   readonly #waiters: (() => void)[] = [];
   #attachment: EventLoopAttachment | null = null;
-  #timer: NodeJS.Timeout | null = null;
+  #cancelTimer: (() => void) | null = null;
 
   constructor(limits: IdleLimits = defaultIdleLimits) {
     const parker: Parker = {
@@ -80,13 +80,13 @@ export class HostThread {
     const deadline = this.progress.nextDeadline();
     const limit = this.#hasBarrier ? Infinity : UNFENCED_SLEEP;
     const nanos = Math.min(deadline === Infinity ? Infinity : deadline - this.clock.now(), limit);
-    if (nanos !== Infinity) this.#timer = setTimeout(wake, Math.max(0, Math.ceil(nanos / 1e6)));
+    if (nanos !== Infinity) this.#cancelTimer = callAfter(nanos, wake);
   }
 
   #stopWaiting(): void {
     this.#attachment?.unref();
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
   }
 
   #resolveWaiters(): void {

@@ -47,3 +47,15 @@ export class VirtualClock implements Clock {
     this.#now = Math.max(this.#now, time);
   }
 }
+
+/**
+ * Has the event loop call `callback` once `duration` has passed, early by less than a millisecond
+ * never. Returns a function that calls it off. For the composition root's waits; nothing that has a
+ * progress loop needs it.
+ */
+export function callAfter(duration: Nanos, callback: () => void): () => void {
+  const timer = setTimeout(callback, Math.max(0, Math.ceil(duration / 1e6)));
+  return () => {
+    clearTimeout(timer);
+  };
+}

@@ -290,7 +290,7 @@ export class Connection implements CompletionSink, CallEnds {
       case ActionKind.postReceive: {
         if (calls.isClosed) return;
         const error = calls.postReceive(action.index);
-        if (error !== 0) this.session.handleDisconnect(lossError(error), this.now());
+        if (error !== 0) this.#lost(lossError(error));
         return;
       }
       case ActionKind.sendMessage:

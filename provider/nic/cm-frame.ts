@@ -3,7 +3,7 @@
 // and a frame wakes a sleeper by itself. A reader believes nothing: see parseFrames.
 //
 //   word 0  magic "WCM1"      word 8   generation of the sender's segment (64 bits)
-//        1  type                  10   process id of the sender
+//        1  type | checksum << 8  10   process id of the sender
 //        2  source address        11   queue pair number
 //        3  target address        12   queue pair slot
 //        4  source | target port  13   ring offset in the sender's segment
@@ -91,18 +91,22 @@ export function emitFrame(frame: Frame): Uint8Array {
   words[18] = frame.flags;
   words[19] = Math.min(frame.privateData.length, MAX_PRIVATE_DATA);
   bytes.set(frame.privateData.subarray(0, MAX_PRIVATE_DATA), PRIVATE_DATA_WORD * 4);
+  words[1] = frame.type | (checksum(words) << 8);
   return bytes;
 }
 
 /** The frame in 128 bytes, or null when they are not one. */
 export function parseFrame(bytes: Uint8Array): Frame | null {
   if (bytes.length < FRAME_BYTES) return null;
+  if (bytes[0] !== (MAGIC & 0xff)) return null; // Cheap, for streams of garbage.
   const copy = bytes.slice(0, FRAME_BYTES);
   const words = new Uint32Array(copy.buffer);
   const word = (index: number): number => words[index] as number;
-  if (word(0) !== MAGIC || !TYPES.has(word(1)) || word(19) > MAX_PRIVATE_DATA) return null;
+  const type = word(1) & 0xff;
+  if (word(0) !== MAGIC || !TYPES.has(type) || word(19) > MAX_PRIVATE_DATA) return null;
+  if (word(1) >>> 8 !== checksum(words)) return null;
   return {
-    type: word(1) as FrameType,
+    type: type as FrameType,
     sourceAddress: word(2),
     targetAddress: word(3),
     sourcePort: word(4) >>> 16,
@@ -123,6 +127,20 @@ export function parseFrame(bytes: Uint8Array): Frame | null {
     flags: word(18),
     privateData: copy.subarray(PRIVATE_DATA_WORD * 4, PRIVATE_DATA_WORD * 4 + word(19)),
   };
+}
+
+/**
+ * 24 bits over everything but the checksum itself (FNV-1a). The head of one frame and the tail of the
+ * next must not pass for a frame, or a writer of half a frame would cost somebody else theirs.
+ */
+function checksum(words: Uint32Array): number {
+  let sum = 0x811c9dc5;
+  for (let index = 0; index < FRAME_WORDS; index++) {
+    const word = words[index] as number;
+    sum = Math.imul(sum ^ (index === 1 ? word & 0xff : word), 0x01000193);
+    sum ^= sum >>> 15;
+  }
+  return sum >>> 8;
 }
 
 /**

@@ -14,7 +14,6 @@ export const DESCRIPTOR_BYTES = 32;
 const NONCE_OFFSET = 16;
 const TWO_32 = 2 ** 32;
 
-
 export function createDescriptor(region: MemoryRegion, random: RandomSource): Uint8Array {
   const bytes = new Uint8Array(DESCRIPTOR_BYTES);
   random.fill(bytes.subarray(NONCE_OFFSET));

@@ -19,7 +19,8 @@ export function wspEventSelect(
   const socket = state.sockets.find(s);
   if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
   const isForeign = (lNetworkEvents & ~(FD_CONNECT | FD_ACCEPT)) !== 0;
-  if (isForeign || (lNetworkEvents !== 0 && hEventObject === 0)) return fail(lpErrno, wsa.WSAEINVAL);
+  if (isForeign || (lNetworkEvents !== 0 && hEventObject === 0))
+    return fail(lpErrno, wsa.WSAEINVAL);
   socket.hEvent = lNetworkEvents === 0 ? 0 : hEventObject;
   socket.eventMask = lNetworkEvents;
   socket.networkEvents.lNetworkEvents = 0;

@@ -41,7 +41,8 @@ export function wspGetSockOpt(
   const value = isLevel(level) ? valueOf(state, socket, level, optname) : null;
   if (value === null) return fail(lpErrno, isLevel(level) ? wsa.WSAENOPROTOOPT : wsa.WSAEINVAL);
   const room = Math.min(optlen?.value ?? 0, optval?.length ?? 0);
-  if (optval === null || optlen === null || room < OPTION_BYTES) return fail(lpErrno, wsa.WSAEFAULT);
+  if (optval === null || optlen === null || room < OPTION_BYTES)
+    return fail(lpErrno, wsa.WSAEFAULT);
   for (let index = 0; index < OPTION_BYTES; index++) optval[index] = value >>> (8 * index);
   optlen.value = OPTION_BYTES;
   return 0;
@@ -121,12 +122,7 @@ function isLevel(level: number): boolean {
 }
 
 /** null for an option that this provider does not have. [OPT-03 to OPT-06] */
-function valueOf(
-  state: SanState,
-  socket: SanSocket,
-  level: number,
-  option: number,
-): number | null {
+function valueOf(state: SanState, socket: SanSocket, level: number, option: number): number | null {
   if (level !== ws.SOL_SOCKET) return null;
   switch (option) {
     case ws.SO_MAX_MSG_SIZE:

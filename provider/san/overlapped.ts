@@ -5,7 +5,7 @@
 import * as wsa from '../spi/error-codes.js';
 import type { Ref, WSAOVERLAPPED } from '../spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
-import { drive } from './progress.js';
+import { drive, driveOne } from './progress.js';
 import type { SanState } from './state.js';
 
 /** Idle turns of a wait that has no loop to wait in, before it gives up with WSA_IO_INCOMPLETE. */
@@ -21,10 +21,12 @@ export function wspGetOverlappedResult(
   lpdwFlags: Ref<number> | null,
   lpErrno: Ref<number>,
 ): boolean {
-  if (state.sockets.find(s) === null) return failed(lpErrno, wsa.WSAENOTSOCK);
+  const socket = state.sockets.find(s);
+  if (socket === null) return failed(lpErrno, wsa.WSAENOTSOCK);
   if (lpOverlapped === null) return failed(lpErrno, wsa.WSAEINVAL);
   if (lpOverlapped.Internal === WSS_OPERATION_IN_PROGRESS) {
-    drive(state);
+    driveOne(state, socket);
+    if (isPending(lpOverlapped)) drive(state);
     if (isPending(lpOverlapped)) {
       if (!fWait) return failed(lpErrno, wsa.WSA_IO_INCOMPLETE);
       if (!state.profile.overlappedResultWaits) return failed(lpErrno, wsa.WSAENETDOWN);

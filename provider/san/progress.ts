@@ -4,11 +4,22 @@
 import { handleConnectionEvent } from './connect.js';
 import { deliver, harvest } from './completion.js';
 import { queuePairDestroyed } from './socket.js';
+import type { SanSocket } from './record.js';
 import type { SanState } from './state.js';
 
 /** Returns the work done. Makes upcalls. */
 export function drive(state: SanState): number {
   return state.nic.progress() + drainEvents(state) + harvest(state) + deliver(state);
+}
+
+/**
+ * The same for one socket's connection, for less: enough where its operation is about to finish.
+ * Other connections and events wait for drive().
+ */
+export function driveOne(state: SanState, socket: SanSocket): void {
+  socket.queuePair?.progress();
+  harvest(state);
+  deliver(state);
 }
 
 /**

@@ -149,13 +149,17 @@ function procedureTable(state: SanState, agent: Agent): SanProcTable {
     lpWSPDuplicateSocket: wspDuplicateSocket.bind(null, state),
     lpWSPEnumNetworkEvents: wspEnumNetworkEvents.bind(null, state),
     lpWSPEventSelect: wspEventSelect.bind(null, state),
-    lpWSPGetOverlappedResult: wspGetOverlappedResult.bind(null, state),
+    // The calls of the data path are plain closures: calling a bound function costs several times more.
+    lpWSPGetOverlappedResult: (s, overlapped, bytes, wait, flags, errno) =>
+      wspGetOverlappedResult(state, s, overlapped, bytes, wait, flags, errno),
     lpWSPGetSockOpt: wspGetSockOpt.bind(null, state),
     lpWSPGetQOSByName: wspGetQosByName.bind(null, state),
     lpWSPIoctl: wspIoctl.bind(null, state, extensionsOf(state)),
     lpWSPListen: wspListen.bind(null, state),
-    lpWSPRecv: wspRecv.bind(null, state),
-    lpWSPSend: wspSend.bind(null, state),
+    lpWSPRecv: (s, buffers, count, bytes, flags, overlapped, routine, thread, errno) =>
+      wspRecv(state, s, buffers, count, bytes, flags, overlapped, routine, thread, errno),
+    lpWSPSend: (s, buffers, count, bytes, flags, overlapped, routine, thread, errno) =>
+      wspSend(state, s, buffers, count, bytes, flags, overlapped, routine, thread, errno),
     lpWSPSetSockOpt: wspSetSockOpt.bind(null, state),
     lpWSPSocket: wspSocket.bind(null, state),
   };

@@ -67,9 +67,7 @@ function reaching<Range extends AddressRange>(start: Node<Range>, end: number): 
 }
 
 function isBefore(one: AddressRange, other: AddressRange): boolean {
-  return one.address === other.address
-    ? one.serial < other.serial
-    : one.address < other.address;
+  return one.address === other.address ? one.serial < other.serial : one.address < other.address;
 }
 
 function update(node: Node<AddressRange>): void {

@@ -116,7 +116,11 @@ export class SanSocket {
 }
 
 /** Names a connection among those of this NIC. */
-export function connectionKey(localPort: number, remoteAddress: number, remotePort: number): string {
+export function connectionKey(
+  localPort: number,
+  remoteAddress: number,
+  remotePort: number,
+): string {
   return `${localPort} ${remoteAddress} ${remotePort}`;
 }
 

@@ -30,8 +30,13 @@ export interface SanProviderOptions {
 
 export const DEFAULT_RDMA_THRESHOLD_BYTES = 4096;
 
+/** More than any queue holds, and a small integer. */
+const NO_LIMIT = 0x3fffffff;
+
 export class SanState {
   readonly nic: NicDevice;
+  /** One for all sockets. */
+  readonly completionQueue: CompletionQueue;
   readonly random: RandomSource;
   readonly profile: Profile;
   readonly logger: Logger;
@@ -39,6 +44,10 @@ export class SanState {
   readonly completesAtOnce: boolean;
   readonly hasRdmaRead: boolean;
   readonly rdmaThresholdBytes: number;
+  /** What a profile allows in progress on one socket, at most; the NIC may allow less. [IMPL-01] */
+  readonly sendsMax: number;
+  readonly receivesMax: number;
+  readonly maxSge: number;
 
   /** Starts minus cleanups. [CLEANUP-01] */
   starts = 0;
@@ -64,7 +73,6 @@ export class SanState {
   readonly request = new WorkRequest();
   readonly completion = new WorkCompletion();
   readonly errno = ref(0);
-  #completionQueue: CompletionQueue | null = null;
 
   constructor(environment: SanEnvironment, options: SanProviderOptions) {
     const { nic, profile } = environment;
@@ -78,12 +86,10 @@ export class SanState {
         ? options.completion === 'immediate'
         : profile.completion === 'inline-when-possible';
     this.hasRdmaRead = nic.attributes.rdmaRead && options.rdmaRead !== false;
+    this.sendsMax = profile.sendQueueDepth ?? NO_LIMIT;
+    this.receivesMax = profile.receiveQueueDepth ?? NO_LIMIT;
+    this.maxSge = nic.attributes.maxSge;
+    this.completionQueue = nic.createCompletionQueue();
     this.rdmaThresholdBytes = options.rdmaThresholdBytes ?? DEFAULT_RDMA_THRESHOLD_BYTES;
-  }
-
-  /** One for all sockets, made at the first start. */
-  get completionQueue(): CompletionQueue {
-    this.#completionQueue ??= this.nic.createCompletionQueue();
-    return this.#completionQueue;
   }
 }

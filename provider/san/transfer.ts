@@ -14,13 +14,7 @@ import type {
 import type { WSABUFEX } from '../spi/ws2san.js';
 import { MEM_READ, MEM_WRITE } from '../spi/ws2san.js';
 import { fail, WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
-import {
-  harvest,
-  recycle,
-  releaseMemory,
-  storeOutcome,
-  takeOutOfFinished,
-} from './completion.js';
+import { harvest, recycle, releaseMemory, storeOutcome, takeOutOfFinished } from './completion.js';
 import { addressOf, DESCRIPTOR_BYTES, lengthOf, remoteKeyOf } from './descriptor.js';
 import type { Operation, SanSocket } from './record.js';
 import type { Registered, Registration } from './registrations.js';
@@ -174,8 +168,7 @@ function describe(
   registered: Registered,
 ): number {
   if (count > 0 && (buffers === null || buffers.length < count)) return wsa.WSAEFAULT;
-  const { nic, request } = state;
-  const { maxSge } = nic.attributes;
+  const { maxSge, nic, request } = state;
   request.sgeCount = 0;
   for (let index = 0; index < count; index++) {
     const { len, buf } = (buffers as readonly WSABUF[])[index] as WSABUF;
@@ -199,8 +192,7 @@ function describeEx(
 ): number {
   if (!(count > 0)) return wsa.WSAEINVAL;
   if (buffers === null || buffers.length < count) return wsa.WSAEFAULT;
-  const { nic, request } = state;
-  const { maxSge } = nic.attributes;
+  const { maxSge, nic, request } = state;
   const { registrations } = operation.socket;
   request.sgeCount = 0;
   for (let index = 0; index < count; index++) {
@@ -271,7 +263,10 @@ function post(
   const { queuePair } = socket;
   if (queuePair === null) return abandon(state, operation, lpErrno, wsa.WSAENOTCONN);
   request.id = operation.index;
-  if (isFull(state, operation)) {
+  const isFull = isReceive
+    ? socket.receivesPosted >= state.receivesMax
+    : socket.sendsPosted >= state.sendsMax;
+  if (isFull) {
     return abandon(state, operation, lpErrno, state.profile.sendQueueFullError);
   }
   const result = isReceive ? queuePair.postReceive(request) : queuePair.postSend(request);
@@ -291,14 +286,6 @@ function post(
     return 0;
   }
   return fail(lpErrno, wsa.WSA_IO_PENDING);
-}
-
-/** A profile may allow fewer operations than the NIC does. [IMPL-01] */
-function isFull(state: SanState, operation: Operation): boolean {
-  const { sendQueueDepth, receiveQueueDepth } = state.profile;
-  const { isReceive, socket } = operation;
-  if (isReceive) return receiveQueueDepth !== null && socket.receivesPosted >= receiveQueueDepth;
-  return sendQueueDepth !== null && socket.sendsPosted >= sendQueueDepth;
 }
 
 /** Nothing was started: everything is as before the call. [OVL-16] */

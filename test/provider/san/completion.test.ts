@@ -96,7 +96,10 @@ describe('an operation whose hEvent is tagged', () => {
 });
 
 describe('the end of a connection', () => {
-  function lost(options: HostOptions, end: (pair: Buffers) => void): { errors: number[]; sticky: number } {
+  function lost(
+    options: HostOptions,
+    end: (pair: Buffers) => void,
+  ): { errors: number[]; sticky: number } {
     const pair = pairWithBuffers(options);
     const { left, right, a, buffer } = pair;
     const pending = [0, 1].map(() => {
@@ -122,7 +125,7 @@ describe('the end of a connection', () => {
     expect(ended).toEqual({ errors: [WSAECONNRESET, WSAECONNRESET], sticky: WSAECONNRESET });
   });
 
-  it('by the peer\'s death is WSAECONNRESET [CLOSE-07]', () => {
+  it("by the peer's death is WSAECONNRESET [CLOSE-07]", () => {
     const ended = lost({}, ({ right }) => right.nic.die());
     expect(ended).toEqual({ errors: [WSAECONNRESET, WSAECONNRESET], sticky: WSAECONNRESET });
   });
@@ -169,18 +172,21 @@ describe('a failed operation', () => {
     ([name]) => name !== 'SUCCESS' && name !== 'WR_FLUSH_ERR',
   );
 
-  it.each(failures)('with NIC status %s is WSAECONNABORTED and 0 bytes [OVL-18 WSPSEND-12]', (_name, status) => {
-    const { left, right, a, b, buffer } = pairWithBuffers();
-    right.receive(b, spi.createOverlapped(1), buffer);
-    left.nic.nextStatus = status;
-    const overlapped = spi.createOverlapped(8);
-    left.send(a, overlapped, buffer);
-    settle(left, right);
-    expect(left.upcalls.completions()).toMatchObject([
-      { overlapped, error: spi.WSAECONNABORTED, bytes: 0 },
-    ]);
-    shutDown(left, right);
-  });
+  it.each(failures)(
+    'with NIC status %s is WSAECONNABORTED and 0 bytes [OVL-18 WSPSEND-12]',
+    (_name, status) => {
+      const { left, right, a, b, buffer } = pairWithBuffers();
+      right.receive(b, spi.createOverlapped(1), buffer);
+      left.nic.nextStatus = status;
+      const overlapped = spi.createOverlapped(8);
+      left.send(a, overlapped, buffer);
+      settle(left, right);
+      expect(left.upcalls.completions()).toMatchObject([
+        { overlapped, error: spi.WSAECONNABORTED, bytes: 0 },
+      ]);
+      shutDown(left, right);
+    },
+  );
 
   it('a message longer than its receive ends the connection', () => {
     const { left, right, a, b, buffer } = pairWithBuffers();

@@ -59,14 +59,17 @@ describe('WSPConnect', () => {
     ['rejected', spi.WSAECONNREFUSED],
     ['unreachable', spi.WSAETIMEDOUT],
     ['timeout', spi.WSAETIMEDOUT],
-  ] as const)('reports %s as what it promises about TCP/IP [CONNECT-04 CONNECT-05]', (why, error) => {
-    const { left, right, s } = twoHosts();
-    left.nic.connectFailure = why satisfies ConnectFailure;
-    left.connect(s, RIGHT_IP, LISTEN_PORT);
-    settle(left, right);
-    expect(left.connectOutcome(s)).toBe(error);
-    shutDown(left, right);
-  });
+  ] as const)(
+    'reports %s as what it promises about TCP/IP [CONNECT-04 CONNECT-05]',
+    (why, error) => {
+      const { left, right, s } = twoHosts();
+      left.nic.connectFailure = why satisfies ConnectFailure;
+      left.connect(s, RIGHT_IP, LISTEN_PORT);
+      settle(left, right);
+      expect(left.connectOutcome(s)).toBe(error);
+      shutDown(left, right);
+    },
+  );
 
   it('to its own NIC is left to TCP/IP [CONNECT-12]', () => {
     const { left, right, s } = twoHosts();
@@ -218,7 +221,7 @@ describe('WSPAccept', () => {
     shutDown(left, right);
   });
 
-  it('gives the peer\'s IP address on success, and only then [ACCEPT-01 ACCEPT-04 ACCEPT-10]', () => {
+  it("gives the peer's IP address on success, and only then [ACCEPT-01 ACCEPT-04 ACCEPT-10]", () => {
     const { left, right, listener } = requested();
     const addr = new Uint8Array(20);
     const length = spi.ref(20);

@@ -19,43 +19,21 @@ import type {
   WorkCompletion,
   WorkRequest,
 } from '../../../provider/nic/verbs.js';
-import { Access, MAX_SGE, Opcode, PostResult, WcStatus } from '../../../provider/nic/verbs.js';
+import { Access, MAX_SGE, Opcode, WcStatus } from '../../../provider/nic/verbs.js';
+import type { PostedRequest, Sge } from './fake-queue-pair.js';
+import { FakeCompletionQueue, FakeQueuePair } from './fake-queue-pair.js';
 
-const DEFAULT_DEPTH = 64;
-
-interface Sge {
-  readonly address: number;
-  readonly length: number;
-  readonly key: number;
-}
-
-/** A work request as it was posted. */
-export interface PostedRequest {
-  readonly id: number;
-  readonly opcode: number;
-  readonly flags: number;
-  readonly sges: readonly Sge[];
-  readonly remoteAddress: number;
-  readonly remoteKey: number;
-}
+type NicQueuePair = FakeQueuePair<FakeNic>;
 
 interface FakeRegion extends MemoryRegion {
   readonly buffer: Uint8Array;
-  readonly owner: FakeQueuePair;
+  readonly owner: NicQueuePair;
 }
 
 interface ConnectRequest {
   readonly id: number;
-  readonly from: FakeQueuePair;
+  readonly from: NicQueuePair;
   readonly port: number;
-}
-
-interface Completion {
-  readonly id: number;
-  readonly opcode: number;
-  readonly status: number;
-  readonly byteLength: number;
-  readonly queuePair: FakeQueuePair;
 }
 
 export class FakeFabric {
@@ -77,119 +55,6 @@ export class FakeFabric {
   }
 }
 
-class FakeCompletionQueue implements CompletionQueue {
-  readonly #completions: Completion[] = [];
-
-  push(completion: Completion): void {
-    this.#completions.push(completion);
-  }
-
-  poll(into: WorkCompletion): boolean {
-    const completion = this.#completions.shift();
-    if (completion === undefined) return false;
-    const { queuePair } = completion;
-    if (completion.opcode === Opcode.RECV) queuePair.receivesOutstanding--;
-    else queuePair.sendsOutstanding--;
-    into.id = completion.id;
-    into.queuePair = queuePair.slot;
-    into.opcode = completion.opcode;
-    into.status = completion.status;
-    into.byteLength = completion.byteLength;
-    return true;
-  }
-}
-
-export class FakeQueuePair implements QueuePair {
-  state: 'idle' | 'connecting' | 'connected' | 'error' | 'destroyed' = 'idle';
-  sendsOutstanding = 0;
-  receivesOutstanding = 0;
-  peer: FakeQueuePair | null = null;
-  readonly number: number;
-  readonly sends: PostedRequest[] = [];
-  readonly receives: PostedRequest[] = [];
-
-  constructor(
-    readonly nic: FakeNic,
-    readonly slot: number,
-    readonly options: QueuePairOptions,
-  ) {
-    this.number = slot + 1;
-  }
-
-  postSend(request: WorkRequest): PostResult {
-    if (this.state === 'idle' || this.state === 'connecting') return PostResult.BAD_STATE;
-    if (this.state === 'destroyed') return PostResult.BAD_STATE;
-    if (this.sendsOutstanding >= (this.options.sendDepth ?? DEFAULT_DEPTH)) {
-      return PostResult.QUEUE_FULL;
-    }
-    const result = this.#post(request, request.opcode, this.sends);
-    if (result === PostResult.OK) this.sendsOutstanding++;
-    return result;
-  }
-
-  postReceive(request: WorkRequest): PostResult {
-    if (this.state === 'destroyed') return PostResult.BAD_STATE;
-    if (this.receivesOutstanding >= (this.options.receiveDepth ?? DEFAULT_DEPTH)) {
-      return PostResult.QUEUE_FULL;
-    }
-    const result = this.#post(request, Opcode.RECV, this.receives);
-    if (result === PostResult.OK) this.receivesOutstanding++;
-    return result;
-  }
-
-  progress(): number {
-    return this.nic.progressOf(this);
-  }
-
-  connect(address: number, port: number, localPort: number): void {
-    assert(this.state === 'idle', 'a queue pair connects once');
-    this.state = 'connecting';
-    this.nic.connect(this, { address, port, localPort });
-  }
-
-  accept(requestId: number): void {
-    assert(this.state === 'idle', 'a queue pair accepts once');
-    this.nic.accept(this, requestId);
-  }
-
-  destroy(): void {
-    if (this.state !== 'destroyed') this.nic.destroy(this);
-  }
-
-  complete(request: PostedRequest, opcode: number, status: number, byteLength: number): void {
-    const { completionQueue } = this.options;
-    assert(completionQueue instanceof FakeCompletionQueue, 'the completion queue is of this NIC');
-    completionQueue.push({ id: request.id, opcode, status, byteLength, queuePair: this });
-  }
-
-  /** Everything that is posted ends flushed, in order. */
-  flush(): void {
-    for (const send of this.sends.splice(0)) {
-      this.complete(send, send.opcode, WcStatus.WR_FLUSH_ERR, 0);
-    }
-    for (const receive of this.receives.splice(0)) {
-      this.complete(receive, Opcode.RECV, WcStatus.WR_FLUSH_ERR, 0);
-    }
-  }
-
-  #post(request: WorkRequest, opcode: number, queue: PostedRequest[]): PostResult {
-    const sges: Sge[] = [];
-    let total = 0;
-    for (let index = 0; index < request.sgeCount; index++) {
-      const length = request.lengths[index] ?? 0;
-      total += length;
-      const address = request.addresses[index] ?? 0;
-      sges.push({ address, length, key: request.keys[index] ?? 0 });
-    }
-    if (total > this.nic.attributes.maxMessageBytes) return PostResult.TOO_LONG;
-    const { id, flags, remoteAddress, remoteKey } = request;
-    const posted = { id, opcode, flags, sges, remoteAddress, remoteKey };
-    queue.push(posted);
-    this.nic.posted.push(posted);
-    return PostResult.OK;
-  }
-}
-
 export class FakeNic implements NicDevice {
   readonly attributes: NicAttributes;
   /** Everything that was ever posted, for tests that look below the provider. */
@@ -208,7 +73,7 @@ export class FakeNic implements NicDevice {
   /** How often addressOf was asked. */
   lookups = 0;
   readonly #fabric: FakeFabric;
-  readonly #queuePairs: FakeQueuePair[] = [];
+  readonly #queuePairs: NicQueuePair[] = [];
   readonly #regions = new Set<FakeRegion>();
   readonly #ports = new Set<number>();
   readonly #requests = new Map<number, ConnectRequest>();
@@ -259,7 +124,7 @@ export class FakeNic implements NicDevice {
   createQueuePair(options: QueuePairOptions): QueuePair | null {
     if (this.queuePairsLeft === 0) return null;
     this.queuePairsLeft--;
-    const queuePair = new FakeQueuePair(this, this.#nextSlot++, options);
+    const queuePair = new FakeQueuePair<FakeNic>(this, this.#nextSlot++, options);
     this.#queuePairs.push(queuePair);
     return queuePair;
   }
@@ -344,7 +209,7 @@ export class FakeNic implements NicDevice {
     return [...this.#requests.keys()];
   }
 
-  progressOf(queuePair: FakeQueuePair): number {
+  progressOf(queuePair: NicQueuePair): number {
     let work = 0;
     while (!this.isHalted && this.#step(queuePair)) work++;
     return work;
@@ -353,7 +218,7 @@ export class FakeNic implements NicDevice {
   // What queue pairs ask for ---------------------------------------------------------------------
 
   connect(
-    queuePair: FakeQueuePair,
+    queuePair: NicQueuePair,
     to: { readonly address: number; readonly port: number; readonly localPort: number },
   ): void {
     const target = this.#fabric.at(to.address);
@@ -374,7 +239,7 @@ export class FakeNic implements NicDevice {
     }
   }
 
-  accept(queuePair: FakeQueuePair, requestId: number): void {
+  accept(queuePair: NicQueuePair, requestId: number): void {
     const request = this.#requests.get(requestId);
     this.#requests.delete(requestId);
     if (request === undefined || request.from.state !== 'connecting') {
@@ -393,12 +258,13 @@ export class FakeNic implements NicDevice {
     }
   }
 
-  destroy(queuePair: FakeQueuePair): void {
+  destroy(queuePair: NicQueuePair): void {
     const { peer } = queuePair;
     queuePair.state = 'destroyed';
     queuePair.peer = null;
     queuePair.flush();
-    for (const region of this.#regions) if (region.owner === queuePair) this.#regions.delete(region);
+    for (const region of this.#regions)
+      if (region.owner === queuePair) this.#regions.delete(region);
     this.#queuePairs.splice(this.#queuePairs.indexOf(queuePair), 1);
     this.queuePairsLeft++;
     this.#destroyed.push(queuePair);
@@ -406,20 +272,20 @@ export class FakeNic implements NicDevice {
     if (peer !== null) peer.nic.#end(peer, 'peer-disconnected');
   }
 
-  readonly #destroyed: FakeQueuePair[] = [];
+  readonly #destroyed: NicQueuePair[] = [];
 
   #isDrained(slot: number): boolean {
     const queuePair = this.#destroyed.find((one) => one.slot === slot);
     return (queuePair?.sendsOutstanding ?? 0) + (queuePair?.receivesOutstanding ?? 0) === 0;
   }
 
-  #connectFailed(queuePair: FakeQueuePair, reason: ConnectFailure): void {
+  #connectFailed(queuePair: NicQueuePair, reason: ConnectFailure): void {
     if (queuePair.state !== 'connecting') return;
     queuePair.state = 'error';
     this.#events.push({ type: 'connect-failed', queuePair: queuePair.slot, reason });
   }
 
-  #end(queuePair: FakeQueuePair, reason: DisconnectReason): void {
+  #end(queuePair: NicQueuePair, reason: DisconnectReason): void {
     if (queuePair.state === 'destroyed' || queuePair.state === 'error') return;
     queuePair.state = 'error';
     queuePair.peer = null;
@@ -429,7 +295,7 @@ export class FakeNic implements NicDevice {
   }
 
   /** Executes the first send of a queue pair, if it can be; whether it did. */
-  #step(queuePair: FakeQueuePair): boolean {
+  #step(queuePair: NicQueuePair): boolean {
     if (queuePair.state === 'error') {
       const isIdle = queuePair.sends.length + queuePair.receives.length === 0;
       queuePair.flush();
@@ -454,8 +320,8 @@ export class FakeNic implements NicDevice {
   }
 
   #execute(
-    queuePair: FakeQueuePair,
-    peer: FakeQueuePair,
+    queuePair: NicQueuePair,
+    peer: NicQueuePair,
     request: PostedRequest,
     receive: PostedRequest | undefined,
   ): WcStatus {
@@ -473,11 +339,11 @@ export class FakeNic implements NicDevice {
   }
 
   /** The bytes that local elements name, or null when a key does not open them. */
-  spansOf(queuePair: FakeQueuePair, sges: readonly Sge[], right: number): Uint8Array[] | null {
+  spansOf(queuePair: NicQueuePair, sges: readonly Sge[], right: number): Uint8Array[] | null {
     return this.#spans(queuePair, sges, right);
   }
 
-  #spans(queuePair: FakeQueuePair, sges: readonly Sge[], right: number): Uint8Array[] | null {
+  #spans(queuePair: NicQueuePair, sges: readonly Sge[], right: number): Uint8Array[] | null {
     const spans: Uint8Array[] = [];
     for (const { address, length, key } of sges) {
       const region = [...this.#regions].find((one) => one.localKey === key);
@@ -489,7 +355,7 @@ export class FakeNic implements NicDevice {
   }
 
   #remoteSpan(
-    owner: FakeQueuePair,
+    owner: NicQueuePair,
     request: PostedRequest,
     length: number,
     right: number,
@@ -503,7 +369,7 @@ export class FakeNic implements NicDevice {
 
 function spanOf(
   region: FakeRegion,
-  owner: FakeQueuePair,
+  owner: NicQueuePair,
   address: number,
   length: number,
   right: number,
@@ -516,7 +382,7 @@ function spanOf(
 }
 
 function deliver(
-  peer: FakeQueuePair,
+  peer: NicQueuePair,
   receive: PostedRequest | undefined,
   from: Uint8Array[],
   total: number,

@@ -217,15 +217,7 @@ export class TestHost {
     WSPRegisterRdmaMemory(s, buffer, buffer.length, flags, null, probe, this.errno);
     const block = new Uint8Array(probe.value);
     const length = spi.ref(block.length);
-    const error = WSPRegisterRdmaMemory(
-      s,
-      buffer,
-      buffer.length,
-      flags,
-      block,
-      length,
-      this.errno,
-    );
+    const error = WSPRegisterRdmaMemory(s, buffer, buffer.length, flags, block, length, this.errno);
     expect(error).toBe(0);
     return block;
   }

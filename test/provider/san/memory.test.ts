@@ -98,7 +98,11 @@ describe('WSPRegisterRdmaMemory', () => {
     expect([other, right.errno.value]).toEqual([spi.SOCKET_ERROR, spi.WSAEINVAL]);
     const forged = descriptor.slice();
     forged[31] = (forged[31] ?? 0) ^ 1;
-    for (const [block, length] of [[forged, 32], [descriptor, 31], [null, 32]] as const) {
+    for (const [block, length] of [
+      [forged, 32],
+      [descriptor, 31],
+      [null, 32],
+    ] as const) {
       expect(deregister(block, length)).toEqual([spi.SOCKET_ERROR, spi.WSAEINVAL]);
     }
     expect([deregister(descriptor), left.nic.regionCount]).toEqual([[0, 0], 1]);
@@ -137,7 +141,12 @@ describe('what RDMA reaches', () => {
   function rdmaPair(): Rdma {
     const pair = connectedPair();
     const local = Uint8Array.from({ length: 64 }, (_, index) => index);
-    return { ...pair, local, remote: new Uint8Array(64), handle: pair.left.register(pair.a, local) };
+    return {
+      ...pair,
+      local,
+      remote: new Uint8Array(64),
+      handle: pair.left.register(pair.a, local),
+    };
   }
 
   function write({ left, right, a, local, handle }: Rdma, target: Uint8Array): [number, number] {

@@ -95,7 +95,12 @@ describe('extension functions', () => {
     const box: spi.ExtensionFunctionPointer = { value: null };
     const { procs, errno } = host;
     const code = spi.SIO_GET_EXTENSION_FUNCTION_POINTER;
-    const ask = (input: Uint8Array | null, inBytes: number, out: typeof box | null, room: number) => {
+    const ask = (
+      input: Uint8Array | null,
+      inBytes: number,
+      out: typeof box | null,
+      room: number,
+    ) => {
       procs.lpWSPIoctl(0, code, input, inBytes, out, room, null, null, null, null, errno);
       return errno.value;
     };

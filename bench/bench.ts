@@ -1,0 +1,249 @@
+// What `wsd bench` measures: which measures, against which floors and limits, at which sizes. Runs
+// them interleaved with a second process and hands back a report.
+
+import type { ConnectionPlan, Level } from './connection.js';
+import type { HostPlan } from './host-plan.js';
+import { describeMachine } from './machine.js';
+import type { FloorMemory } from './machine.js';
+import { interleave } from './measure.js';
+import type { Measure, Sample } from './measure.js';
+import type { PeerProcess } from './peer-process.js';
+import type { BenchReport, Limit, Result } from './report.js';
+import { makeResult, REPORT_VERSION } from './report.js';
+import * as tasks from './tasks.js';
+import { measureTcpLatency, measureTcpStream } from './tcp.js';
+
+export interface BenchSettings {
+  readonly host: HostPlan;
+  readonly peerHost: HostPlan;
+  /** Bytes of a small message, a multiple of 4. */
+  readonly bytes: number;
+  /** Round trips of one latency sample. */
+  readonly iterations: number;
+  /** How often everything is measured; the medians count. */
+  readonly pairs: number;
+  /** Bytes of a large message, and how many make one sample. */
+  readonly largeBytes: number;
+  readonly largeCount: number;
+  /** Round trips of the allocation measure. */
+  readonly heapRoundTrips: number;
+  readonly idleMillis: number;
+}
+
+/** The sizes of a full run and of one that takes seconds. */
+export const FULL_SIZES = {
+  bytes: 64,
+  iterations: 100_000,
+  pairs: 7,
+  largeBytes: 1 << 20,
+  largeCount: 512,
+  heapRoundTrips: 500_000,
+  idleMillis: 2_000,
+} as const;
+export const QUICK_SIZES = {
+  ...FULL_SIZES,
+  iterations: 10_000,
+  pairs: 3,
+  largeCount: 64,
+  heapRoundTrips: 50_000,
+  idleMillis: 500,
+} as const;
+
+export interface BenchProgress {
+  /** Called before each sample; throws to end the run. */
+  step(name: string, pair: number): void;
+}
+
+/** Round trips between two readings of the clock. */
+const BATCH = 500;
+/** A latency sample ends early after this; a disturbed machine must not make it endless. */
+const BUDGET_NANOS = 2e9;
+/** TCP is two orders of magnitude slower: its samples are smaller by as much. */
+const TCP_SHARE = 50;
+const HEAP_SEGMENTS = 20;
+/** Measures that neither change nor compare: once is enough. */
+const ONCE = new Set(['heap.provider', 'heap.app', 'idle']);
+
+interface Described extends Measure {
+  readonly title: string;
+  readonly unit: Result['unit'];
+  readonly limit?: Limit;
+}
+
+/** Runs everything. Throws PeerFailure, PeerDied, WsaError, SystemError, and what `progress` throws. */
+export async function runBench(
+  peer: PeerProcess,
+  settings: BenchSettings,
+  progress: BenchProgress,
+): Promise<BenchReport> {
+  const startedAt = new Date().toISOString();
+  const machine = describeMachine();
+  const measures = [...latencies(peer, settings), ...bandwidths(peer, settings), ...rest(peer, settings)];
+  const step = ({ name }: Measure, pair: number): void => progress.step(name, pair);
+  const repeated = measures.filter(({ name }) => !ONCE.has(name));
+  const single = measures.filter(({ name }) => ONCE.has(name));
+  const samples = new Map<string, Sample[]>([
+    ...(await interleave(repeated, settings.pairs, step)),
+    ...(await interleave(single, 1, step)),
+  ]);
+  const results = measures.map((measure) => makeResult(measure, samples.get(measure.name) ?? []));
+  const { host, bytes, iterations, pairs, largeBytes, largeCount } = settings;
+  return {
+    format: 'winsock-direct bench',
+    version: REPORT_VERSION,
+    startedAt,
+    machine,
+    settings: {
+      engine: host.engine ?? 'auto',
+      provider: host.provider ?? 'reference',
+      bytes,
+      iterations,
+      pairs,
+      largeBytes,
+      largeCount,
+    },
+    results,
+  };
+}
+
+function connection(settings: BenchSettings, level: Level, slotBytes: number): ConnectionPlan {
+  return { level, host: settings.host, peerHost: settings.peerHost, slotBytes };
+}
+
+function latencies(peer: PeerProcess, settings: BenchSettings): Described[] {
+  const { bytes, iterations } = settings;
+  const batch = Math.min(BATCH, iterations);
+  const pingPong = {
+    bytes,
+    batch,
+    batches: Math.ceil(iterations / batch),
+    warmup: Math.ceil(iterations / 4),
+    budgetNanos: BUDGET_NANOS,
+  };
+  const latency = (level: Level) => (): Promise<tasks.TransferReading> =>
+    tasks.measureLatency(peer, { ...connection(settings, level, bytes), pingPong });
+  return [
+    {
+      name: 'floor.spin',
+      title: 'floor: C++ spinning on two words',
+      unit: 'ns',
+      run: () => tasks.measureFloor(peer, { kind: 'spin', rounds: Math.max(iterations, 2_000) }),
+    },
+    {
+      name: 'provider.latency',
+      title: `provider: WSPSend/WSPRecv ${bytes} B, half round trip`,
+      unit: 'ns',
+      floor: 'floor.spin',
+      limit: { kind: 'at-most', ratio: 4 },
+      run: latency('provider'),
+    },
+    {
+      name: 'app.latency',
+      title: `application: WSASend/WSARecv ${bytes} B, half round trip`,
+      unit: 'ns',
+      floor: 'floor.spin',
+      limit: { kind: 'at-most', ratio: 8 },
+      run: latency('app'),
+    },
+    {
+      name: 'tcp.latency',
+      title: `kernel TCP: node:net ${bytes} B, half round trip`,
+      unit: 'ns',
+      floor: 'floor.spin',
+      run: () => measureTcpLatency(peer, { bytes, rounds: Math.ceil(iterations / TCP_SHARE) }),
+    },
+    {
+      name: 'floor.futex',
+      title: 'floor: C++ sleeping on futexes',
+      unit: 'ns',
+      run: () => tasks.measureFloor(peer, { kind: 'futex', rounds: Math.ceil(iterations / TCP_SHARE) }),
+    },
+  ];
+}
+
+function bandwidths(peer: PeerProcess, settings: BenchSettings): Described[] {
+  const { largeBytes: bytes, largeCount: count } = settings;
+  const plan = (level: Level): tasks.StreamPlan => ({
+    ...connection(settings, level, bytes),
+    bytes,
+    count,
+  });
+  const size = `${bytes / 1024} KiB`;
+  return [
+    {
+      name: 'floor.copy',
+      title: `floor: memmove ${size}`,
+      unit: 'GB/s',
+      run: async () => copyFloor(peer.floors, bytes, count),
+    },
+    {
+      name: 'provider.rdma-write',
+      title: `provider: WSPRdmaWrite ${size}`,
+      unit: 'GB/s',
+      floor: 'floor.copy',
+      limit: { kind: 'at-least', ratio: 0.9 },
+      run: () => tasks.measureRdmaWrite(peer, plan('provider')),
+    },
+    {
+      name: 'app.send',
+      title: `application: WSASend ${size} into posted WSARecv`,
+      unit: 'GB/s',
+      floor: 'floor.copy',
+      limit: { kind: 'at-least', ratio: 0.7 },
+      run: () => tasks.measureStream(peer, plan('app')),
+    },
+    {
+      name: 'tcp.stream',
+      title: `kernel TCP: node:net ${size} writes`,
+      unit: 'GB/s',
+      floor: 'floor.copy',
+      run: () => measureTcpStream(peer, { bytes, count }),
+    },
+  ];
+}
+
+/** The copy floor, with its pages touched before. */
+export function copyFloor(floors: FloorMemory, bytes: number, count: number): { value: number } {
+  floors.copy(bytes, Math.min(count, 32));
+  return { value: floors.copy(bytes, count) };
+}
+
+function rest(peer: PeerProcess, settings: BenchSettings): Described[] {
+  const { bytes, heapRoundTrips, idleMillis } = settings;
+  const roundTripsPerSegment = Math.ceil(heapRoundTrips / HEAP_SEGMENTS);
+  const heap = (level: Level) => (): Promise<{ value: number }> =>
+    tasks.measureHeap(peer, {
+      ...connection(settings, level, bytes),
+      bytes,
+      segments: HEAP_SEGMENTS,
+      roundTripsPerSegment,
+    });
+  return [
+    {
+      name: 'heap.provider',
+      title: 'provider: heap growth per operation',
+      unit: 'B',
+      limit: { kind: 'at-most', value: 1 },
+      run: heap('provider'),
+    },
+    {
+      name: 'heap.app',
+      title: 'application: heap growth per operation',
+      unit: 'B',
+      limit: { kind: 'at-most', value: 1 },
+      run: heap('app'),
+    },
+    {
+      name: 'idle',
+      title: 'a connection at rest: CPU of a core',
+      unit: '%',
+      limit: { kind: 'at-most', value: 1 },
+      run: () =>
+        tasks.measureIdle(peer, {
+          ...connection(settings, 'app', bytes),
+          sleeps: true,
+          millis: idleMillis,
+        }),
+    },
+  ];
+}

@@ -1,0 +1,324 @@
+// The measures of a SAN connection, each from both sides: what the first process does and returns as a
+// reading, and the task by which the second process answers. Which of them run, and against which
+// floors, is bench.ts's and the demonstration's business.
+
+import { getHeapStatistics } from 'node:v8';
+import type { SwitchStatistics } from '../index.js';
+import type { ConnectionPlan, Listening, Opened, Ready } from './connection.js';
+import { answer, start } from './connection.js';
+import type { Endpoint } from './endpoint.js';
+import { PayloadError, SLOT_COUNT } from './endpoint.js';
+import { ProviderEndpoint } from './endpoint-provider.js';
+import {
+  echo,
+  pingPong,
+  prepareEcho,
+  prepareStream,
+  receiveStream,
+  roundTrips,
+  sendStream,
+  stopEcho,
+  STREAM_DEPTH,
+} from './loops.js';
+import type { PingPongPlan } from './loops.js';
+import { cpuNanos, now, pinToSide, unpin } from './machine.js';
+import type { Reading } from './measure.js';
+import { involuntarySwitches, median } from './measure.js';
+import type { Task, TaskContext } from './peer.js';
+import type { PeerProcess } from './peer-process.js';
+
+/** A reading and what the connection's host counted; null below the switch. */
+export interface TransferReading extends Reading {
+  readonly statistics: SwitchStatistics | null;
+}
+
+interface Answered {
+  readonly switches: number;
+}
+
+type Starts = (opened: Opened & { readonly ready: Ready }) => Omit<Reading, 'peerSwitches'>;
+
+/** Runs `measure` on a fresh connection to the task of the other process. */
+async function onConnection(
+  peer: PeerProcess,
+  task: string,
+  plan: ConnectionPlan,
+  measure: Starts,
+): Promise<TransferReading> {
+  const call = peer.start<Listening | Ready, Answered>(task, plan);
+  const opened = await start(plan, call);
+  try {
+    const reading = measure(opened);
+    const { switches } = await call.result();
+    return { ...reading, peerSwitches: switches, statistics: opened.statistics() };
+  } finally {
+    await opened.endpoint.close();
+    unpin();
+  }
+}
+
+/** Answers on a fresh connection; the connection is closed when the starting side has closed its own. */
+async function onAnswer(
+  plan: ConnectionPlan,
+  context: TaskContext,
+  act: { prepare(endpoint: Endpoint): void; serve(endpoint: Endpoint): void },
+): Promise<Answered> {
+  const { endpoint } = await answer(plan, context, (ready) => act.prepare(ready));
+  try {
+    const before = involuntarySwitches();
+    act.serve(endpoint);
+    return { switches: involuntarySwitches() - before };
+  } finally {
+    await endpoint.close();
+    unpin();
+  }
+}
+
+// Latency ----------------------------------------------------------------------------------------
+
+export interface LatencyPlan extends ConnectionPlan {
+  readonly pingPong: PingPongPlan;
+}
+
+/** Half the median round trip, in nanoseconds. */
+export function measureLatency(peer: PeerProcess, plan: LatencyPlan): Promise<TransferReading> {
+  return onConnection(peer, 'latency', plan, ({ endpoint }) => {
+    const trips = pingPong(endpoint, plan.pingPong);
+    return { value: median(trips) / 2, details: { fastest: Math.min(...trips) / 2 } };
+  });
+}
+
+const latency = (plan: LatencyPlan, context: TaskContext): Promise<Answered> => {
+  const { bytes } = plan.pingPong;
+  return onAnswer(plan, context, {
+    prepare: (endpoint) => prepareEcho(endpoint, bytes),
+    serve: (endpoint) => echo(endpoint, bytes),
+  });
+};
+
+// Bandwidth --------------------------------------------------------------------------------------
+
+export interface StreamPlan extends ConnectionPlan {
+  readonly bytes: number;
+  readonly count: number;
+}
+
+/** The receiving side's word that everything has arrived. */
+const ACKNOWLEDGEMENT_BYTES = 64;
+
+/** WSASend into posted WSARecv (or the provider's equivalents), in bytes per nanosecond. */
+export function measureStream(peer: PeerProcess, plan: StreamPlan): Promise<TransferReading> {
+  return onConnection(peer, 'stream', plan, ({ endpoint }) => {
+    endpoint.postReceive(0, ACKNOWLEDGEMENT_BYTES);
+    const begin = now();
+    sendStream(endpoint, plan.bytes, plan.count);
+    endpoint.awaitReceive(0);
+    return { value: (plan.bytes * plan.count) / (now() - begin) };
+  });
+}
+
+const stream = (plan: StreamPlan, context: TaskContext): Promise<Answered> =>
+  onAnswer(plan, context, {
+    prepare: (endpoint) => prepareStream(endpoint, plan.bytes),
+    serve: (endpoint) => {
+      receiveStream(endpoint, plan.bytes, plan.count);
+      acknowledge(endpoint);
+    },
+  });
+
+/** WSPRdmaWrite into the other side's exposed memory, in bytes per nanosecond. */
+export function measureRdmaWrite(peer: PeerProcess, plan: StreamPlan): Promise<TransferReading> {
+  return onConnection(peer, 'rdma-write', plan, ({ endpoint, ready }) => {
+    if (!(endpoint instanceof ProviderEndpoint)) throw new TypeError('RDMA is below the switch');
+    const target = Uint8Array.from(ready.descriptor ?? []);
+    endpoint.postReceive(0, ACKNOWLEDGEMENT_BYTES);
+    const nanos = writeStream(endpoint, plan, target);
+    // Not overtaken by the writes before it, and tells that they are there. [RDMA-09]
+    endpoint.startSend(plan.count % SLOT_COUNT, ACKNOWLEDGEMENT_BYTES);
+    endpoint.awaitSend(plan.count % SLOT_COUNT);
+    endpoint.awaitReceive(0);
+    return { value: (plan.bytes * plan.count) / nanos };
+  });
+}
+
+function writeStream(endpoint: ProviderEndpoint, plan: StreamPlan, target: Uint8Array): number {
+  const { bytes, count } = plan;
+  const begin = now();
+  for (let index = 0; index < count; index++) {
+    const slot = index % SLOT_COUNT;
+    if (index >= STREAM_DEPTH) endpoint.awaitSend((index - STREAM_DEPTH) % SLOT_COUNT);
+    endpoint.sendWords[(slot * endpoint.slotBytes) >>> 2] = index;
+    endpoint.startWrite(slot, bytes, target);
+  }
+  for (let index = Math.max(0, count - STREAM_DEPTH); index < count; index++) {
+    endpoint.awaitSend(index % SLOT_COUNT);
+  }
+  return now() - begin;
+}
+
+const rdmaWrite = (plan: StreamPlan, context: TaskContext): Promise<Answered> => {
+  // Receives and exposed slots are the same memory: the closing message goes to the slot whose
+  // counter is then the oldest.
+  const closing = plan.count % SLOT_COUNT;
+  return onAnswer(plan, context, {
+    prepare: (endpoint) => endpoint.postReceive(closing, ACKNOWLEDGEMENT_BYTES),
+    serve: (endpoint) => {
+      endpoint.awaitReceive(closing);
+      for (let index = Math.max(0, plan.count - SLOT_COUNT + 1); index < plan.count; index++) {
+        const slot = index % SLOT_COUNT;
+        const found = endpoint.receiveWords[(slot * endpoint.slotBytes) >>> 2];
+        if (found !== index) {
+          throw new PayloadError(`slot ${slot} holds write ${found ?? 'none'} in place of ${index}`);
+        }
+      }
+      acknowledge(endpoint);
+    },
+  });
+};
+
+function acknowledge(endpoint: Endpoint): void {
+  endpoint.startSend(0, ACKNOWLEDGEMENT_BYTES);
+  endpoint.awaitSend(0);
+}
+
+// Allocation -------------------------------------------------------------------------------------
+
+export interface HeapPlan extends ConnectionPlan {
+  readonly bytes: number;
+  readonly segments: number;
+  readonly roundTripsPerSegment: number;
+}
+
+/** Segments before anything counts: the code is compiled for good after these. */
+const WARM_SEGMENTS = 3;
+/** A round trip is a send and a receive on each side. */
+const OPERATIONS_PER_ROUND_TRIP = 2;
+
+/** Heap growth in bytes per operation, the larger of both sides. */
+export async function measureHeap(peer: PeerProcess, plan: HeapPlan): Promise<Reading> {
+  const call = peer.start<Listening | Ready, number>('heap', plan);
+  const opened = await start(plan, call);
+  try {
+    const own = growthPerOperation(plan, () => {
+      const end = roundTrips(opened.endpoint, plan.bytes, 0, plan.roundTripsPerSegment);
+      stopEcho(opened.endpoint, plan.bytes, end);
+    });
+    const other = await call.result();
+    return { value: Math.max(own, other), details: { starting: own, answering: other } };
+  } finally {
+    await opened.endpoint.close();
+    unpin();
+  }
+}
+
+const heap = async (plan: HeapPlan, context: TaskContext): Promise<number> => {
+  const { endpoint } = await answer(plan, context, (ready) => prepareEcho(ready, plan.bytes));
+  try {
+    let left = plan.segments + WARM_SEGMENTS;
+    return growthPerOperation(plan, () => echo(endpoint, plan.bytes, --left > 0));
+  } finally {
+    await endpoint.close();
+    unpin();
+  }
+};
+
+/**
+ * The median over segments, since a collection within one makes it look smaller. Reading the
+ * statistics costs an object of its own, once per segment.
+ */
+function growthPerOperation(plan: HeapPlan, segment: () => void): number {
+  const growths: number[] = [];
+  for (let index = 0; index < plan.segments + WARM_SEGMENTS; index++) {
+    const before = getHeapStatistics().used_heap_size;
+    segment();
+    const growth = getHeapStatistics().used_heap_size - before;
+    if (index >= WARM_SEGMENTS) growths.push(growth);
+  }
+  return Math.max(0, median(growths)) / (plan.roundTripsPerSegment * OPERATIONS_PER_ROUND_TRIP);
+}
+
+// Rest -------------------------------------------------------------------------------------------
+
+export interface IdlePlan extends ConnectionPlan {
+  readonly millis: number;
+}
+
+/**
+ * CPU time of a connection at rest, in percent of a core, the larger of two ways to wait: this
+ * process in its event loop, the other one blocked in WSAWaitForMultipleEvents on a posted receive.
+ */
+export async function measureIdle(peer: PeerProcess, plan: IdlePlan): Promise<Reading> {
+  const call = peer.start<Listening | Ready, number>('idle', plan);
+  const opened = await start(plan, call);
+  try {
+    opened.endpoint.postReceive(0, ACKNOWLEDGEMENT_BYTES);
+    const [begin, cpu] = [now(), cpuNanos()];
+    await new Promise((resolve) => {
+      setTimeout(resolve, plan.millis);
+    });
+    const own = (100 * (cpuNanos() - cpu)) / (now() - begin);
+    const other = await call.result();
+    return { value: Math.max(own, other), details: { eventLoop: own, blocked: other } };
+  } finally {
+    await opened.endpoint.close();
+    unpin();
+  }
+}
+
+const idle = async (plan: IdlePlan, context: TaskContext): Promise<number> => {
+  const { endpoint } = await answer(plan, context, (ready) => ready.postReceive(0, ACKNOWLEDGEMENT_BYTES));
+  try {
+    if (!('tryReceive' in endpoint)) throw new TypeError('rest is measured at application level');
+    const waits = endpoint as { tryReceive(slot: number, timeoutMs: number): number };
+    const [begin, cpu] = [now(), cpuNanos()];
+    waits.tryReceive(0, plan.millis);
+    return (100 * (cpuNanos() - cpu)) / (now() - begin);
+  } finally {
+    await endpoint.close();
+    unpin();
+  }
+};
+
+// Floors -----------------------------------------------------------------------------------------
+
+export interface FloorPlan {
+  readonly kind: 'spin' | 'futex';
+  readonly rounds: number;
+}
+
+/** Half a round trip of bare C++ between the two processes, in nanoseconds. */
+export async function measureFloor(peer: PeerProcess, plan: FloorPlan): Promise<Reading> {
+  peer.floors.reset();
+  const call = peer.start<null, Answered>('floor', plan);
+  pinToSide(0);
+  try {
+    await call.told();
+    const value = peer.floors[plan.kind](0, plan.rounds) / 2;
+    const { switches } = await call.result();
+    return { value, peerSwitches: switches };
+  } finally {
+    unpin();
+  }
+}
+
+const floor = async (plan: FloorPlan, context: TaskContext): Promise<Answered> => {
+  pinToSide(1);
+  try {
+    const before = involuntarySwitches();
+    await context.tell(null);
+    context.floors[plan.kind](1, plan.rounds);
+    return { switches: involuntarySwitches() - before };
+  } finally {
+    unpin();
+  }
+};
+
+/** What the second process answers to. */
+export const sanTasks: Readonly<Record<string, Task>> = {
+  latency,
+  stream,
+  'rdma-write': rdmaWrite,
+  heap,
+  idle,
+  floor,
+};

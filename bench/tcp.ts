@@ -1,0 +1,122 @@
+// The peer to compare with: the same two processes over kernel TCP on loopback, by plain node:net. The
+// answering side echoes small messages, and acknowledges the end of a stream with one byte.
+
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import { now } from './machine.js';
+import type { Reading } from './measure.js';
+import { median } from './measure.js';
+import type { Task, TaskContext } from './peer.js';
+import type { PeerProcess } from './peer-process.js';
+
+const LOOPBACK = '127.0.0.1';
+const BATCH = 100;
+
+export interface TcpLatencyPlan {
+  readonly bytes: number;
+  readonly rounds: number;
+}
+
+export interface TcpStreamPlan {
+  readonly bytes: number;
+  readonly count: number;
+}
+
+/** Half the median round trip over batches, in nanoseconds. */
+export async function measureTcpLatency(peer: PeerProcess, plan: TcpLatencyPlan): Promise<Reading> {
+  const call = peer.start<{ port: number }, null>('tcp-echo', plan);
+  const socket = await open((await call.told()).port);
+  try {
+    const trips = await tcpPingPong(socket, plan);
+    return { value: median(trips) / 2 };
+  } finally {
+    socket.destroy();
+    await call.result();
+  }
+}
+
+function tcpPingPong(socket: Socket, plan: TcpLatencyPlan): Promise<number[]> {
+  const message = new Uint8Array(plan.bytes);
+  const trips: number[] = [];
+  let [received, round, start] = [0, 0, now()];
+  return new Promise((resolve, reject) => {
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('the TCP connection ended early')));
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+      if (received < plan.bytes) return;
+      received = 0;
+      round++;
+      if (round % BATCH === 0) {
+        const stop = now();
+        trips.push((stop - start) / BATCH);
+        start = stop;
+      }
+      if (round < plan.rounds || trips.length === 0) socket.write(message);
+      else resolve(trips);
+    });
+    socket.write(message);
+  });
+}
+
+/** Bytes per nanosecond until the other side has everything. */
+export async function measureTcpStream(peer: PeerProcess, plan: TcpStreamPlan): Promise<Reading> {
+  const call = peer.start<{ port: number }, null>('tcp-sink', plan);
+  const socket = await open((await call.told()).port);
+  try {
+    const message = new Uint8Array(plan.bytes);
+    const begin = now();
+    const acknowledged = once(socket, 'data');
+    for (let index = 0; index < plan.count; index++) {
+      if (!socket.write(message)) await once(socket, 'drain');
+    }
+    await acknowledged;
+    return { value: (plan.bytes * plan.count) / (now() - begin) };
+  } finally {
+    socket.destroy();
+    await call.result();
+  }
+}
+
+async function open(port: number): Promise<Socket> {
+  const socket = connect({ host: LOOPBACK, port, noDelay: true });
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Serves one connection with `serve` and resolves when it has closed. */
+async function serveOne(context: TaskContext, serve: (socket: Socket) => void): Promise<null> {
+  const server = createServer({ noDelay: true });
+  server.listen(0, LOOPBACK);
+  await once(server, 'listening');
+  const connected = once(server, 'connection', { signal: context.signal });
+  await context.tell({ port: (server.address() as AddressInfo).port });
+  try {
+    const [socket] = (await connected) as [Socket];
+    // The starting side ends the connection by a reset, which is no failure.
+    socket.on('error', () => undefined);
+    serve(socket);
+    await once(socket, 'close', { signal: context.signal });
+    return null;
+  } finally {
+    server.close();
+  }
+}
+
+const tcpEcho: Task = (_plan: TcpLatencyPlan, context) =>
+  serveOne(context, (socket) => {
+    socket.pipe(socket);
+  });
+
+const tcpSink: Task = (plan: TcpStreamPlan, context) =>
+  serveOne(context, (socket) => {
+    let left = plan.bytes * plan.count;
+    socket.on('data', (chunk) => {
+      left -= chunk.length;
+      if (left === 0) socket.write(new Uint8Array(1));
+    });
+  });
+
+/** What the second process answers to. */
+export const tcpTasks: Readonly<Record<string, Task>> = { 'tcp-echo': tcpEcho, 'tcp-sink': tcpSink };
