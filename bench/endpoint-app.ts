@@ -17,10 +17,22 @@ const WINSOCK_2_2 = 0x0202;
 /** Opens a host and starts Winsock on it. Throws as openHost does, and WsaError. */
 export async function openApp(plan: HostPlan): Promise<Host> {
   const host = await openHost(hostOptions(plan));
-  const result = host.winsock.WSAStartup(WINSOCK_2_2, null);
+  const result = host.winsock.WSAStartup(WINSOCK_2_2, emptyWsaData());
   if (result === 0) return host;
   await host.close();
   throw new spi.WsaError(result, { call: 'WSAStartup' });
+}
+
+function emptyWsaData(): spi.WSADATA {
+  return {
+    wVersion: 0,
+    wHighVersion: 0,
+    iMaxSockets: 0,
+    iMaxUdpDg: 0,
+    lpVendorInfo: null,
+    szDescription: '',
+    szSystemStatus: '',
+  };
 }
 
 /** Throws the last error as WsaError when a call has failed. */

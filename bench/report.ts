@@ -48,7 +48,7 @@ const report = z.strictObject({
     kernel: z.string(),
     node: z.string(),
     loadAverage: z.number(),
-    pinnedTo: z.array(z.int()).nullable(),
+    pinnedTo: z.array(z.int()).readonly().nullable(),
   }),
   settings: z.strictObject({
     engine: z.enum(['inline', 'worker', 'auto']),

@@ -47,10 +47,21 @@ async function onConnection(
 ): Promise<TransferReading> {
   const call = peer.start<Listening | Ready, Answered>(task, plan);
   const opened = await start(plan, call);
+  const reading = await closingAfter(opened, () => ({
+    ...measure(opened),
+    statistics: opened.statistics(),
+  }));
+  const { switches } = await call.result();
+  return { ...reading, peerSwitches: switches };
+}
+
+/**
+ * Closes this side before the other side's outcome is waited for: closing takes both, and nothing
+ * moves on a host whose thread waits for something else.
+ */
+async function closingAfter<T>(opened: Opened, act: () => T | Promise<T>): Promise<T> {
   try {
-    const reading = measure(opened);
-    const { switches } = await call.result();
-    return { ...reading, peerSwitches: switches, statistics: opened.statistics() };
+    return await act();
   } finally {
     await opened.endpoint.close();
     unpin();
@@ -198,17 +209,14 @@ const OPERATIONS_PER_ROUND_TRIP = 2;
 export async function measureHeap(peer: PeerProcess, plan: HeapPlan): Promise<Reading> {
   const call = peer.start<Listening | Ready, number>('heap', plan);
   const opened = await start(plan, call);
-  try {
-    const own = growthPerOperation(plan, () => {
+  const own = await closingAfter(opened, () =>
+    growthPerOperation(plan, () => {
       const end = roundTrips(opened.endpoint, plan.bytes, 0, plan.roundTripsPerSegment);
       stopEcho(opened.endpoint, plan.bytes, end);
-    });
-    const other = await call.result();
-    return { value: Math.max(own, other), details: { starting: own, answering: other } };
-  } finally {
-    await opened.endpoint.close();
-    unpin();
-  }
+    }),
+  );
+  const other = await call.result();
+  return { value: Math.max(own, other), details: { starting: own, answering: other } };
 }
 
 const heap = async (plan: HeapPlan, context: TaskContext): Promise<number> => {
@@ -250,19 +258,16 @@ export interface IdlePlan extends ConnectionPlan {
 export async function measureIdle(peer: PeerProcess, plan: IdlePlan): Promise<Reading> {
   const call = peer.start<Listening | Ready, number>('idle', plan);
   const opened = await start(plan, call);
-  try {
+  const own = await closingAfter(opened, async () => {
     opened.endpoint.postReceive(0, ACKNOWLEDGEMENT_BYTES);
     const [begin, cpu] = [now(), cpuNanos()];
     await new Promise((resolve) => {
       setTimeout(resolve, plan.millis);
     });
-    const own = (100 * (cpuNanos() - cpu)) / (now() - begin);
-    const other = await call.result();
-    return { value: Math.max(own, other), details: { eventLoop: own, blocked: other } };
-  } finally {
-    await opened.endpoint.close();
-    unpin();
-  }
+    return (100 * (cpuNanos() - cpu)) / (now() - begin);
+  });
+  const other = await call.result();
+  return { value: Math.max(own, other), details: { eventLoop: own, blocked: other } };
 }
 
 const idle = async (plan: IdlePlan, context: TaskContext): Promise<number> => {

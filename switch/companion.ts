@@ -135,7 +135,11 @@ function replayOptions(
   return 0;
 }
 
-function sessionLimits(core: SwitchCore, provider: LoadedProvider, s: number): SessionLimits | null {
+function sessionLimits(
+  core: SwitchCore,
+  provider: LoadedProvider,
+  s: number,
+): SessionLimits | null {
   const ask = (name: number): number | null => {
     const value = new Uint8Array(4);
     const length = ws.ref(4);

@@ -228,16 +228,7 @@ export class ConnectAttempt implements Attendant, ConnectionWatcher {
     const errno = ws.ref(0);
     const to = this.#destination;
     const failed =
-      core.tcp.lpWSPConnect(
-        socket.descriptor,
-        to,
-        to.length,
-        null,
-        null,
-        null,
-        null,
-        errno,
-      ) !== 0;
+      core.tcp.lpWSPConnect(socket.descriptor, to, to.length, null, null, null, null, errno) !== 0;
     if (!failed) this.#end(0);
     else if (errno.value !== wsa.WSAEWOULDBLOCK) this.#end(errno.value);
   }

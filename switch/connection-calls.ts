@@ -129,7 +129,8 @@ export class ConnectionCalls {
   registerRegions(): number {
     const { memory } = this.#options;
     this.#sendHandle = this.#register(memory.sendRegion, MEM_READ);
-    if (this.#sendHandle !== 0) this.#receiveHandle = this.#register(memory.receiveRegion, MEM_WRITE);
+    if (this.#sendHandle !== 0)
+      this.#receiveHandle = this.#register(memory.receiveRegion, MEM_WRITE);
     if (this.#receiveHandle !== 0) {
       this.#stagingHandle = this.#register(memory.staging, MEM_READWRITE);
     }
@@ -165,7 +166,9 @@ export class ConnectionCalls {
   /** Whether the oldest receive has ended: what an upcall has noted, or an inline completion. */
   get hasReceived(): boolean {
     const index = this.#receivesOut.oldest;
-    return index >= 0 && at(this.#receives, index).overlapped.Internal !== WSS_OPERATION_IN_PROGRESS;
+    return (
+      index >= 0 && at(this.#receives, index).overlapped.Internal !== WSS_OPERATION_IN_PROGRESS
+    );
   }
 
   /** Reports the oldest receive; the caller has checked hasReceived. */

@@ -45,11 +45,14 @@ export function connectionBytes(limits: SessionLimits): number {
 
 export class MemoryPool {
   readonly #memory: HostMemory;
+  readonly #beforeFree: (block: Uint8Array) => void;
   readonly #spare: ConnectionMemory[] = [];
   #lentCount = 0;
 
-  constructor(memory: HostMemory) {
+  /** `beforeFree` tells the providers' caches of a block that is about to go. [CACHE-04] */
+  constructor(memory: HostMemory, beforeFree: (block: Uint8Array) => void) {
     this.#memory = memory;
+    this.#beforeFree = beforeFree;
   }
 
   /** Blocks in use. */
@@ -76,11 +79,16 @@ export class MemoryPool {
   giveBack(memory: ConnectionMemory): void {
     this.#lentCount--;
     if (this.#spare.length < SPARE_MEMORY_COUNT_MAX) this.#spare.push(memory);
-    else this.#memory.VirtualFree(memory.block);
+    else this.#free(memory);
   }
 
   /** Frees what no connection uses. */
   drain(): void {
-    for (const memory of this.#spare.splice(0)) this.#memory.VirtualFree(memory.block);
+    for (const memory of this.#spare.splice(0)) this.#free(memory);
+  }
+
+  #free({ block }: ConnectionMemory): void {
+    this.#beforeFree(block);
+    this.#memory.VirtualFree(block);
   }
 }

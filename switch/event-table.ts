@@ -47,7 +47,7 @@ export class EventTable {
     if (!this.#isOpen(index)) return false;
     this.#states[index] = SIGNALLED;
     const observer = this.#observers[index];
-    if (observer != null) observer.eventSignalled(handle);
+    if (observer !== null && observer !== undefined) observer.eventSignalled(handle);
     return true;
   }
 

@@ -89,7 +89,8 @@ export function queryAddresses(procs: SanProcTable, s: number): number[] | Start
   for (;;) {
     const code = ws.SIO_ADDRESS_LIST_QUERY;
     const size = output.length;
-    if (procs.lpWSPIoctl(s, code, null, 0, output, size, bytes, null, null, null, errno) === 0) break;
+    if (procs.lpWSPIoctl(s, code, null, 0, output, size, bytes, null, null, null, errno) === 0)
+      break;
     // IOCTL-04: too short is WSAEFAULT with the needed size; anything else is a failure.
     if (errno.value !== wsa.WSAEFAULT || bytes.value <= size) {
       return { step: 'SIO_ADDRESS_LIST_QUERY', error: errno.value };

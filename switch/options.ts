@@ -125,7 +125,9 @@ function ownValue(socket: SwitchSocket, name: number): Uint8Array | null {
       return int(socket.type);
     case ws.SO_ERROR:
       // TCP/IP knows of its own errors; the switch of those of the SAN and of connects.
-      return socket.pendingError === 0 && socket.connection === null ? null : int(socket.pendingError);
+      return socket.pendingError === 0 && socket.connection === null
+        ? null
+        : int(socket.pendingError);
     default:
       return null;
   }

@@ -89,7 +89,17 @@ export class SanTransfers {
       return 0;
     }
     if (peek || mode === CallMode.nonblocking) {
-      return this.#readReady(socket, connection, buffers, total, count, peek, mode, overlapped, routine);
+      return this.#readReady(
+        socket,
+        connection,
+        buffers,
+        total,
+        count,
+        peek,
+        mode,
+        overlapped,
+        routine,
+      );
     }
     const { requests } = this.#core;
     const request = requests.take(socket, false);
@@ -115,12 +125,7 @@ export class SanTransfers {
   }
 
   /** Takes what is readable now; false when there is nothing. */
-  #read(
-    connection: Connection,
-    buffers: readonly WSABUF[],
-    count: number,
-    peek: boolean,
-  ): boolean {
+  #read(connection: Connection, buffers: readonly WSABUF[], count: number, peek: boolean): boolean {
     const { session } = connection;
     if (session.readableBytes === 0 || session.error !== 0) return false;
     let moved = 0;
@@ -200,7 +205,8 @@ export class SanTransfers {
     const request = requests.take(socket, true);
     const urgent = (flags & ws.MSG_OOB) !== 0 ? RequestFlag.urgent : 0;
     const partial = this.#core.profile.partialNonblockingSend;
-    if (total > space && !partial) return this.#sendCopy(connection, request, buffers, count, urgent);
+    if (total > space && !partial)
+      return this.#sendCopy(connection, request, buffers, count, urgent);
     capture(request, buffers, count, Math.min(total, space));
     request.session.flags = RequestFlag.byMessage | urgent;
     connection.sendsPending++;

@@ -10,7 +10,13 @@ import type { ConnectAttempt } from './connect.js';
 import type { Connection } from './connection.js';
 import type { Listener } from './listen.js';
 
-export const SocketState = { open: 0, connecting: 1, connected: 2, listening: 3, closed: 4 } as const;
+export const SocketState = {
+  open: 0,
+  connecting: 1,
+  connected: 2,
+  listening: 3,
+  closed: 4,
+} as const;
 export type SocketState = (typeof SocketState)[keyof typeof SocketState];
 
 export interface StoredOption {

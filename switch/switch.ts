@@ -39,7 +39,10 @@ export class Switch implements Agent {
 
   constructor(environment: SwitchEnvironment) {
     this.#environment = environment;
-    this.core = new SwitchCore(environment, new MemoryPool(environment.memory));
+    const beforeFree = (block: Uint8Array): void => {
+      this.releaseMemory(block);
+    };
+    this.core = new SwitchCore(environment, new MemoryPool(environment.memory, beforeFree));
     this.procedures = new SwitchProcedures(this.core);
     const { events, handles, apcs } = this.core;
     this.upcalls = createUpcallTable({
@@ -100,7 +103,15 @@ export class Switch implements Agent {
       const { procs } = provider;
       const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED, ref } = ws;
       const flags = WSA_FLAG_OVERLAPPED;
-      const s = procs.lpWSPSocket(AF_INET, SOCK_STREAM, IPPROTO_TCP, core.tcpInfo, 0, flags, ref(0));
+      const s = procs.lpWSPSocket(
+        AF_INET,
+        SOCK_STREAM,
+        IPPROTO_TCP,
+        core.tcpInfo,
+        0,
+        flags,
+        ref(0),
+      );
       if (s === ws.INVALID_SOCKET) continue;
       const addresses = queryAddresses(procs, s);
       if (!isStartFailure(addresses)) provider.addresses = addresses;

@@ -28,8 +28,7 @@ export function createUpcallTable(services: UpcallServices): WSPUpcallTableEx {
   };
   return {
     lpWPUCloseEvent: (hEvent, lpErrno) => event(events.close(hEvent), lpErrno),
-    lpWPUCloseSocketHandle: (s, lpErrno) =>
-      handles.close(s) ? 0 : fail(lpErrno, wsa.WSAENOTSOCK),
+    lpWPUCloseSocketHandle: (s, lpErrno) => (handles.close(s) ? 0 : fail(lpErrno, wsa.WSAENOTSOCK)),
     lpWPUCreateEvent(lpErrno) {
       const handle = events.create();
       if (handle === 0) lpErrno.value = wsa.WSA_NOT_ENOUGH_MEMORY;

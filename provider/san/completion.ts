@@ -167,7 +167,9 @@ export function storeOutcome(
 export function recycle(operation: Operation): void {
   operation.overlapped = null;
   operation.isRead = false;
-  operation.socket.freeOperations.push(operation);
+  const { socket } = operation;
+  operation.next = socket.freeOperations;
+  socket.freeOperations = operation;
 }
 
 function takeFinished(state: SanState): Operation | null {

@@ -25,7 +25,8 @@ import type { SanState } from './state.js';
 
 /**
  * What FD_CONNECT says. Three codes are final: they promise that TCP/IP would fail too, and the
- * switch gives up on them. Everything else lets it try TCP/IP. [CONNECT-04, CONNECT-05]
+ * switch gives up on them. Everything else lets it try TCP/IP. [CONNECT-04, CONNECT-05;
+ * docs/decisions/0004-final-connect-errors.md]
  */
 const CONNECT_ERROR: Readonly<Record<ConnectFailure, number>> = {
   // The host's NIC answered for a port that its TCP/IP would have had a listener on too, since a

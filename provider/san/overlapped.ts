@@ -11,6 +11,9 @@ import type { SanState } from './state.js';
 /** Idle turns of a wait that has no loop to wait in, before it gives up with WSA_IO_INCOMPLETE. */
 const IDLE_TURNS_MAX = 1_000_000;
 
+/** Polls in vain between two turns of everything that is not the caller's own connection. */
+const POLLS_PER_DRIVE = 8;
+
 /** True with the bytes and flags, or false with the error. */
 export function wspGetOverlappedResult(
   state: SanState,
@@ -26,7 +29,8 @@ export function wspGetOverlappedResult(
   if (lpOverlapped === null) return failed(lpErrno, wsa.WSAEINVAL);
   if (lpOverlapped.Internal === WSS_OPERATION_IN_PROGRESS) {
     driveOne(state, socket);
-    if (isPending(lpOverlapped)) drive(state);
+    // A caller that polls comes again at once: everything else has its turn every few times.
+    if (isPending(lpOverlapped) && ++state.polls % POLLS_PER_DRIVE === 0) drive(state);
     if (isPending(lpOverlapped)) {
       if (!fWait) return failed(lpErrno, wsa.WSA_IO_INCOMPLETE);
       if (!state.profile.overlappedResultWaits) return failed(lpErrno, wsa.WSAENETDOWN);

@@ -84,7 +84,8 @@ export class SanSocket {
 
   // Operations
   readonly operations: Operation[] = [];
-  readonly freeOperations: Operation[] = [];
+  /** Records without an operation, linked by `next`: an array would shrink and grow again. */
+  freeOperations: Operation | null = null;
   sendsPosted = 0;
   receivesPosted = 0;
   readsPosted = 0;
@@ -107,8 +108,12 @@ export class SanSocket {
 
   /** A record for a new operation. There are as many as were ever in progress together. */
   takeOperation(): Operation {
-    const free = this.freeOperations.pop();
-    if (free !== undefined) return free;
+    const free = this.freeOperations;
+    if (free !== null) {
+      this.freeOperations = free.next;
+      free.next = null;
+      return free;
+    }
     const operation = new Operation(this, this.operations.length);
     this.operations.push(operation);
     return operation;

@@ -51,6 +51,8 @@ export class SanState {
 
   /** Starts minus cleanups. [CLEANUP-01] */
   starts = 0;
+  /** Calls of WSPGetOverlappedResult that found nothing. */
+  polls = 0;
   /** Of the first start; null before it and after the last cleanup. */
   upcalls: WSPUpcallTableEx | null = null;
   readonly sockets = new SocketTable();

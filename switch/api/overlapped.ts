@@ -129,8 +129,17 @@ export function transferFunctions(state: ApiState): TransferFunctions {
     },
     sendto: (s, buf, len, flags) => send(s, buf, len, flags),
     WSASend,
-    WSASendTo: (s, lpBuffers, dwBufferCount, lpBytes, dwFlags, _lpTo, _iTolen, lpOverlapped, routine) =>
-      WSASend(s, lpBuffers, dwBufferCount, lpBytes, dwFlags, lpOverlapped, routine),
+    WSASendTo: (
+      s,
+      lpBuffers,
+      dwBufferCount,
+      lpBytes,
+      dwFlags,
+      _lpTo,
+      _iTolen,
+      lpOverlapped,
+      routine,
+    ) => WSASend(s, lpBuffers, dwBufferCount, lpBytes, dwFlags, lpOverlapped, routine),
     WSARecv(s, lpBuffers, dwBufferCount, lpNumberOfBytesRecvd, lpFlags, lpOverlapped, routine) {
       if (!state.isStarted()) return SOCKET_ERROR;
       const failed =

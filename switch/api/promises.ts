@@ -6,7 +6,13 @@
 import * as wsa from '../../provider/spi/error-codes.js';
 import { WsaError } from '../../provider/spi/errors.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../../provider/spi/ws2spi.js';
-import type { DWORD_PTR, LPCONDITIONPROC, Ref, WSABUF, WSAOVERLAPPED } from '../../provider/spi/winsock2.js';
+import type {
+  DWORD_PTR,
+  LPCONDITIONPROC,
+  Ref,
+  WSABUF,
+  WSAOVERLAPPED,
+} from '../../provider/spi/winsock2.js';
 import * as ws from '../../provider/spi/winsock2.js';
 import type { Nanos } from '../../runtime/clock.js';
 import { milliseconds } from '../../runtime/clock.js';
@@ -111,7 +117,10 @@ export function promiseFunctions(state: ApiState, cleanup: () => number): Promis
     check('accept');
     const errno = ws.ref(0);
     for (;;) {
-      const accepted = withoutWaiting((e) => spi.WSPAccept(s, addr, addrlen, condition, data, e), errno);
+      const accepted = withoutWaiting(
+        (e) => spi.WSPAccept(s, addr, addrlen, condition, data, e),
+        errno,
+      );
       if (accepted !== ws.INVALID_SOCKET) return accepted;
       if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call: 'accept' });
       const socket = core.sockets.find(s);
@@ -194,7 +203,8 @@ export function promiseFunctions(state: ApiState, cleanup: () => number): Promis
       check(call);
       if (fWait) await until(() => lpOverlapped.Internal !== WSS_OPERATION_IN_PROGRESS);
       const errno = ws.ref(0);
-      if (spi.WSPGetOverlappedResult(s, lpOverlapped, lpcbTransfer, false, lpdwFlags, errno)) return true;
+      if (spi.WSPGetOverlappedResult(s, lpOverlapped, lpcbTransfer, false, lpdwFlags, errno))
+        return true;
       throw new WsaError(errno.value, { call });
     },
     async WSAWaitForMultipleEvents(cEvents, lphEvents, fWaitAll, dwTimeout, fAlertable) {

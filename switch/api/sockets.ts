@@ -6,7 +6,12 @@ import type { ExtensionFunctionPointer } from '../../provider/spi/ws2san.js';
 import type { DWORD_PTR, LPCONDITIONPROC, QOS, Ref } from '../../provider/spi/winsock2.js';
 import type { WSABUF, WSAOVERLAPPED, WSAPROTOCOL_INFO } from '../../provider/spi/winsock2.js';
 import type { WSAOVERLAPPED_COMPLETION_ROUTINE } from '../../provider/spi/winsock2.js';
-import { INVALID_SOCKET, ref, SOCKET_ERROR, WSA_FLAG_OVERLAPPED } from '../../provider/spi/winsock2.js';
+import {
+  INVALID_SOCKET,
+  ref,
+  SOCKET_ERROR,
+  WSA_FLAG_OVERLAPPED,
+} from '../../provider/spi/winsock2.js';
 import { uint32 } from '../companion.js';
 import { int } from '../options.js';
 import type { ApiState } from './last-error.js';
@@ -90,7 +95,15 @@ export function socketFunctions(state: ApiState): SocketFunctions {
     if (!state.isStarted()) return INVALID_SOCKET;
     return made(spi.WSPAccept(s, addr, addrlen, condition, data, errno));
   };
-  const WSAConnect: SocketFunctions['WSAConnect'] = (s, name, namelen, caller, callee, sqos, gqos) => {
+  const WSAConnect: SocketFunctions['WSAConnect'] = (
+    s,
+    name,
+    namelen,
+    caller,
+    callee,
+    sqos,
+    gqos,
+  ) => {
     if (!state.isStarted()) return no;
     return state.pass(spi.WSPConnect(s, name, namelen, caller, callee, sqos, gqos, errno), no);
   };

@@ -8,20 +8,23 @@ const client = (world: World): number =>
   world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, spi.IPPROTO_TCP);
 
 describe('listen', () => {
-  it.each([B, '0.0.0.0'])('on %s listens on TCP/IP first, then on the SAN [LSN-01 LSN-02 COMP-08 W14.4c]', (address) => {
-    const world = new World();
-    world.b.san.log.length = 0;
-    listenOn(world.b, address);
-    expect(world.b.tcp.log.at(-1)).toBe('WSPListen');
-    const steps = world.b.san.log.map((line) => line.replace(/\(2.*/, ''));
-    expect(steps).toEqual([
-      'WSPSocket',
-      `WSPBind(${address}:${PORT})`,
-      'WSPListen',
-      `WSPEventSelect(${spi.FD_ACCEPT})`,
-    ]);
-    world.close();
-  });
+  it.each([B, '0.0.0.0'])(
+    'on %s listens on TCP/IP first, then on the SAN [LSN-01 LSN-02 COMP-08 W14.4c]',
+    (address) => {
+      const world = new World();
+      world.b.san.log.length = 0;
+      listenOn(world.b, address);
+      expect(world.b.tcp.log.at(-1)).toBe('WSPListen');
+      const steps = world.b.san.log.map((line) => line.replace(/\(2.*/, ''));
+      expect(steps).toEqual([
+        'WSPSocket',
+        `WSPBind(${address}:${PORT})`,
+        'WSPListen',
+        `WSPEventSelect(${spi.FD_ACCEPT})`,
+      ]);
+      world.close();
+    },
+  );
 
   it('on an address of no SAN stays with TCP/IP, and goes on without a SAN that cannot [LSN-02 COMP-11]', () => {
     const world = new World({ b: { fail: { WSPListen: spi.WSAENOBUFS } } });
@@ -123,7 +126,13 @@ describe('accept', () => {
     const { winsock } = world.b;
     const listener = winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
     winsock.bind(listener, name(B), 16);
-    winsock.setsockopt(listener, spi.SOL_SOCKET, spi.SO_CONDITIONAL_ACCEPT, Uint8Array.of(1, 0, 0, 0), 4);
+    winsock.setsockopt(
+      listener,
+      spi.SOL_SOCKET,
+      spi.SO_CONDITIONAL_ACCEPT,
+      Uint8Array.of(1, 0, 0, 0),
+      4,
+    );
     winsock.listen(listener, 5);
     const s = client(world);
     world.a.winsock.ioctlsocket(s, spi.FIONBIO, spi.ref(1));
@@ -154,9 +163,13 @@ describe('accept', () => {
     const listener = listenOn(world.b, B);
     const s = client(world);
     expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
-    expect(world.b.winsock.WSAAccept(listener, null, null, () => spi.CF_DEFER, 0)).toBe(spi.INVALID_SOCKET);
+    expect(world.b.winsock.WSAAccept(listener, null, null, () => spi.CF_DEFER, 0)).toBe(
+      spi.INVALID_SOCKET,
+    );
     expect(world.b.winsock.WSAGetLastError()).toBe(spi.WSATRY_AGAIN);
-    expect(world.b.winsock.WSAAccept(listener, null, null, () => spi.CF_REJECT, 0)).toBe(spi.INVALID_SOCKET);
+    expect(world.b.winsock.WSAAccept(listener, null, null, () => spi.CF_REJECT, 0)).toBe(
+      spi.INVALID_SOCKET,
+    );
     expect(world.b.winsock.WSAGetLastError()).toBe(spi.WSAECONNREFUSED);
     expect(world.a.winsock.recv(s, new Uint8Array(1), 1, 0)).toBe(-1);
     expect(world.a.winsock.WSAGetLastError()).toBe(spi.WSAECONNRESET);

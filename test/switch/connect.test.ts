@@ -3,7 +3,17 @@
 
 import { describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
-import { A, B, connectPair, ELSEWHERE, listenOn, name, pattern, PORT, World } from './fakes/world.js';
+import {
+  A,
+  B,
+  connectPair,
+  ELSEWHERE,
+  listenOn,
+  name,
+  pattern,
+  PORT,
+  World,
+} from './fakes/world.js';
 
 const newSocket = (world: World): number =>
   world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, spi.IPPROTO_TCP);
@@ -51,26 +61,31 @@ describe('connect', () => {
     ['WSPConnect at once', { WSPConnect: spi.WSAEADDRNOTAVAIL }],
     ['FD_CONNECT later', { FD_CONNECT: spi.WSAETIMEDOUT }],
   ];
-  it.each(steps)('falls back to TCP/IP when %s fails [COMP-11 CONN-02 CONN-04 CONNECT-04 W14.2 W14.3]', (step, fail) => {
-    const world = new World();
-    const listener = listenOn(world.b, B);
-    Object.assign(world.a.san.options.fail, {});
-    Object.defineProperty(world.a.san.options, 'fail', { value: fail });
-    const s = newSocket(world);
-    expect(world.a.winsock.setsockopt(s, spi.SOL_SOCKET, spi.SO_DEBUG, Uint8Array.of(1, 0, 0, 0), 4)).toBe(0);
-    world.a.san.log.length = 0;
-    expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
-    expect(world.a.tcp.log).toContain(`WSPConnect(${B}:${PORT})`);
-    expect(world.a.san.sockets.size).toBe(0);
-    // A socket that was never made is not closed. [wsd-spec section 19, 9]
-    expect(world.a.san.log.includes('WSPCloseSocket')).toBe(step !== 'WSPSocket');
-    const server = world.b.winsock.accept(listener, null, null);
-    expect(world.a.winsock.send(s, pattern(100), 100, 0)).toBe(100);
-    const got = new Uint8Array(200);
-    expect(world.b.winsock.recv(server, got, 200, 0)).toBe(100);
-    expect(got.subarray(0, 100)).toEqual(pattern(100));
-    world.close();
-  });
+  it.each(steps)(
+    'falls back to TCP/IP when %s fails [COMP-11 CONN-02 CONN-04 CONNECT-04 W14.2 W14.3]',
+    (step, fail) => {
+      const world = new World();
+      const listener = listenOn(world.b, B);
+      Object.assign(world.a.san.options.fail, {});
+      Object.defineProperty(world.a.san.options, 'fail', { value: fail });
+      const s = newSocket(world);
+      expect(
+        world.a.winsock.setsockopt(s, spi.SOL_SOCKET, spi.SO_DEBUG, Uint8Array.of(1, 0, 0, 0), 4),
+      ).toBe(0);
+      world.a.san.log.length = 0;
+      expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
+      expect(world.a.tcp.log).toContain(`WSPConnect(${B}:${PORT})`);
+      expect(world.a.san.sockets.size).toBe(0);
+      // A socket that was never made is not closed. [wsd-spec section 19, 9]
+      expect(world.a.san.log.includes('WSPCloseSocket')).toBe(step !== 'WSPSocket');
+      const server = world.b.winsock.accept(listener, null, null);
+      expect(world.a.winsock.send(s, pattern(100), 100, 0)).toBe(100);
+      const got = new Uint8Array(200);
+      expect(world.b.winsock.recv(server, got, 200, 0)).toBe(100);
+      expect(got.subarray(0, 100)).toEqual(pattern(100));
+      world.close();
+    },
+  );
 
   it.each([spi.WSAECONNRESET, spi.WSAECONNREFUSED, spi.WSAEHOSTUNREACH])(
     'gives the final error %i of the SAN to the application, without TCP/IP [CONN-04 CONNECT-04 W14.4b]',

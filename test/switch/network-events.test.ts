@@ -33,7 +33,9 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
     world.settle();
     expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, false)).toBe(0);
     expect(seen(world.b, server, event)).toBe(FD_WRITE);
-    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, false)).toBe(spi.WSA_WAIT_TIMEOUT);
+    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, false)).toBe(
+      spi.WSA_WAIT_TIMEOUT,
+    );
     world.a.winsock.send(client, pattern(100), 100, 0);
     expect(winsock.WSAWaitForMultipleEvents(1, [event], false, spi.WSA_INFINITE, false)).toBe(0);
     expect(seen(world.b, server, event)).toBe(FD_READ);
@@ -44,7 +46,9 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
     expect(winsock.recv(server, new Uint8Array(60), 60, 0)).toBe(40);
     world.settle();
     expect(seen(world.b, server, event)).toBe(0);
-    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, false)).toBe(spi.WSA_WAIT_TIMEOUT);
+    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, false)).toBe(
+      spi.WSA_WAIT_TIMEOUT,
+    );
     world.close();
   });
 

@@ -27,16 +27,21 @@ describe('the switch starts', () => {
     ['WSPSocket', { WSPSocket: spi.WSAENOBUFS }],
     ['SIO_ADDRESS_LIST_QUERY', { WSPIoctl: spi.WSAENETDOWN }],
   ];
-  it.each(failures)('without a SAN provider whose %s fails, which is logged [INIT-01 STARTUP-02]', (step, fail) => {
-    const world = new World({ a: { fail } });
-    expect(world.a.theSwitch.core.providers).toEqual([]);
-    expect(world.a.messages.some((line) => line.includes('left out') && line.includes(step))).toBe(true);
-    listenOn(world.b, B);
-    const s = world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
-    expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
-    expect(world.a.theSwitch.core.connections.size).toBe(0);
-    world.close();
-  });
+  it.each(failures)(
+    'without a SAN provider whose %s fails, which is logged [INIT-01 STARTUP-02]',
+    (step, fail) => {
+      const world = new World({ a: { fail } });
+      expect(world.a.theSwitch.core.providers).toEqual([]);
+      expect(
+        world.a.messages.some((line) => line.includes('left out') && line.includes(step)),
+      ).toBe(true);
+      listenOn(world.b, B);
+      const s = world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+      expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
+      expect(world.a.theSwitch.core.connections.size).toBe(0);
+      world.close();
+    },
+  );
 
   it('with a provider that lacks the optional WSPRdmaRead [EXT-02 EXT-03]', () => {
     const world = new World({ a: { rdmaRead: false } });

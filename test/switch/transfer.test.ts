@@ -89,7 +89,12 @@ describe.each(variants)('with %s', (_title, options) => {
     const got = new Uint8Array(data.length);
     let at = 0;
     for (let tries = 0; at < got.length && tries < 100_000; tries++) {
-      const count = world.b.winsock.recv(server, got.subarray(at), Math.min(7000, got.length - at), 0);
+      const count = world.b.winsock.recv(
+        server,
+        got.subarray(at),
+        Math.min(7000, got.length - at),
+        0,
+      );
       if (count > 0) at += count;
       else expect(world.b.winsock.WSAGetLastError()).toBe(spi.WSAEWOULDBLOCK);
     }
@@ -131,7 +136,9 @@ describe('the switch towards a provider', () => {
     const data = pattern(400_000);
     expect(world.a.winsock.send(client, data, data.length, 0)).toBe(data.length);
     for (const ov of receives) {
-      expect(world.b.winsock.WSAGetOverlappedResult(server, ov, spi.ref(0), true, spi.ref(0))).toBe(true);
+      expect(world.b.winsock.WSAGetOverlappedResult(server, ov, spi.ref(0), true, spi.ref(0))).toBe(
+        true,
+      );
     }
     expect(Buffer.compare(got, data)).toBe(0);
     expect(world.a.san.mostRdmaBytes).toBe(3000);
@@ -174,9 +181,13 @@ describe('the switch towards a provider', () => {
       if (socket.peer !== null) world.b.san.lose(socket, spi.WSAECONNRESET);
     }
     const { winsock } = world.b;
-    expect(winsock.WSAWaitForMultipleEvents(1, [ov.hEvent], false, spi.WSA_INFINITE, false)).toBe(0);
+    expect(winsock.WSAWaitForMultipleEvents(1, [ov.hEvent], false, spi.WSA_INFINITE, false)).toBe(
+      0,
+    );
     for (const pending of [ov, large]) {
-      expect(winsock.WSAGetOverlappedResult(server, pending, spi.ref(0), true, spi.ref(0))).toBe(false);
+      expect(winsock.WSAGetOverlappedResult(server, pending, spi.ref(0), true, spi.ref(0))).toBe(
+        false,
+      );
       expect(winsock.WSAGetLastError()).toBe(spi.WSAECONNRESET);
     }
     const sent = spi.ref(77);

@@ -18,7 +18,7 @@ describe('the upcall table', () => {
     expect(Object.keys(upcalls)).toEqual([...spi.UPCALL_TABLE_EX_SLOTS]);
   });
 
-  it('knows its socket handles and their contexts, and nobody else\'s [UPC-03 UPC-06 W13.4]', () => {
+  it("knows its socket handles and their contexts, and nobody else's [UPC-03 UPC-06 W13.4]", () => {
     const { upcalls } = new World({ stopped: true }).a.theSwitch;
     const context = {};
     const handle = upcalls.lpWPUCreateSocketHandle(0, context, errno);
@@ -43,7 +43,9 @@ describe('the upcall table', () => {
         return Reflect.set(target, field, value);
       },
     });
-    expect(upcalls.lpWPUCompleteOverlappedRequest(handle, overlapped, spi.WSAECONNRESET, 12, errno)).toBe(0);
+    expect(
+      upcalls.lpWPUCompleteOverlappedRequest(handle, overlapped, spi.WSAECONNRESET, 12, errno),
+    ).toBe(0);
     expect(stored).toEqual(['InternalHigh', 'Internal']);
     expect(overlapped.InternalHigh).toBe(12);
     expect(spi.wsaErrorOfStatus(overlapped.Internal)).toBe(spi.WSAECONNRESET);
@@ -144,8 +146,15 @@ describe('the tables', () => {
       receiveQueueDepth: null,
     };
     const usual = deriveSessionLimits(sizes);
-    expect(usual).toMatchObject({ receiveCount: 16, sendCount: 16, messageBytes: 4160, thresholdBytes: 4096 });
-    expect(deriveSessionLimits({ ...sizes, messageBytesMax: 1022 })).toMatchObject({ messageBytes: 1020 });
+    expect(usual).toMatchObject({
+      receiveCount: 16,
+      sendCount: 16,
+      messageBytes: 4160,
+      thresholdBytes: 4096,
+    });
+    expect(deriveSessionLimits({ ...sizes, messageBytesMax: 1022 })).toMatchObject({
+      messageBytes: 1020,
+    });
     expect(deriveSessionLimits({ ...sizes, messageBytesMax: 100 })).toBeNull();
     expect(deriveSessionLimits({ ...sizes, receiveQueueDepth: 2 })).toBeNull();
   });

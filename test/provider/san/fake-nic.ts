@@ -13,12 +13,7 @@ import type {
   QueuePairOptions,
   RegistrationFailure,
 } from '../../../provider/nic/device.js';
-import type {
-  ConnectFailure,
-  DisconnectReason,
-  WorkCompletion,
-  WorkRequest,
-} from '../../../provider/nic/verbs.js';
+import type { ConnectFailure, DisconnectReason } from '../../../provider/nic/verbs.js';
 import { Access, MAX_SGE, Opcode, WcStatus } from '../../../provider/nic/verbs.js';
 import type { PostedRequest, Sge } from './fake-queue-pair.js';
 import { FakeCompletionQueue, FakeQueuePair } from './fake-queue-pair.js';

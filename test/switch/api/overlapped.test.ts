@@ -44,7 +44,9 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
     expect(ov.Internal).toBe(0x103);
     expect(bytes.value).toBe(99);
     const event = ov.hEvent & ~1;
-    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, false)).toBe(spi.WSA_WAIT_TIMEOUT);
+    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, false)).toBe(
+      spi.WSA_WAIT_TIMEOUT,
+    );
     expect(winsock.WSAGetOverlappedResult(server, ov, bytes, false, flags)).toBe(false);
     expect(winsock.WSAGetLastError()).toBe(spi.WSA_IO_INCOMPLETE);
     world.a.winsock.send(client, pattern(12), 12, 0);
@@ -79,7 +81,15 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
     winsock.WSARecv(server, buffers(first, second), 2, null, spi.ref(0), ovs[0], null);
     winsock.WSARecv(server, buffers(third), 1, null, spi.ref(0), ovs[1], null);
     const data = pattern(16);
-    world.a.winsock.WSASend(client, buffers(data.subarray(0, 7), data.subarray(7)), 2, spi.ref(0), 0, null, null);
+    world.a.winsock.WSASend(
+      client,
+      buffers(data.subarray(0, 7), data.subarray(7)),
+      2,
+      spi.ref(0),
+      0,
+      null,
+      null,
+    );
     world.settle();
     expect(Buffer.concat(parts)).toEqual(Buffer.from(data));
     expect(ovs.map(({ InternalHigh }) => InternalHigh)).toEqual([8, 8]);
@@ -98,7 +108,10 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
       [() => winsock.WSASend(client, [{ len: 5, buf }], 1, bytes, 0, null, null), WSAEFAULT],
       [() => winsock.WSASend(client, buffers(buf), 2, bytes, 0, null, null), WSAEFAULT],
       [() => winsock.WSASend(client, buffers(buf), 1, null, 0, null, null), WSAEFAULT],
-      [() => winsock.WSASend(client, buffers(buf), 1, bytes, spi.MSG_PARTIAL, null, null), WSAEOPNOTSUPP],
+      [
+        () => winsock.WSASend(client, buffers(buf), 1, bytes, spi.MSG_PARTIAL, null, null),
+        WSAEOPNOTSUPP,
+      ],
       [() => winsock.send(unconnected, buf, 0, 0), WSAENOTCONN],
       [() => winsock.recv(unconnected, buf, 4, 0), WSAENOTCONN],
       [() => winsock.WSARecv(client, [], 0, bytes, flags, null, null), WSAEINVAL],
@@ -145,7 +158,9 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
     const { winsock } = world.b;
     if (path === 'SAN') {
       const ov = spi.createOverlapped();
-      expect(winsock.WSARecv(server, buffers(new Uint8Array(0)), 1, null, spi.ref(0), ov, null)).toBe(-1);
+      expect(
+        winsock.WSARecv(server, buffers(new Uint8Array(0)), 1, null, spi.ref(0), ov, null),
+      ).toBe(-1);
       world.a.winsock.send(client, pattern(5), 5, 0);
       world.settle();
       expect([ov.Internal, ov.InternalHigh]).toEqual([0, 0]);
@@ -193,7 +208,9 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
     const { winsock } = world.b;
     const three = new Uint8Array(3);
     const four = new Uint8Array(4);
-    expect(winsock.WSAIoctl(server, spi.FIONBIO, three, 3, null, 0, spi.ref(0), null, null)).toBe(-1);
+    expect(winsock.WSAIoctl(server, spi.FIONBIO, three, 3, null, 0, spi.ref(0), null, null)).toBe(
+      -1,
+    );
     expect(winsock.WSAGetLastError()).toBe(WSAEFAULT);
     expect(winsock.WSAIoctl(server, spi.FIONBIO, four, 4, null, 0, null, null, null)).toBe(-1);
     expect(winsock.WSAGetLastError()).toBe(WSAEFAULT);
@@ -203,19 +220,22 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
   it.each([
     ['documented', -1],
     ['windows', 0],
-  ] as const)('a structure given to a nonoverlapped socket is treated as in profile %s [W4.5 W4.24]', (profile, internal) => {
-    const { world } = pairOver(path, { profile });
-    const { winsock } = world.a;
-    const s = winsock.WSASocket(spi.AF_INET, spi.SOCK_STREAM, 0, null, 0, 0);
-    expect(winsock.connect(s, name(B, 4000), 16)).toBe(0);
-    const ov = spi.createOverlapped();
-    ov.Internal = -1;
-    const bytes = spi.ref(0);
-    expect(winsock.WSASend(s, buffers(pattern(4)), 1, bytes, 0, ov, null)).toBe(0);
-    expect(bytes.value).toBe(4);
-    expect(ov.Internal).toBe(internal);
-    world.close();
-  });
+  ] as const)(
+    'a structure given to a nonoverlapped socket is treated as in profile %s [W4.5 W4.24]',
+    (profile, internal) => {
+      const { world } = pairOver(path, { profile });
+      const { winsock } = world.a;
+      const s = winsock.WSASocket(spi.AF_INET, spi.SOCK_STREAM, 0, null, 0, 0);
+      expect(winsock.connect(s, name(B, 4000), 16)).toBe(0);
+      const ov = spi.createOverlapped();
+      ov.Internal = -1;
+      const bytes = spi.ref(0);
+      expect(winsock.WSASend(s, buffers(pattern(4)), 1, bytes, 0, ov, null)).toBe(0);
+      expect(bytes.value).toBe(4);
+      expect(ov.Internal).toBe(internal);
+      world.close();
+    },
+  );
 });
 
 describe('nonblocking sends over SAN', () => {

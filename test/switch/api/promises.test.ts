@@ -31,10 +31,16 @@ describe('winsock.promises', () => {
     const { winsock } = world.a;
     const s = winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
     const { promises } = winsock;
-    await expect(promises.recv(s, new Uint8Array(1), 1, 0)).rejects.toMatchObject({ code: spi.WSAENOTCONN });
+    await expect(promises.recv(s, new Uint8Array(1), 1, 0)).rejects.toMatchObject({
+      code: spi.WSAENOTCONN,
+    });
     await expect(promises.accept(s, null, null)).rejects.toMatchObject({ code: spi.WSAEINVAL });
-    await expect(promises.connect(s, name(ELSEWHERE), 16)).rejects.toMatchObject({ code: spi.WSAETIMEDOUT });
-    await expect(promises.send(99, new Uint8Array(1), 1, 0)).rejects.toMatchObject({ codeName: 'WSAENOTSOCK' });
+    await expect(promises.connect(s, name(ELSEWHERE), 16)).rejects.toMatchObject({
+      code: spi.WSAETIMEDOUT,
+    });
+    await expect(promises.send(99, new Uint8Array(1), 1, 0)).rejects.toMatchObject({
+      codeName: 'WSAENOTSOCK',
+    });
     const wait = promises.WSAWaitForMultipleEvents(1, [4], false, 0, false);
     await expect(wait).rejects.toMatchObject({ code: spi.WSA_INVALID_HANDLE });
     world.close();
@@ -48,7 +54,13 @@ describe('winsock.promises', () => {
     const waiting = winsock.promises.WSAWaitForMultipleEvents(1, [event], false, 30, false);
     expect(await waiting).toBe(spi.WSA_WAIT_TIMEOUT);
     expect(world.clock.now() - before).toBe(30_000_000);
-    const soon = winsock.promises.WSAWaitForMultipleEvents(1, [event], false, spi.WSA_INFINITE, false);
+    const soon = winsock.promises.WSAWaitForMultipleEvents(
+      1,
+      [event],
+      false,
+      spi.WSA_INFINITE,
+      false,
+    );
     winsock.WSASetEvent(event);
     expect(await soon).toBe(0);
     world.close();

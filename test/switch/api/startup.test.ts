@@ -116,14 +116,17 @@ describe('WSASocket', () => {
     [AF_INET, 0, IPPROTO_UDP, SOCK_DGRAM, IPPROTO_UDP],
     [AF_INET, SOCK_DGRAM, 0, SOCK_DGRAM, IPPROTO_UDP],
     [spi.AF_UNSPEC, 0, IPPROTO_TCP, SOCK_STREAM, IPPROTO_TCP],
-  ])('of family %i infers from %i and %i what is meant [W3.3 COMP-01]', (family, type, protocol, wantedType, wantedProtocol) => {
-    const world = new World();
-    world.a.tcp.log.length = 0;
-    const s = world.a.winsock.WSASocket(family, type, protocol, null, 0, 0);
-    expect(s).not.toBe(spi.INVALID_SOCKET);
-    expect(world.a.tcp.log).toEqual([`WSPSocket(${AF_INET},${wantedType},${wantedProtocol})`]);
-    world.close();
-  });
+  ])(
+    'of family %i infers from %i and %i what is meant [W3.3 COMP-01]',
+    (family, type, protocol, wantedType, wantedProtocol) => {
+      const world = new World();
+      world.a.tcp.log.length = 0;
+      const s = world.a.winsock.WSASocket(family, type, protocol, null, 0, 0);
+      expect(s).not.toBe(spi.INVALID_SOCKET);
+      expect(world.a.tcp.log).toEqual([`WSPSocket(${AF_INET},${wantedType},${wantedProtocol})`]);
+      world.close();
+    },
+  );
 });
 
 describe('byte order and address text', () => {

@@ -21,8 +21,8 @@ describe('event objects', () => {
     expect(winsock.WSAResetEvent(event)).toBe(true);
     expect(wait(event)).toBe(WSA_WAIT_TIMEOUT);
     expect(winsock.WSACloseEvent(event)).toBe(true);
-    for (const call of [winsock.WSASetEvent, winsock.WSAResetEvent, winsock.WSACloseEvent]) {
-      expect(call(event)).toBe(false);
+    for (const call of ['WSASetEvent', 'WSAResetEvent', 'WSACloseEvent'] as const) {
+      expect(winsock[call](event)).toBe(false);
       expect(winsock.WSAGetLastError()).toBe(spi.WSA_INVALID_HANDLE);
     }
     world.close();
@@ -58,7 +58,9 @@ describe('WSAWaitForMultipleEvents', () => {
       expect(winsock.WSAWaitForMultipleEvents(count, events, all, 0, false)).toBe(WSA_WAIT_FAILED);
       expect(winsock.WSAGetLastError()).toBe(error);
     }
-    expect(winsock.WSAWaitForMultipleEvents(2, [event, event], false, 0, false)).toBe(WSA_WAIT_TIMEOUT);
+    expect(winsock.WSAWaitForMultipleEvents(2, [event, event], false, 0, false)).toBe(
+      WSA_WAIT_TIMEOUT,
+    );
     world.close();
   });
 
@@ -83,10 +85,18 @@ describe('completion routines', () => {
     const receive = (name: string): void => {
       const ov = spi.createOverlapped(event);
       const buffer = [{ len: 10, buf: new Uint8Array(10) }];
-      winsock.WSARecv(server, buffer, 1, null, spi.ref(0), ov, (error, bytes, lpOverlapped, flags) => {
-        expect(lpOverlapped).toBe(ov);
-        ran.push(`${name} ${error} ${bytes} ${flags}`);
-      });
+      winsock.WSARecv(
+        server,
+        buffer,
+        1,
+        null,
+        spi.ref(0),
+        ov,
+        (error, bytes, lpOverlapped, flags) => {
+          expect(lpOverlapped).toBe(ov);
+          ran.push(`${name} ${error} ${bytes} ${flags}`);
+        },
+      );
     };
     receive('first');
     receive('second');
@@ -113,14 +123,18 @@ describe('completion routines', () => {
         then();
         order.push(`${name} ends`);
       };
-      expect(winsock.WSASend(client, buffer, 1, spi.ref(0), 0, spi.createOverlapped(), done)).toBe(0);
+      expect(winsock.WSASend(client, buffer, 1, spi.ref(0), 0, spi.createOverlapped(), done)).toBe(
+        0,
+      );
     };
     send('outer', () => {
       send('inner', () => undefined);
       const inside = winsock.WSAWaitForMultipleEvents(1, [event], false, 0, true);
       expect(inside).toBe(WSA_WAIT_TIMEOUT);
     });
-    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, true)).toBe(WSA_WAIT_IO_COMPLETION);
+    expect(winsock.WSAWaitForMultipleEvents(1, [event], false, 0, true)).toBe(
+      WSA_WAIT_IO_COMPLETION,
+    );
     expect(order).toEqual(['outer begins', 'outer ends', 'inner begins', 'inner ends']);
     world.close();
   });

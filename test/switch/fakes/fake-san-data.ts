@@ -104,7 +104,8 @@ function request(san: FakeSan, socket: FakeSanSocket, address: number, port: num
   }
   listener.requests.push(socket);
   listener.events |= spi.FD_ACCEPT;
-  if ((listener.eventMask & spi.FD_ACCEPT) !== 0) other.table.lpWPUSetEvent(listener.event, spi.ref(0));
+  if ((listener.eventMask & spi.FD_ACCEPT) !== 0)
+    other.table.lpWPUSetEvent(listener.event, spi.ref(0));
 }
 
 function connectEnded(san: FakeSan, socket: FakeSanSocket, error: number): void {
@@ -178,7 +179,7 @@ function transferProcedures(san: FakeSan): Partial<spi.WSPProcTable> {
       if (socket === null) return spi.SOCKET_ERROR;
       if (socket.lost !== 0) return spi.fail(lpErrno, socket.lost);
       const buffer = buffers?.[0];
-      if (buffer?.buf == null || count !== 1 || overlapped === null) {
+      if (!buffer?.buf || count !== 1 || overlapped === null) {
         return spi.fail(lpErrno, spi.WSAEINVAL);
       }
       if (!isRegistered(socket, buffer.buf, buffer.len, spi.MEM_WRITE)) {
@@ -197,7 +198,7 @@ function transferProcedures(san: FakeSan): Partial<spi.WSPProcTable> {
       if (socket === null) return spi.SOCKET_ERROR;
       if (socket.lost !== 0) return spi.fail(lpErrno, socket.lost);
       const buffer = buffers?.[0];
-      if (buffer?.buf == null || count !== 1 || flags !== 0 || overlapped === null) {
+      if (!buffer?.buf || count !== 1 || flags !== 0 || overlapped === null) {
         return spi.fail(lpErrno, spi.WSAEINVAL);
       }
       const { len, buf } = buffer;

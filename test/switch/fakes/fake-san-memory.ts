@@ -59,12 +59,25 @@ export function sanExtensions(san: FakeSan): spi.SanExtensions {
 }
 
 function rdma(san: FakeSan, direction: 'read' | 'write'): spi.LPFN_WSPRDMAWRITE {
-  return (s, buffers, count, remote, remoteLength, offset, bytes, _flags, overlapped, _r, _t, lpErrno) => {
+  return (
+    s,
+    buffers,
+    count,
+    remote,
+    remoteLength,
+    offset,
+    bytes,
+    _flags,
+    overlapped,
+    _r,
+    _t,
+    lpErrno,
+  ) => {
     const socket = san.find(s, lpErrno);
     if (socket === null) return spi.SOCKET_ERROR;
     if (socket.lost !== 0) return spi.fail(lpErrno, socket.lost);
     const local = buffers?.[0];
-    if (local?.buf == null || count !== 1 || remote === null || overlapped === null) {
+    if (!local?.buf || count !== 1 || remote === null || overlapped === null) {
       return spi.fail(lpErrno, spi.WSAEINVAL);
     }
     if (!socket.registrations.has(local.handle)) return spi.fail(lpErrno, spi.WSAEINVAL);

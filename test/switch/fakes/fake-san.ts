@@ -78,7 +78,10 @@ export class FakeSan implements Agent {
   /** Next descriptor: odd and sparse, so that nobody takes it for the switch's handle. */
   #next = 101;
 
-  constructor(network: FakeSanNetwork, options: Partial<FakeSanOptions> & { name: string; address: string }) {
+  constructor(
+    network: FakeSanNetwork,
+    options: Partial<FakeSanOptions> & { name: string; address: string },
+  ) {
     this.options = { ...DEFAULTS, ...options };
     this.network = network;
     this.address = spi.ipv4Number(options.address) ?? 0;
@@ -154,9 +157,20 @@ export class FakeSan implements Agent {
     }
   }
 
-  complete(socket: FakeSanSocket, overlapped: spi.WSAOVERLAPPED, error: number, bytes: number): void {
+  complete(
+    socket: FakeSanSocket,
+    overlapped: spi.WSAOVERLAPPED,
+    error: number,
+    bytes: number,
+  ): void {
     if ((overlapped.hEvent & 1) === 0) {
-      this.table.lpWPUCompleteOverlappedRequest(socket.handle, overlapped, error, bytes, spi.ref(0));
+      this.table.lpWPUCompleteOverlappedRequest(
+        socket.handle,
+        overlapped,
+        error,
+        bytes,
+        spi.ref(0),
+      );
       return;
     }
     overlapped.InternalHigh = bytes;
@@ -204,7 +218,19 @@ export class FakeSan implements Agent {
         if (this.failure('WSPSocket', lpErrno)) return spi.INVALID_SOCKET;
         return this.open(0, 0)?.descriptor ?? spi.INVALID_SOCKET;
       },
-      lpWSPIoctl: (_s, code, input, _cbIn, output, cbOut, lpcb, _ov, _routine, _thread, lpErrno) => {
+      lpWSPIoctl: (
+        _s,
+        code,
+        input,
+        _cbIn,
+        output,
+        cbOut,
+        lpcb,
+        _ov,
+        _routine,
+        _thread,
+        lpErrno,
+      ) => {
         if (this.failure('WSPIoctl', lpErrno)) return spi.SOCKET_ERROR;
         if (code === spi.SIO_ADDRESS_LIST_QUERY && !spi.isExtensionFunctionPointer(output)) {
           this.log.push('SIO_ADDRESS_LIST_QUERY');
@@ -231,7 +257,7 @@ export class FakeSan implements Agent {
           [spi.SO_MAX_RDMA_SIZE, maxRdmaSize],
           [spi.SO_RDMA_THRESHOLD_SIZE, threshold],
         ]).get(name);
-        if (known == null || value === null || length === null) {
+        if (known === null || known === undefined || value === null || length === null) {
           return spi.fail(lpErrno, spi.WSAENOPROTOOPT);
         }
         value.set([known & 255, (known >>> 8) & 255, (known >>> 16) & 255, known >>> 24]);

@@ -124,7 +124,9 @@ export class FakeTcp implements Agent {
   }
 
   #hostOf(socket: FakeTcpSocket): FakeTcp {
-    const found = this.#network.hosts.find((host) => host.sockets.get(socket.descriptor) === socket);
+    const found = this.#network.hosts.find(
+      (host) => host.sockets.get(socket.descriptor) === socket,
+    );
     return found ?? this;
   }
 
@@ -167,7 +169,12 @@ export class FakeTcp implements Agent {
     return taken;
   }
 
-  #finish(socket: FakeTcpSocket, overlapped: spi.WSAOVERLAPPED, error: number, bytes: number): void {
+  #finish(
+    socket: FakeTcpSocket,
+    overlapped: spi.WSAOVERLAPPED,
+    error: number,
+    bytes: number,
+  ): void {
     const host = this.#hostOf(socket);
     overlapped.InternalHigh = bytes;
     overlapped.Internal = spi.statusOfWsaError(error);
@@ -363,7 +370,7 @@ export class FakeTcp implements Agent {
       },
       lpWSPGetPeerName: (s, name, length, lpErrno) => {
         const socket = this.#find(s, lpErrno);
-        if (socket?.peer == null || name === null || length === null) {
+        if (!socket?.peer || name === null || length === null) {
           return spi.fail(lpErrno, spi.WSAENOTCONN);
         }
         name.set(spi.sockaddrIn(socket.peer.address, socket.peer.port));

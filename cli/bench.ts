@@ -1,0 +1,76 @@
+// `wsd bench`: sizes from options, the run, the report as a table, as JSON, or in a file.
+
+import { writeFileSync } from 'node:fs';
+import type { BenchSettings } from '../bench/bench.js';
+import { FULL_SIZES, QUICK_SIZES, runBench } from '../bench/bench.js';
+import { sweepFabrics } from '../bench/machine.js';
+import { PeerProcess } from '../bench/peer-process.js';
+import { reportJson, reportTable } from '../bench/report.js';
+import { CommandFailure, UsageError } from './errors.js';
+import { hostPlans } from './host-arguments.js';
+import type { HostArguments } from './host-arguments.js';
+import { orInterrupted } from './interruption.js';
+
+export interface BenchArguments extends HostArguments {
+  readonly size?: number;
+  readonly iterations?: number;
+  readonly pairs?: number;
+  readonly json: boolean;
+  readonly out_json?: string;
+  readonly check: boolean;
+}
+
+/** A small message fits the segment in every slot; above it is not small. */
+const SMALL_BYTES_MAX = 64 * 1024;
+
+/** Throws UsageError, CommandFailure (with --check), Interrupted, and what the run throws. */
+export async function benchCommand(options: BenchArguments, signal: AbortSignal): Promise<void> {
+  const settings = await settingsOf(options);
+  sweepFabrics();
+  const peer = new PeerProcess();
+  try {
+    const showsSteps = process.stderr.isTTY && !options.json;
+    const progress = {
+      step: (name: string, pair: number): void => {
+        signal.throwIfAborted();
+        if (showsSteps) process.stderr.write(`\r\x1b[K${pair + 1} of ${settings.pairs}: ${name}`);
+      },
+    };
+    const report = await orInterrupted(runBench(peer, settings, progress), signal);
+    if (showsSteps) process.stderr.write('\r\x1b[K');
+    const json = reportJson(report);
+    if (options.out_json !== undefined) writeReport(options.out_json, json);
+    process.stdout.write(`${options.json ? json : reportTable(report)}\n`);
+    const beyond = report.results.filter(({ verdict }) => verdict === 'beyond');
+    if (options.check && beyond.length > 0) {
+      throw new CommandFailure(`beyond its limit: ${beyond.map(({ name }) => name).join(', ')}`);
+    }
+  } finally {
+    await peer.stop();
+    sweepFabrics();
+  }
+}
+
+async function settingsOf(options: BenchArguments): Promise<BenchSettings> {
+  const sizes = options.quick ? QUICK_SIZES : FULL_SIZES;
+  const bytes = options.size ?? sizes.bytes;
+  if (bytes % 4 !== 0 || bytes > SMALL_BYTES_MAX) {
+    throw new UsageError(`--size ${bytes}: use a multiple of 4 up to ${SMALL_BYTES_MAX}`);
+  }
+  return {
+    ...(await hostPlans(options, 'bench')),
+    ...sizes,
+    bytes,
+    iterations: options.iterations ?? sizes.iterations,
+    pairs: options.pairs ?? sizes.pairs,
+  };
+}
+
+function writeReport(file: string, json: string): void {
+  try {
+    writeFileSync(file, `${json}\n`);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new CommandFailure(`the report cannot be written: ${why}`, { cause: thrown });
+  }
+}

@@ -1,0 +1,70 @@
+// The options that every host-opening command shares, turned into plans for both hosts. Checks what can
+// be checked before anything is opened, so that a mistake is told as one.
+
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { HostPlan } from '../bench/host-plan.js';
+import { UsageError } from './errors.js';
+
+export interface HostArguments {
+  readonly fabric?: string;
+  readonly engine: 'inline' | 'worker' | 'auto';
+  readonly pin: 'require' | 'try' | 'off';
+  /** MiB. */
+  readonly memory: number;
+  readonly provider?: string;
+  readonly address: string;
+  readonly peerAddress: string;
+  readonly quick: boolean;
+}
+
+export interface HostPlans {
+  readonly host: HostPlan;
+  readonly peerHost: HostPlan;
+}
+
+/** Memory for the buffers of both directions and for the connection beside them. */
+const MEMORY_MIB_MIN = 48;
+
+/** Throws UsageError. What openHost refuses is a HostOptionsError later. */
+export async function hostPlans(options: HostArguments, command: string): Promise<HostPlans> {
+  if (options.memory < MEMORY_MIB_MIN) {
+    throw new UsageError(`--memory ${options.memory}: ${command} needs at least ${MEMORY_MIB_MIN} MiB`);
+  }
+  if (options.address === options.peerAddress) {
+    throw new UsageError(`both hosts have the address ${options.address}: give them two`);
+  }
+  const shared = {
+    fabric: options.fabric ?? `${command}-${process.pid}`,
+    engine: options.engine,
+    pin: options.pin,
+    segmentBytes: options.memory * 1024 * 1024,
+    ...(options.provider === undefined ? {} : { provider: await providerModule(options.provider) }),
+  };
+  return {
+    host: { ...shared, address: options.address },
+    peerHost: { ...shared, address: options.peerAddress },
+  };
+}
+
+/** A path is one from here; anything else is a package. It must load and be a provider module. */
+async function providerModule(name: string): Promise<string> {
+  const isPath = /^\.{0,2}\//.test(name) || isFile(name);
+  const specifier = isPath ? pathToFileURL(path.resolve(name)).href : name;
+  let loaded: { readonly createProvider?: unknown };
+  try {
+    loaded = (await import(specifier)) as { readonly createProvider?: unknown };
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new UsageError(`provider module ${name} cannot be loaded: ${why}`, { cause: thrown });
+  }
+  if (typeof loaded.createProvider !== 'function') {
+    throw new UsageError(`provider module ${name} exports no function createProvider`);
+  }
+  return specifier;
+}
+
+function isFile(name: string): boolean {
+  return statSync(name, { throwIfNoEntry: false })?.isFile() === true;
+}
