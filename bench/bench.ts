@@ -78,7 +78,11 @@ export async function runBench(
 ): Promise<BenchReport> {
   const startedAt = new Date().toISOString();
   const machine = describeMachine();
-  const measures = [...latencies(peer, settings), ...bandwidths(peer, settings), ...rest(peer, settings)];
+  const measures = [
+    ...latencies(peer, settings),
+    ...bandwidths(peer, settings),
+    ...rest(peer, settings),
+  ];
   const step = ({ name }: Measure, pair: number): void => progress.step(name, pair);
   const repeated = measures.filter(({ name }) => !ONCE.has(name));
   const single = measures.filter(({ name }) => ONCE.has(name));
@@ -156,7 +160,8 @@ function latencies(peer: PeerProcess, settings: BenchSettings): Described[] {
       name: 'floor.futex',
       title: 'floor: C++ sleeping on futexes',
       unit: 'ns',
-      run: () => tasks.measureFloor(peer, { kind: 'futex', rounds: Math.ceil(iterations / TCP_SHARE) }),
+      run: () =>
+        tasks.measureFloor(peer, { kind: 'futex', rounds: Math.ceil(iterations / TCP_SHARE) }),
     },
   ];
 }

@@ -4,7 +4,13 @@
 import type { SwitchStatistics } from '../index.js';
 import type { Endpoint, WaitMode } from './endpoint.js';
 import { acceptOne, AppEndpoint, connectTo, listenOn, openApp } from './endpoint-app.js';
-import { acceptRaw, connectRaw, listenRaw, ProviderEndpoint, RawProvider } from './endpoint-provider.js';
+import {
+  acceptRaw,
+  connectRaw,
+  listenRaw,
+  ProviderEndpoint,
+  RawProvider,
+} from './endpoint-provider.js';
 import type { HostPlan } from './host-plan.js';
 import { waitModeFor } from './host-plan.js';
 import { pinToSide, unpin } from './machine.js';

@@ -159,8 +159,7 @@ export class AppEndpoint implements Endpoint {
   startSend(slot: number, bytes: number): void {
     const { buffers, overlapped } = this.#sends[slot] as Slot;
     buffers[0].len = bytes;
-    const failed =
-      this.#winsock.WSASend(this.socket, buffers, 1, null, 0, overlapped, null) !== 0;
+    const failed = this.#winsock.WSASend(this.socket, buffers, 1, null, 0, overlapped, null) !== 0;
     if (failed) this.#mustBePending('WSASend');
   }
 
@@ -213,7 +212,13 @@ export class AppEndpoint implements Endpoint {
     let polls = 0;
     let deadline: Deadline | null = null;
     while (
-      !this.#winsock.WSAGetOverlappedResult(socket, slot.overlapped, this.#bytes, false, this.#flags)
+      !this.#winsock.WSAGetOverlappedResult(
+        socket,
+        slot.overlapped,
+        this.#bytes,
+        false,
+        this.#flags,
+      )
     ) {
       this.#mustBeIncomplete(call);
       if (++polls % POLLS_PER_CLOCK_READ !== 0) continue;

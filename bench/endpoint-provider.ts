@@ -112,7 +112,15 @@ function must(call: string, isGood: boolean): void {
 function newSocket(raw: RawProvider, port: number): number {
   const { table, environment } = raw;
   const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED } = spi;
-  const s = table.lpWSPSocket(AF_INET, SOCK_STREAM, IPPROTO_TCP, null, 0, WSA_FLAG_OVERLAPPED, errno);
+  const s = table.lpWSPSocket(
+    AF_INET,
+    SOCK_STREAM,
+    IPPROTO_TCP,
+    null,
+    0,
+    WSA_FLAG_OVERLAPPED,
+    errno,
+  );
   must('WSPSocket', s !== spi.INVALID_SOCKET);
   const name = spi.sockaddrIn(environment.address, port);
   must('WSPBind', table.lpWSPBind(s, name, name.length, errno) === 0);
@@ -143,7 +151,12 @@ export function acceptRaw(raw: RawProvider, listener: number): number {
   return s;
 }
 
-export function connectRaw(raw: RawProvider, address: string, port: number, localPort: number): number {
+export function connectRaw(
+  raw: RawProvider,
+  address: string,
+  port: number,
+  localPort: number,
+): number {
   const { table, upcalls } = raw;
   const s = newSocket(raw, localPort);
   const event = upcalls.newEvent();

@@ -124,7 +124,8 @@ export function receiveStream(endpoint: Endpoint, bytes: number, count: number):
   for (let index = 0; position < total; index++) {
     const slot = index % SLOT_COUNT;
     const received = endpoint.awaitReceive(slot);
-    if (received === 0) throw new PayloadError(`the stream ended after ${position} of ${total} bytes`);
+    if (received === 0)
+      throw new PayloadError(`the stream ended after ${position} of ${total} bytes`);
     checked += checkCounters(endpoint, { slot, position, received, bytes });
     position += received;
     if (position < total) endpoint.postReceive((index + STREAM_DEPTH) % SLOT_COUNT, bytes);

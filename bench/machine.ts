@@ -110,18 +110,31 @@ export class FloorMemory {
 
   /** One side of a spinning ping-pong in C++: the median round trip in nanoseconds for side 0. */
   spin(side: 0 | 1, rounds: number): number {
-    return check(native.spinPingPong(this.#address, this.#address + PAGE, side, rounds), 'spinPingPong');
+    return check(
+      native.spinPingPong(this.#address, this.#address + PAGE, side, rounds),
+      'spinPingPong',
+    );
   }
 
   /** The same, sleeping on futexes. */
   futex(side: 0 | 1, rounds: number): number {
-    return check(native.futexPingPong(this.#address, this.#address + PAGE, side, rounds), 'futexPingPong');
+    return check(
+      native.futexPingPong(this.#address, this.#address + PAGE, side, rounds),
+      'futexPingPong',
+    );
   }
 
   /** Copies `count` times `bytes` (at most COPY_SLOT_BYTES), rotating over both sides' slots. Bytes per nanosecond. */
   copy(bytes: number, count: number): number {
     const source = this.#address + 2 * PAGE;
-    const nanos = native.copyRate(source + COPY_BYTES, source, bytes, COPY_SLOT_BYTES, COPY_SLOTS, count);
+    const nanos = native.copyRate(
+      source + COPY_BYTES,
+      source,
+      bytes,
+      COPY_SLOT_BYTES,
+      COPY_SLOTS,
+      count,
+    );
     return (bytes * count) / check(nanos, 'copyRate');
   }
 }

@@ -122,7 +122,8 @@ class Call {
 
   async result(): Promise<unknown> {
     await this.#until(() => this.#end !== null);
-    if (this.#end === null || 'error' in this.#end) throw this.#end?.error ?? new Error('no result');
+    if (this.#end === null || 'error' in this.#end)
+      throw this.#end?.error ?? new Error('no result');
     return this.#end.result;
   }
 

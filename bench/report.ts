@@ -120,7 +120,8 @@ export function parseReport(data: unknown): BenchReport {
 /** The report as lines for a terminal. */
 export function reportTable(made: BenchReport): string {
   const { machine, settings } = made;
-  const pinned = machine.pinnedTo === null ? 'not pinned' : `pinned to ${machine.pinnedTo.join(' and ')}`;
+  const pinned =
+    machine.pinnedTo === null ? 'not pinned' : `pinned to ${machine.pinnedTo.join(' and ')}`;
   const rows = made.results.map((one) => [
     one.title,
     formatValue(one.value, one.unit),
@@ -158,7 +159,8 @@ function formatLimit(bound: Limit): string {
 
 /** Rows with their cells aligned: the first column to the left, numbers to the right. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [];
+  const widths =
+    rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [];
   return rows.map((row) =>
     row
       .map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))

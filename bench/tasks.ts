@@ -179,7 +179,9 @@ const rdmaWrite = (plan: StreamPlan, context: TaskContext): Promise<Answered> =>
         const slot = index % SLOT_COUNT;
         const found = endpoint.receiveWords[(slot * endpoint.slotBytes) >>> 2];
         if (found !== index) {
-          throw new PayloadError(`slot ${slot} holds write ${found ?? 'none'} in place of ${index}`);
+          throw new PayloadError(
+            `slot ${slot} holds write ${found ?? 'none'} in place of ${index}`,
+          );
         }
       }
       acknowledge(endpoint);
@@ -271,7 +273,9 @@ export async function measureIdle(peer: PeerProcess, plan: IdlePlan): Promise<Re
 }
 
 const idle = async (plan: IdlePlan, context: TaskContext): Promise<number> => {
-  const { endpoint } = await answer(plan, context, (ready) => ready.postReceive(0, ACKNOWLEDGEMENT_BYTES));
+  const { endpoint } = await answer(plan, context, (ready) =>
+    ready.postReceive(0, ACKNOWLEDGEMENT_BYTES),
+  );
   try {
     if (!('tryReceive' in endpoint)) throw new TypeError('rest is measured at application level');
     const waits = endpoint as { tryReceive(slot: number, timeoutMs: number): number };

@@ -119,4 +119,7 @@ const tcpSink: Task = (plan: TcpStreamPlan, context) =>
   });
 
 /** What the second process answers to. */
-export const tcpTasks: Readonly<Record<string, Task>> = { 'tcp-echo': tcpEcho, 'tcp-sink': tcpSink };
+export const tcpTasks: Readonly<Record<string, Task>> = {
+  'tcp-echo': tcpEcho,
+  'tcp-sink': tcpSink,
+};

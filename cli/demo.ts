@@ -55,11 +55,7 @@ interface DemoTransfer {
   readonly options: DemoArguments;
 }
 
-async function transfer(
-  peer: PeerProcess,
-  demo: DemoTransfer,
-  signal: AbortSignal,
-): Promise<void> {
+async function transfer(peer: PeerProcess, demo: DemoTransfer, signal: AbortSignal): Promise<void> {
   const { file, fd, plans, options } = demo;
   const { host, peerHost } = plans;
   const bytes = fstatSync(fd).size;

@@ -30,7 +30,9 @@ const MEMORY_MIB_MIN = 48;
 /** Throws UsageError. What openHost refuses is a HostOptionsError later. */
 export async function hostPlans(options: HostArguments, command: string): Promise<HostPlans> {
   if (options.memory < MEMORY_MIB_MIN) {
-    throw new UsageError(`--memory ${options.memory}: ${command} needs at least ${MEMORY_MIB_MIN} MiB`);
+    throw new UsageError(
+      `--memory ${options.memory}: ${command} needs at least ${MEMORY_MIB_MIN} MiB`,
+    );
   }
   if (options.address === options.peerAddress) {
     throw new UsageError(`both hosts have the address ${options.address}: give them two`);

@@ -28,7 +28,9 @@ function wholeNumber(text: string): number {
 function hostOptionsOf(command: Command): Command {
   return command
     .option('--fabric <name>', 'the fabric both hosts are on (default: one of this run)')
-    .addOption(new Option('--engine <engine>', 'where the NIC works').choices(ENGINES).default('auto'))
+    .addOption(
+      new Option('--engine <engine>', 'where the NIC works').choices(ENGINES).default('auto'),
+    )
     .addOption(
       new Option('--pin <policy>', 'at the limit of locked memory')
         .choices(['require', 'try', 'off'])

@@ -4,6 +4,7 @@
 
 import * as wsa from '../provider/spi/error-codes.js';
 import { statusOfWsaError } from '../provider/spi/ntstatus.js';
+import type { Ref } from '../provider/spi/winsock2.js';
 import { INVALID_SOCKET } from '../provider/spi/winsock2.js';
 import type { WSPUpcallTableEx } from '../provider/spi/ws2spi.js';
 import { fail } from '../provider/spi/ws2spi.js';
@@ -44,15 +45,8 @@ export function createUpcallTable(services: UpcallServices): WSPUpcallTableEx {
       const found = fdset.fd_array.indexOf(s);
       return found >= 0 && found < fdset.fd_count ? 1 : 0;
     },
-    lpWPUGetProviderPath(lpProviderId, lpszProviderDllPath, lpProviderDllPathLen, lpErrno) {
-      const path = services.providerPath(lpProviderId);
-      if (path === null) return fail(lpErrno, wsa.WSAEINVAL);
-      const room = lpProviderDllPathLen.value;
-      lpProviderDllPathLen.value = path.length + 1;
-      if (room <= path.length) return fail(lpErrno, wsa.WSAEFAULT);
-      lpszProviderDllPath.value = path;
-      return 0;
-    },
+    lpWPUGetProviderPath: (id, path, length, lpErrno) =>
+      givePath(services.providerPath(id), path, length, lpErrno),
     // A handle of the operating system is its own socket handle: there is no file system to ask.
     lpWPUModifyIFSHandle: (_dwCatalogEntryId, ProposedHandle) => ProposedHandle,
     lpWPUPostMessage: () => false,
@@ -93,4 +87,18 @@ export function createUpcallTable(services: UpcallServices): WSPUpcallTableEx {
       return 0;
     },
   };
+}
+
+function givePath(
+  path: string | null,
+  lpszProviderDllPath: Ref<string>,
+  lpProviderDllPathLen: Ref<number>,
+  lpErrno: Ref<number>,
+): number {
+  if (path === null) return fail(lpErrno, wsa.WSAEINVAL);
+  const room = lpProviderDllPathLen.value;
+  lpProviderDllPathLen.value = path.length + 1;
+  if (room <= path.length) return fail(lpErrno, wsa.WSAEFAULT);
+  lpszProviderDllPath.value = path;
+  return 0;
 }

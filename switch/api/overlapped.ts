@@ -73,8 +73,13 @@ class OneBuffer {
 }
 
 export function transferFunctions(state: ApiState): TransferFunctions {
-  const { spi, errno } = state;
-  const { transfers } = spi;
+  return { ...plainFunctions(state), ...vectorFunctions(state) };
+}
+
+/** The functions of one buffer, which are never overlapped. */
+function plainFunctions(state: ApiState): Pick<TransferFunctions, 'send' | 'recv' | 'sendto'> {
+  const { errno } = state;
+  const { transfers } = state.spi;
   // A blocking recv runs completion routines, which may call send or recv: one set per depth.
   const spare: OneBuffer[] = [];
 
@@ -89,82 +94,59 @@ export function transferFunctions(state: ApiState): TransferFunctions {
     return failed ? state.fail(errno.value) : one.bytes.value;
   };
 
+  return {
+    send,
+    sendto: (s, buf, len, flags) => send(s, buf, len, flags),
+    recv(s, buf, len, flags) {
+      if (!state.isStarted()) return SOCKET_ERROR;
+      const one = spare.pop() ?? new OneBuffer();
+      const { entry, array, bytes } = one;
+      entry.buf = buf;
+      entry.len = len;
+      one.flags.value = flags;
+      const failed = transfers.receive(s, array, 1, bytes, one.flags, null, null, errno) !== 0;
+      entry.buf = null;
+      spare.push(one);
+      return failed ? state.fail(errno.value) : bytes.value;
+    },
+  };
+}
+
+type VectorFunctions = Omit<TransferFunctions, 'send' | 'recv' | 'sendto'>;
+
+function vectorFunctions(state: ApiState): VectorFunctions {
+  const { spi, errno } = state;
+  const { transfers } = spi;
+
   const WSASend: TransferFunctions['WSASend'] = (
     s,
-    lpBuffers,
-    dwBufferCount,
-    lpNumberOfBytesSent,
-    dwFlags,
-    lpOverlapped,
+    buffers,
+    count,
+    bytes,
+    flags,
+    overlapped,
     routine,
   ) => {
     if (!state.isStarted()) return SOCKET_ERROR;
     const failed =
-      transfers.send(
-        s,
-        lpBuffers,
-        dwBufferCount,
-        lpNumberOfBytesSent,
-        dwFlags,
-        lpOverlapped,
-        routine,
-        errno,
-      ) !== 0;
+      transfers.send(s, buffers, count, bytes, flags, overlapped, routine, errno) !== 0;
     return failed ? state.fail(errno.value) : 0;
   };
 
   return {
-    send,
-    recv(s, buf, len, flags) {
-      if (!state.isStarted()) return SOCKET_ERROR;
-      const one = spare.pop() ?? new OneBuffer();
-      one.entry.buf = buf;
-      one.entry.len = len;
-      one.flags.value = flags;
-      const failed =
-        transfers.receive(s, one.array, 1, one.bytes, one.flags, null, null, errno) !== 0;
-      one.entry.buf = null;
-      spare.push(one);
-      return failed ? state.fail(errno.value) : one.bytes.value;
-    },
-    sendto: (s, buf, len, flags) => send(s, buf, len, flags),
     WSASend,
-    WSASendTo: (
-      s,
-      lpBuffers,
-      dwBufferCount,
-      lpBytes,
-      dwFlags,
-      _lpTo,
-      _iTolen,
-      lpOverlapped,
-      routine,
-    ) => WSASend(s, lpBuffers, dwBufferCount, lpBytes, dwFlags, lpOverlapped, routine),
-    WSARecv(s, lpBuffers, dwBufferCount, lpNumberOfBytesRecvd, lpFlags, lpOverlapped, routine) {
+    // W5.2: on a connection-oriented socket the address means nothing.
+    WSASendTo: (s, buffers, count, bytes, flags, _lpTo, _iTolen, overlapped, routine) =>
+      WSASend(s, buffers, count, bytes, flags, overlapped, routine),
+    WSARecv(s, buffers, count, bytes, flags, overlapped, routine) {
       if (!state.isStarted()) return SOCKET_ERROR;
       const failed =
-        transfers.receive(
-          s,
-          lpBuffers,
-          dwBufferCount,
-          lpNumberOfBytesRecvd,
-          lpFlags,
-          lpOverlapped,
-          routine,
-          errno,
-        ) !== 0;
+        transfers.receive(s, buffers, count, bytes, flags, overlapped, routine, errno) !== 0;
       return failed ? state.fail(errno.value) : 0;
     },
-    WSAGetOverlappedResult(s, lpOverlapped, lpcbTransfer, fWait, lpdwFlags) {
+    WSAGetOverlappedResult(s, overlapped, bytes, fWait, flags) {
       if (!state.isStarted()) return false;
-      const done = spi.WSPGetOverlappedResult(
-        s,
-        lpOverlapped,
-        lpcbTransfer,
-        fWait,
-        lpdwFlags,
-        errno,
-      );
+      const done = spi.WSPGetOverlappedResult(s, overlapped, bytes, fWait, flags, errno);
       if (!done) state.lastError = errno.value;
       return done;
     },

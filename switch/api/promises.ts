@@ -16,6 +16,7 @@ import type {
 import * as ws from '../../provider/spi/winsock2.js';
 import type { Nanos } from '../../runtime/clock.js';
 import { milliseconds } from '../../runtime/clock.js';
+import type { SwitchCore } from '../core.js';
 import type { ApiState } from './last-error.js';
 import { checkWait, EventWait } from './waits.js';
 
@@ -72,14 +73,216 @@ export interface PromiseFunctions {
 const POLLS_PER_TURN = 64;
 
 export function promiseFunctions(state: ApiState, cleanup: () => number): PromiseFunctions {
-  const { core } = state.theSwitch;
-  const { spi } = state;
-  const { progress, clock, wakeup } = core.environment;
+  const twins = new Twins(state);
+  const accept = twins.accept.bind(twins);
+  return {
+    WSAAccept: accept,
+    accept: (s, addr, addrlen) => accept(s, addr, addrlen, null, null),
+    connect: (s, name, namelen) => twins.connect(s, name, namelen),
+    WSASend: (s, buffers, count, bytes, flags) => twins.send(s, buffers, count, bytes, flags),
+    WSARecv: (s, buffers, count, bytes, flags) => twins.receive(s, buffers, count, bytes, flags),
+    async send(s, buf, len, flags) {
+      const sent = ws.ref(0);
+      await twins.send(s, [{ len, buf }], 1, sent, flags);
+      return sent.value;
+    },
+    async recv(s, buf, len, flags) {
+      const received = ws.ref(0);
+      await twins.receive(s, [{ len, buf }], 1, received, ws.ref(flags));
+      return received.value;
+    },
+    WSAGetOverlappedResult: (s, overlapped, bytes, fWait, flags) =>
+      twins.result(s, overlapped, bytes, fWait, flags),
+    WSAWaitForMultipleEvents: (count, events, all, timeout, alertable) =>
+      twins.wait(count, events, all, timeout, alertable),
+    async WSACleanup() {
+      await twins.quiet();
+      return cleanup();
+    },
+  };
+}
+
+/** The twins, and how they wait: progress as far as it goes, then the wake-up of the host. */
+class Twins {
+  readonly #state: ApiState;
+  readonly #core: SwitchCore;
+
+  constructor(state: ApiState) {
+    this.#state = state;
+    this.#core = state.theSwitch.core;
+  }
+
+  async accept(
+    s: number,
+    addr: Name,
+    addrlen: Length,
+    condition: LPCONDITIONPROC | null,
+    data: DWORD_PTR,
+  ): Promise<number> {
+    this.#check('accept');
+    const { spi } = this.#state;
+    const { sockets } = this.#core;
+    const errno = ws.ref(0);
+    for (;;) {
+      const accepted = this.#withoutWaiting(() =>
+        spi.WSPAccept(s, addr, addrlen, condition, data, errno),
+      );
+      if (accepted !== ws.INVALID_SOCKET) return accepted;
+      if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call: 'accept' });
+      const socket = sockets.find(s);
+      await this.#until(
+        () =>
+          socket === null ||
+          sockets.find(s) !== socket ||
+          socket.listener?.hasArrival === true ||
+          (socket.tcpReady & ws.FD_ACCEPT) !== 0,
+      );
+    }
+  }
+
+  async connect(s: number, name: Name, namelen: number): Promise<number> {
+    const call = 'connect';
+    this.#check(call);
+    const { spi } = this.#state;
+    const errno = ws.ref(0);
+    const result = this.#withoutWaiting(() =>
+      spi.WSPConnect(s, name, namelen, null, null, null, null, errno),
+    );
+    if (result === 0) return 0;
+    if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call });
+    const attempt = this.#core.sockets.find(s)?.attempt ?? null;
+    if (attempt === null) throw new WsaError(wsa.WSAENOTSOCK, { call });
+    await this.#until(attempt.isDone);
+    if (attempt.error !== 0) throw new WsaError(attempt.error, { call });
+    return 0;
+  }
+
+  async send(
+    s: number,
+    buffers: readonly WSABUF[] | null,
+    count: number,
+    lpBytes: Length,
+    flags: number,
+  ): Promise<number> {
+    const { transfers } = this.#state.spi;
+    const { bytes } = await this.#overlapped('WSASend', (ov, errno) =>
+      transfers.send(s, buffers, count, lpBytes, flags, ov, null, errno),
+    );
+    if (lpBytes !== null) lpBytes.value = bytes;
+    return 0;
+  }
+
+  async receive(
+    s: number,
+    buffers: readonly WSABUF[] | null,
+    count: number,
+    lpBytes: Length,
+    lpFlags: Ref<number>,
+  ): Promise<number> {
+    const { transfers } = this.#state.spi;
+    const { bytes, flags } = await this.#overlapped('WSARecv', (ov, errno) =>
+      transfers.receive(s, buffers, count, lpBytes, lpFlags, ov, null, errno),
+    );
+    if (lpBytes !== null) lpBytes.value = bytes;
+    lpFlags.value = flags;
+    return 0;
+  }
+
+  async result(
+    s: number,
+    overlapped: WSAOVERLAPPED,
+    lpBytes: Ref<number>,
+    fWait: boolean,
+    lpFlags: Ref<number>,
+  ): Promise<boolean> {
+    const call = 'WSAGetOverlappedResult';
+    this.#check(call);
+    if (fWait) await this.#until(() => overlapped.Internal !== WSS_OPERATION_IN_PROGRESS);
+    const errno = ws.ref(0);
+    const { spi } = this.#state;
+    if (spi.WSPGetOverlappedResult(s, overlapped, lpBytes, false, lpFlags, errno)) return true;
+    throw new WsaError(errno.value, { call });
+  }
+
+  async wait(
+    count: number,
+    handles: readonly number[],
+    all: boolean,
+    timeoutMs: number,
+    alertable: boolean,
+  ): Promise<number> {
+    const call = 'WSAWaitForMultipleEvents';
+    this.#check(call);
+    const { events, apcs, environment } = this.#core;
+    const error = checkWait(events, count, handles, all);
+    if (error !== 0) throw new WsaError(error, { call });
+    const wait = new EventWait(events, apcs);
+    wait.count = count;
+    wait.handles = handles;
+    wait.all = all;
+    wait.alertable = alertable;
+    const isInfinite = timeoutMs === ws.WSA_INFINITE;
+    const end = isInfinite ? Infinity : environment.clock.now() + milliseconds(timeoutMs);
+    await this.#until(wait.isDone, end);
+    const index = wait.signalled();
+    if (index >= 0) return ws.WSA_WAIT_EVENT_0 + index;
+    if (alertable && apcs.run() > 0) return ws.WSA_WAIT_IO_COMPLETION;
+    return ws.WSA_WAIT_TIMEOUT;
+  }
+
+  /** Before the last WSACleanup: closes everything and waits for what is under way, bounded. */
+  async quiet(): Promise<void> {
+    this.#check('WSACleanup');
+    const { theSwitch, startCount } = this.#state;
+    if (startCount > 1) return;
+    theSwitch.closeAll();
+    const { clock } = this.#core.environment;
+    await this.#until(() => theSwitch.isQuiet, clock.now() + theSwitch.stopNanosMax);
+  }
+
+  #check(call: string): void {
+    if (!this.#state.isStarted()) throw new WsaError(wsa.WSANOTINITIALISED, { call });
+  }
+
+  /** A call of the SPI that then answers WSAEWOULDBLOCK instead of waiting. */
+  #withoutWaiting(call: () => number): number {
+    const { spi } = this.#state;
+    spi.neverBlock = true;
+    try {
+      return call();
+    } finally {
+      spi.neverBlock = false;
+    }
+  }
+
+  /** An overlapped call of the twin's own; its bytes and flags. */
+  async #overlapped(
+    call: string,
+    start: (ov: WSAOVERLAPPED, errno: Ref<number>) => number,
+  ): Promise<{ bytes: number; flags: number }> {
+    this.#check(call);
+    const ov = ws.createOverlapped();
+    const errno = ws.ref(0);
+    const { transfers } = this.#state.spi;
+    transfers.forceOverlapped = true;
+    let failed: boolean;
+    try {
+      failed = start(ov, errno) !== 0;
+    } finally {
+      transfers.forceOverlapped = false;
+    }
+    if (failed && errno.value !== wsa.WSA_IO_PENDING) throw new WsaError(errno.value, { call });
+    await this.#until(() => ov.Internal !== WSS_OPERATION_IN_PROGRESS);
+    if (ov.OffsetHigh !== 0) throw new WsaError(ov.OffsetHigh, { call });
+    return { bytes: ov.InternalHigh, flags: ov.Offset };
+  }
 
   /** Whether `done` came to hold before the deadline. */
-  const until = async (done: () => boolean, deadline: Nanos = Infinity): Promise<boolean> => {
+  async #until(done: () => boolean, deadline: Nanos = Infinity): Promise<boolean> {
+    const { promiseDeadlines, environment } = this.#core;
+    const { progress, clock, wakeup } = environment;
     const waiting = { at: deadline };
-    core.promiseDeadlines.add(waiting);
+    promiseDeadlines.add(waiting);
     try {
       for (let polls = 1; !done(); polls++) {
         if (progress.poll() > 0 && polls % POLLS_PER_TURN !== 0) continue;
@@ -89,148 +292,7 @@ export function promiseFunctions(state: ApiState, cleanup: () => number): Promis
       }
       return true;
     } finally {
-      core.promiseDeadlines.delete(waiting);
+      promiseDeadlines.delete(waiting);
     }
-  };
-
-  const check = (call: string): void => {
-    if (!state.isStarted()) throw new WsaError(wsa.WSANOTINITIALISED, { call });
-  };
-
-  /** Calls a function of the SPI that then answers WSAEWOULDBLOCK instead of waiting. */
-  const withoutWaiting = (call: (errno: Ref<number>) => number, errno: Ref<number>): number => {
-    spi.neverBlock = true;
-    try {
-      return call(errno);
-    } finally {
-      spi.neverBlock = false;
-    }
-  };
-
-  const accept = async (
-    s: number,
-    addr: Name,
-    addrlen: Length,
-    condition: LPCONDITIONPROC | null,
-    data: DWORD_PTR,
-  ): Promise<number> => {
-    check('accept');
-    const errno = ws.ref(0);
-    for (;;) {
-      const accepted = withoutWaiting(
-        (e) => spi.WSPAccept(s, addr, addrlen, condition, data, e),
-        errno,
-      );
-      if (accepted !== ws.INVALID_SOCKET) return accepted;
-      if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call: 'accept' });
-      const socket = core.sockets.find(s);
-      const ready = (): boolean =>
-        core.sockets.find(s) !== socket ||
-        socket?.listener?.hasArrival === true ||
-        ((socket?.tcpReady ?? 0) & ws.FD_ACCEPT) !== 0;
-      await until(ready);
-    }
-  };
-
-  /** An overlapped call of the twin's own. Resolves with the result's bytes and flags. */
-  const overlapped = async (
-    call: string,
-    start: (ov: WSAOVERLAPPED, errno: Ref<number>) => number,
-  ): Promise<{ bytes: number; flags: number }> => {
-    check(call);
-    const ov = ws.createOverlapped();
-    const errno = ws.ref(0);
-    spi.transfers.forceOverlapped = true;
-    let failed: boolean;
-    try {
-      failed = start(ov, errno) !== 0;
-    } finally {
-      spi.transfers.forceOverlapped = false;
-    }
-    if (failed && errno.value !== wsa.WSA_IO_PENDING) throw new WsaError(errno.value, { call });
-    await until(() => ov.Internal !== WSS_OPERATION_IN_PROGRESS);
-    if (ov.OffsetHigh !== 0) throw new WsaError(ov.OffsetHigh, { call });
-    return { bytes: ov.InternalHigh, flags: ov.Offset };
-  };
-
-  const WSASend: PromiseFunctions['WSASend'] = async (s, lpBuffers, count, lpBytes, dwFlags) => {
-    const { bytes } = await overlapped('WSASend', (ov, errno) =>
-      spi.transfers.send(s, lpBuffers, count, lpBytes, dwFlags, ov, null, errno),
-    );
-    if (lpBytes !== null) lpBytes.value = bytes;
-    return 0;
-  };
-
-  const WSARecv: PromiseFunctions['WSARecv'] = async (s, lpBuffers, count, lpBytes, lpFlags) => {
-    const { bytes, flags } = await overlapped('WSARecv', (ov, errno) =>
-      spi.transfers.receive(s, lpBuffers, count, lpBytes, lpFlags, ov, null, errno),
-    );
-    if (lpBytes !== null) lpBytes.value = bytes;
-    lpFlags.value = flags;
-    return 0;
-  };
-
-  return {
-    WSASend,
-    WSARecv,
-    WSAAccept: accept,
-    accept: (s, addr, addrlen) => accept(s, addr, addrlen, null, null),
-    async connect(s, name, namelen) {
-      check('connect');
-      const errno = ws.ref(0);
-      const connecting = (e: Ref<number>): number =>
-        spi.WSPConnect(s, name, namelen, null, null, null, null, e);
-      if (withoutWaiting(connecting, errno) === 0) return 0;
-      if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call: 'connect' });
-      const attempt = core.sockets.find(s)?.attempt ?? null;
-      if (attempt === null) throw new WsaError(wsa.WSAENOTSOCK, { call: 'connect' });
-      await until(attempt.isDone);
-      if (attempt.error !== 0) throw new WsaError(attempt.error, { call: 'connect' });
-      return 0;
-    },
-    async send(s, buf, len, flags) {
-      const sent = ws.ref(0);
-      await WSASend(s, [{ len, buf }], 1, sent, flags);
-      return sent.value;
-    },
-    async recv(s, buf, len, flags) {
-      const received = ws.ref(0);
-      await WSARecv(s, [{ len, buf }], 1, received, ws.ref(flags));
-      return received.value;
-    },
-    async WSAGetOverlappedResult(s, lpOverlapped, lpcbTransfer, fWait, lpdwFlags) {
-      const call = 'WSAGetOverlappedResult';
-      check(call);
-      if (fWait) await until(() => lpOverlapped.Internal !== WSS_OPERATION_IN_PROGRESS);
-      const errno = ws.ref(0);
-      if (spi.WSPGetOverlappedResult(s, lpOverlapped, lpcbTransfer, false, lpdwFlags, errno))
-        return true;
-      throw new WsaError(errno.value, { call });
-    },
-    async WSAWaitForMultipleEvents(cEvents, lphEvents, fWaitAll, dwTimeout, fAlertable) {
-      const call = 'WSAWaitForMultipleEvents';
-      check(call);
-      const error = checkWait(core.events, cEvents, lphEvents, fWaitAll);
-      if (error !== 0) throw new WsaError(error, { call });
-      const wait = new EventWait(core.events, core.apcs);
-      wait.count = cEvents;
-      wait.handles = lphEvents;
-      wait.all = fWaitAll;
-      wait.alertable = fAlertable;
-      const isInfinite = dwTimeout === ws.WSA_INFINITE;
-      await until(wait.isDone, isInfinite ? Infinity : clock.now() + milliseconds(dwTimeout));
-      const index = wait.signalled();
-      if (index >= 0) return ws.WSA_WAIT_EVENT_0 + index;
-      if (fAlertable && core.apcs.run() > 0) return ws.WSA_WAIT_IO_COMPLETION;
-      return ws.WSA_WAIT_TIMEOUT;
-    },
-    async WSACleanup() {
-      check('WSACleanup');
-      if (state.startCount === 1) {
-        state.theSwitch.closeAll();
-        await until(() => state.theSwitch.isQuiet, clock.now() + state.theSwitch.stopNanosMax);
-      }
-      return cleanup();
-    },
-  };
+  }
 }

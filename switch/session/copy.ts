@@ -12,7 +12,20 @@ export function copyBytes(
   length: number,
 ): void {
   if (length <= LOOP_BYTES_MAX) {
-    for (let at = 0; at < length; at++) to[toOffset + at] = from[fromOffset + at] as number;
+    let at = 0;
+    for (; at + 8 <= length; at += 8) {
+      const source = fromOffset + at;
+      const target = toOffset + at;
+      to[target] = from[source] as number;
+      to[target + 1] = from[source + 1] as number;
+      to[target + 2] = from[source + 2] as number;
+      to[target + 3] = from[source + 3] as number;
+      to[target + 4] = from[source + 4] as number;
+      to[target + 5] = from[source + 5] as number;
+      to[target + 6] = from[source + 6] as number;
+      to[target + 7] = from[source + 7] as number;
+    }
+    for (; at < length; at++) to[toOffset + at] = from[fromOffset + at] as number;
     return;
   }
   to.set(from.subarray(fromOffset, fromOffset + length), toOffset);
