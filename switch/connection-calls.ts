@@ -21,6 +21,8 @@ import { Ring } from './ring.js';
 
 /** What a connection wants to know about its calls. */
 export interface CallEnds {
+  /** A receive has ended inside its call: it can be taken. */
+  receiveReady(): void;
   receiveEnded(index: number, error: number, bytes: number): void;
   sendEnded(index: number, error: number): void;
   transferEnded(slot: number, error: number): void;
@@ -156,6 +158,7 @@ export class ConnectionCalls {
     if (lpWSPRecv(this.#s, buffers, 1, bytes, this.#flags, overlapped, null, null, errno) === 0) {
       overlapped.InternalHigh = bytes.value;
       overlapped.Internal = 0;
+      this.#ends.receiveReady();
       return 0;
     }
     if (errno.value === wsa.WSA_IO_PENDING) return 0;

@@ -132,6 +132,11 @@ export class Connection implements CompletionSink, CallEnds {
     this.#queue();
   }
 
+  /** A receive that was posted found its message waiting. */
+  receiveReady(): void {
+    this.#queue();
+  }
+
   receiveEnded(index: number, error: number, bytes: number): void {
     if (this.session.isOver) return;
     if (error === 0) this.session.handleReceive(index, bytes, this.now());
@@ -252,8 +257,6 @@ export class Connection implements CompletionSink, CallEnds {
       this.#core.requests.complete(request, error, finished.bytes, flags);
     }
     this.#draining = false;
-    if (this.#calls.hasReceived) this.#queue();
-    if (!this.isPolled && this.needsTurns) this.poll();
     this.watcher.changed(this);
   }
 
@@ -294,7 +297,9 @@ export class Connection implements CompletionSink, CallEnds {
         return;
       }
       case ActionKind.sendMessage:
-        if (!calls.isClosed) calls.send(action.index, action.length);
+        if (calls.isClosed) return;
+        calls.send(action.index, action.length);
+        if (!this.isPolled && this.needsTurns) this.poll();
         return;
       case ActionKind.register: {
         const { slot } = action;
@@ -310,6 +315,7 @@ export class Connection implements CompletionSink, CallEnds {
       case ActionKind.rdmaRead:
       case ActionKind.rdmaWrite:
         calls.transfer(action);
+        this.poll();
         return;
       case ActionKind.connectComplete:
         this.#exact = false;

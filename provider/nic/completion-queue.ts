@@ -12,6 +12,7 @@ export class SharedCompletionQueue implements CompletionQueue {
   readonly #ring: number;
   readonly #consumer: number;
   readonly #mask: number;
+  readonly #indexMask: number;
   readonly #taken: (completion: WorkCompletion) => void;
   #consumed = 0;
 
@@ -29,6 +30,8 @@ export class SharedCompletionQueue implements CompletionQueue {
     this.#ring = options.ring;
     this.#consumer = options.consumer;
     this.#mask = options.depth - 1;
+    // At half its depth at the latest, or a small queue would look full for ever.
+    this.#indexMask = Math.max(1, Math.min(CQ_INDEX_INTERVAL, options.depth / 2)) - 1;
     this.#taken = options.taken;
   }
 
@@ -44,7 +47,7 @@ export class SharedCompletionQueue implements CompletionQueue {
     completion.status = control >>> 8;
     completion.byteLength = (words[entry + Cqe.LENGTH] as number) >>> 0;
     this.#consumed = (this.#consumed + 1) | 0;
-    if (this.#consumed % CQ_INDEX_INTERVAL === 0) {
+    if ((this.#consumed & this.#indexMask) === 0) {
       view.storeRelease(this.#consumer, this.#consumed);
     }
     this.#taken(completion);

@@ -74,6 +74,11 @@ export class ConnectionManager {
     this.#host = host;
   }
 
+  /** Whether doTimers may ever have something to do: connections, or frames for a full pipe. */
+  get hasTimers(): boolean {
+    return this.#connections.size > 0 || this.#congested.size > 0;
+  }
+
   get connectionCount(): number {
     return this.#connections.size;
   }

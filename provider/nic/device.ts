@@ -20,7 +20,7 @@ export interface NicAttributes {
   readonly maxSge: number;
   /** The longest message of one SEND, READ or WRITE, in bytes. */
   readonly maxMessageBytes: number;
-  /** Messages up to this length leave the sender's buffer while they are posted. */
+  /** Messages up to this length travel in one piece with their request: the cheapest ones. */
   readonly inlineBytes: number;
   readonly rdmaRead: boolean;
   readonly maxPrivateDataBytes: number;

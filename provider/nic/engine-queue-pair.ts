@@ -57,12 +57,18 @@ export class EngineQueuePair {
   readsOutstanding = 0;
   /** Bytes of the request at the head that went through the bounce buffer already. */
   bouncedBytes = 0;
+  /** The bufferful under way: its length, the count of slots after its own, and whether it is the last. */
   bounceLength = 0;
+  bounceSlot = 0;
+  bounceIsLast = false;
+  bounceIsRead = false;
 
   /** Whether the engine polls this queue pair without being asked. */
   hot = false;
   /** An arrived message waits for a receive, or for room in the completion queue. */
   isBlocked = false;
+  /** A posted request waits for room in the completion queue or for the bounce buffer. */
+  isHeld = false;
   /** Set once the owner was told that the connection is over. */
   disconnectReported = false;
   /** The peer has said that it touches our memory no more. */
@@ -96,7 +102,7 @@ export class EngineQueuePair {
 
   /** Whether nothing will happen here unless somebody rings: no answer is awaited, nothing waits. */
   get isQuiet(): boolean {
-    return this.sendCompleted === this.sendTaken && this.bounceLength === 0 && !this.isBlocked;
+    return this.sendCompleted === this.sendTaken && this.bounceLength === 0 && !this.isBlocked && !this.isHeld;
   }
 
   /** Attaches the peer's end. `endpoint` was checked against the peer's segment (peer-host.ts). */

@@ -57,7 +57,7 @@ export interface EngineOptions {
   /** The host's segments in this arena; peers see the public one. */
   readonly publicSegment: OwnMemory & { readonly generation: number; readonly address: number };
   readonly privateSegment: OwnMemory;
-  /** Offset and length of the bounce buffer in the public segment. */
+  /** Offset and length of the bounce buffer in the public segment; PROBE_BYTES follow it. */
   readonly bounce: { readonly address: number; readonly bytes: number };
   /** Whether every process on the fabric's machine takes part in barriers; see docs/shared-memory.md. */
   readonly hasBarrier: boolean;
@@ -222,7 +222,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
       if (words[this.#header + SUMMARY + index] !== 0) work += this.#takeReady(index);
     }
     if (this.#hasFlushing) this.#retryFlushes();
-    if (++this.#turns % TURNS_PER_TIMER_CHECK === 0 && this.#connections.connectionCount > 0) {
+    if (++this.#turns % TURNS_PER_TIMER_CHECK === 0 && this.#connections.hasTimers) {
       work += this.#connections.doTimers(this.clock.now());
     }
     return work;
@@ -253,7 +253,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   fail(qp: EngineQueuePair): void {
     if (qp.state !== QueuePairState.READY) return;
     this.#connections.abort(qp);
-    this.#endConnection(qp, 'error');
+    this.#endConnection(qp, qp.peer?.isAlive() === false ? 'peer-died' : 'error');
   }
 
   /** Ends every connection and lets go of every peer. The segments and the pipe are the owner's. */
@@ -298,11 +298,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   reaches(peer: PeerHost, probeAddress: number): boolean {
     if (peer.processId === this.processId) return true;
-    const scratch = this.own.offset + this.bounce.address;
-    return (
-      this.bounce.holder === null &&
-      this.mover.probe(peer.processId, probeAddress, peer.generation, scratch)
-    );
+    const scratch = this.own.offset + this.bounce.address + this.bounce.bytes;
+    return this.mover.probe(peer.processId, probeAddress, peer.generation, scratch);
   }
 
   randomId(): number {
@@ -427,8 +424,10 @@ export class NicEngine implements EngineCore, ConnectionHost {
   /** From here on the peer may not use what it was told of our memory. A full fence: see executeRead. */
   #revoke(qp: EngineQueuePair): void {
     this.view.exchange(qp.ownState + STATE_CLOSED, 1);
-    // Whoever posts from now on rings, because nobody polls any more.
+    // Whoever posts from now on rings, because nobody polls any more; what was posted before this
+    // barrier is seen by the flush that follows.
     this.view.storeRelease(qp.ownState + STATE_ARMED, 1);
+    this.#options.native.barrier();
   }
 
   #flush(qp: EngineQueuePair): void {

@@ -31,6 +31,8 @@ export const CQ_INDEX_INTERVAL = 64;
 export const MAX_MESSAGE_BYTES = 1 << 30;
 /** Through the bounce buffer a message is limited to what the buffer holds. */
 export const BOUNCE_BYTES = 1 << 20;
+/** Behind it: where a look into a peer's process is put. */
+export const PROBE_BYTES = 64;
 
 /** Private data of a connection request or answer: what every transport can carry. */
 export const MAX_PRIVATE_DATA = 48;

@@ -288,7 +288,16 @@ export class Nic implements NicDevice, QueuePairHost {
   destroy(queuePair: SharedQueuePair): void {
     const record = this.#records.get(queuePair.slot);
     assert(record !== undefined, 'a queue pair is destroyed once');
+    // Its registrations stay pinned until 'destroyed': the peer may be writing into them just now.
     this.port.command({ type: 'destroy', slot: queuePair.slot });
+  }
+
+  /** Ends every registration, when the engine has ended and nothing moves any more. */
+  releaseAll(): void {
+    for (const record of this.#records.values()) this.#releaseRegistrations(record);
+  }
+
+  #releaseRegistrations(record: QueuePairRecord): void {
     for (const registration of record.registrations) this.#release(registration);
     record.registrations.clear();
   }
@@ -297,6 +306,10 @@ export class Nic implements NicDevice, QueuePairHost {
     if (event.type === 'released') {
       this.#released(event.queuePair);
       return;
+    }
+    if (event.type === 'destroyed') {
+      const record = this.#records.get(event.queuePair);
+      if (record !== undefined) this.#releaseRegistrations(record);
     }
     if ('queuePair' in event) {
       const queuePair = this.#records.get(event.queuePair)?.queuePair;

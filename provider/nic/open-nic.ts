@@ -21,7 +21,7 @@ import type { EnginePort } from './engine-port.js';
 import { InlinePort } from './engine-port.js';
 import { HostMemory } from './host-memory.js';
 import type { PinPolicy } from './host-memory.js';
-import { BOUNCE_BYTES } from './limits.js';
+import { BOUNCE_BYTES, PROBE_BYTES } from './limits.js';
 import { Nic } from './nic.js';
 import { ringDoorbell } from './peer-host.js';
 import { WorkerPort } from './worker-port.js';
@@ -104,6 +104,7 @@ async function startNic(
   const abandon = (): void => {
     if (!isOpen) return;
     isOpen = false;
+    nic.releaseAll();
     memory.close();
     privateSegment.close();
     claimed.release();
@@ -122,7 +123,7 @@ function startEngine(
   privateSegment: Segment,
 ): Promise<EnginePort> {
   const { segment } = claimed;
-  const block = segment.allocate(BOUNCE_BYTES, options.native.pageSize());
+  const block = segment.allocate(BOUNCE_BYTES + PROBE_BYTES, options.native.pageSize());
   if (block === null) throw new RangeError('the segment is too small for a NIC');
   const bounce = { address: block, bytes: BOUNCE_BYTES };
   if (options.engine === 'worker') return startWorker(options, claimed, privateSegment, bounce);

@@ -55,6 +55,7 @@ export class Requester {
   transmit(qp: EngineQueuePair): number {
     const words = this.#words;
     let taken = 0;
+    qp.isHeld = false;
     while (taken < TURN_BUDGET) {
       const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
       if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
@@ -62,8 +63,10 @@ export class Requester {
         this.#refreshAcknowledged(qp);
         if (qp.state !== QueuePairState.READY || ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) break;
       }
-      if (!qp.completions.hasRoom(1)) break;
-      if (!this.#publishRequest(qp, wqe)) break;
+      if (!qp.completions.hasRoom(1) || !this.#publishRequest(qp, wqe)) {
+        qp.isHeld = true;
+        break;
+      }
       taken++;
     }
     return taken;
@@ -72,9 +75,11 @@ export class Requester {
   /** Completes what the peer has acknowledged. Returns the completions. */
   complete(qp: EngineQueuePair): number {
     if (qp.sendCompleted === qp.sendTaken && qp.bounceLength === 0) return 0;
+    // Before the count: the peer writes the count first, so a status comes with its final count.
+    const status = this.#peerStatus(qp);
     this.#refreshAcknowledged(qp);
     if (qp.state !== QueuePairState.READY) return 0;
-    if (qp.bounceLength > 0 && qp.acknowledged === qp.published) this.#afterBounce(qp);
+    if (qp.bounceLength > 0 && ((qp.acknowledged - qp.bounceSlot) | 0) >= 0) this.#afterBounce(qp);
     let completed = 0;
     while (qp.sendCompleted !== qp.sendTaken && qp.completions.hasRoom(1)) {
       const index = qp.sendCompleted & qp.sendMask;
@@ -82,7 +87,7 @@ export class Requester {
       this.#completeHead(qp, WcStatus.SUCCESS);
       completed++;
     }
-    if (this.#peerStatus(qp) !== WcStatus.SUCCESS) this.#handleNak(qp);
+    if (status !== WcStatus.SUCCESS) this.#handleNak(qp, status);
     return completed;
   }
 
@@ -114,14 +119,16 @@ export class Requester {
     const length = (words[wqe + Wqe.LENGTH] as number) >>> 0;
     const problem = this.#checkRequest(qp, wqe, opcode, sgeCount, length);
     if (problem !== WcStatus.SUCCESS) {
-      this.#failHead(qp, problem);
+      // Those before it complete first, as what they are.
+      if (qp.sendCompleted === qp.sendTaken) this.#failHead(qp, problem);
       return false;
     }
     if (length <= INLINE_BYTES && opcode !== Opcode.RDMA_READ) {
       this.#publishInline(qp, wqe, opcode, sgeCount, length);
       return true;
     }
-    if (this.#needsBounce(qp, wqe, sgeCount)) return this.#publishBounced(qp, wqe, opcode, length);
+    // A request that began in the bounce buffer ends there, although the peer reaches us meanwhile.
+    if (qp.bouncedBytes > 0 || this.#needsBounce(qp, wqe, sgeCount)) return this.#publishBounced(qp, wqe, opcode, length);
     const slot = this.#slot(qp);
     for (let sge = 0; sge < sgeCount; sge++) {
       const from = wqe + Wqe.SGE + sge * SGE_WORDS;
@@ -193,7 +200,8 @@ export class Requester {
 
   /** Its bytes have left the sender's buffer: complete, unless an earlier request is not. */
   #inlineSendPublished(qp: EngineQueuePair): void {
-    this.#requestPublished(qp);
+    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.acknowledged;
+    qp.sendTaken = (qp.sendTaken + 1) | 0;
     if (((qp.sendTaken - qp.sendCompleted) | 0) === 1) this.#completeHead(qp, WcStatus.SUCCESS);
   }
 
@@ -215,7 +223,11 @@ export class Requester {
     if (opcode === Opcode.RDMA_READ) qp.readsOutstanding++;
     this.#publishSlot(qp, wqe, slot, opcode, flags, 1, part, qp.bouncedBytes);
     qp.bounceLength = part;
+    qp.bounceSlot = qp.published;
+    qp.bounceIsLast = last;
+    qp.bounceIsRead = opcode === Opcode.RDMA_READ;
     if (last && opcode !== Opcode.RDMA_READ) {
+      qp.bouncedBytes = 0;
       this.#requestPublished(qp);
       return true;
     }
@@ -224,27 +236,16 @@ export class Requester {
 
   /** The peer is done with the bounce buffer: bring READ data home, and go on with the request. */
   #afterBounce(qp: EngineQueuePair): void {
-    const words = this.#words;
     const bounced = qp.bounceLength;
     qp.bounceLength = 0;
     const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
-    const inProgress = words[wqe] === ((qp.sendTaken + 1) | 0) && this.#core.bounce.holder === qp;
-    const opcode = (words[wqe + Wqe.CONTROL] as number) & 0xff;
-    const isRead = inProgress && opcode === Opcode.RDMA_READ;
-    if (isRead) {
-      this.#throughBounce(wqe, qp.bouncedBytes, bounced, false);
-      qp.readsOutstanding--;
-    }
-    qp.bouncedBytes += bounced;
-    const length = (words[wqe + Wqe.LENGTH] as number) >>> 0;
-    if (isRead && qp.bouncedBytes === length) {
-      qp.readsOutstanding++; // completeHead takes it off again, as for every READ.
-      this.#requestPublished(qp);
-    }
-    if (qp.bouncedBytes >= length || !inProgress) {
-      this.#core.bounce.holder = null;
-      qp.bouncedBytes = 0;
-    }
+    // The last part of a SEND or WRITE has taken its request: what lies at `wqe` is another.
+    const isRead = qp.bounceIsRead;
+    if (isRead) this.#throughBounce(wqe, qp.bouncedBytes, bounced, false);
+    if (isRead && qp.bounceIsLast) this.#requestPublished(qp); // completeHead counts the READ off.
+    else if (isRead) qp.readsOutstanding--;
+    qp.bouncedBytes = qp.bounceIsLast ? 0 : qp.bouncedBytes + bounced;
+    if (qp.bounceIsLast) this.#core.bounce.holder = null;
   }
 
   /** Copies `length` bytes at `skip` of a request's memory into the bounce buffer, or back. */
@@ -367,24 +368,23 @@ export class Requester {
   /** The request at the head of the send queue is at fault: it alone gets the status. */
   #failHead(qp: EngineQueuePair, status: WcStatus): void {
     qp.sendTaken = (qp.sendTaken + 1) | 0;
-    // Requests before it may be unacknowledged; the connection ends for all of them together.
-    while (((qp.sendTaken - qp.sendCompleted) | 0) > 1) this.#completeHead(qp, WcStatus.WR_FLUSH_ERR);
     this.#completeHead(qp, status);
     this.#core.fail(qp);
   }
 
   /** The peer refused the slot after the last one it acknowledged. */
-  #handleNak(qp: EngineQueuePair): void {
-    const status = this.#peerStatus(qp);
+  #handleNak(qp: EngineQueuePair, status: number): void {
+    if (!qp.completions.hasRoom(1)) return;
+    if (qp.sendCompleted === qp.sendTaken && qp.bounceLength > 0) qp.sendTaken = (qp.sendTaken + 1) | 0;
     const known = wcStatusName(status) !== `status ${status}`;
-    if (qp.sendCompleted !== qp.sendTaken && qp.completions.hasRoom(1)) {
+    if (qp.sendCompleted !== qp.sendTaken) {
       this.#completeHead(qp, known ? (status as WcStatus) : WcStatus.BAD_RESP_ERR);
     }
     this.#core.fail(qp);
   }
 
   #peerStatus(qp: EngineQueuePair): number {
-    return this.#view.words[qp.peerState + STATE_STATUS] as number;
+    return this.#view.loadAcquire(qp.peerState + STATE_STATUS);
   }
 
   /** Takes the peer's count over, if it is one that can be true. */

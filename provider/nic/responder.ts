@@ -340,8 +340,9 @@ export class Responder {
 
   #refuse(qp: EngineQueuePair, status: number): void {
     this.#core.counters.protocolErrors++;
-    this.#view.storePlain(qp.ownState + STATE_STATUS, status);
+    // The count first: see Requester.complete.
     this.#acknowledge(qp);
+    this.#view.storeRelease(qp.ownState + STATE_STATUS, status);
     this.#core.fail(qp);
   }
 }
