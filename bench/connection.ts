@@ -89,7 +89,7 @@ async function answerApp(plan: ConnectionPlan, context: TaskContext): Promise<Op
     const mode = settle(plan, host.engine, 1);
     const { listener, port } = listenOn(host);
     await context.tell({ port } satisfies Listening);
-    const socket = acceptOne(host, listener);
+    const socket = await acceptOne(host, listener, context.signal);
     return appConnection(new AppEndpoint(host, socket, { slotBytes: plan.slotBytes, mode }));
   } catch (thrown) {
     await host.close();
@@ -125,7 +125,7 @@ async function answerRaw(
     const mode = settle(plan, raw.environment.engine, 1);
     const listener = listenRaw(raw, RAW_PORT);
     await context.tell({ port: RAW_PORT } satisfies Listening);
-    const socket = acceptRaw(raw, listener);
+    const socket = await acceptRaw(raw, listener, context.signal);
     return rawConnection(raw, socket, plan, mode);
   } catch (thrown) {
     await raw.close();

@@ -9,9 +9,11 @@ import type { Endpoint, WaitMode } from './endpoint.js';
 import { PATIENCE_NANOS, POLLS_PER_CLOCK_READ, SLOT_COUNT } from './endpoint.js';
 import type { HostPlan } from './host-plan.js';
 import { hostOptions } from './host-plan.js';
-import { Deadline, DeadlineError } from './measure.js';
+import { breathe, Deadline, DeadlineError } from './measure.js';
 
 const PATIENCE_MS = PATIENCE_NANOS / 1e6;
+/** A wait in the kernel lasts this long at most while there is something else to look at. */
+const SLICE_MS = 20;
 const WINSOCK_2_2 = 0x0202;
 
 /** Opens a host and starts Winsock on it. Throws as openHost does, and WsaError. */
@@ -52,16 +54,23 @@ export function listenOn(host: Host): { readonly listener: number; readonly port
   return { listener, port: spi.sockaddrPort(name) };
 }
 
-/** Accepts one connection within `PATIENCE_NANOS`; blocks the thread. Closes the listener. */
-export function acceptOne(host: Host, listener: number): number {
+/** Accepts one connection within `PATIENCE_NANOS`, with an eye on `signal`. Closes the listener. */
+export async function acceptOne(
+  host: Host,
+  listener: number,
+  signal: AbortSignal,
+): Promise<number> {
   const { winsock } = host;
   const event = winsock.WSACreateEvent();
+  const deadline = new Deadline(PATIENCE_NANOS, 'the connection request');
   try {
     must(winsock, 'WSAEventSelect', winsock.WSAEventSelect(listener, event, spi.FD_ACCEPT));
-    const waited = winsock.WSAWaitForMultipleEvents(1, [event], false, PATIENCE_MS, false);
-    if (waited !== spi.WSA_WAIT_EVENT_0) throw new DeadlineError('a connection request');
+    while (winsock.WSAWaitForMultipleEvents(1, [event], false, SLICE_MS, false) !== 0) {
+      await breathe(signal);
+      deadline.check();
+    }
     const socket = must(winsock, 'accept', winsock.accept(listener, null, null));
-    // It inherits the selection, and with it the mode. [W10.13]
+    // It inherits the selection. [W10.13]
     must(winsock, 'WSAEventSelect', winsock.WSAEventSelect(socket, 0, 0));
     return socket;
   } finally {

@@ -9,12 +9,14 @@ import type { Endpoint, WaitMode } from './endpoint.js';
 import { PATIENCE_NANOS, POLLS_PER_CLOCK_READ, SLOT_COUNT } from './endpoint.js';
 import type { HostPlan } from './host-plan.js';
 import { hostOptions } from './host-plan.js';
-import { Deadline, DeadlineError } from './measure.js';
+import { breathe, Deadline, DeadlineError } from './measure.js';
 import { now } from './machine.js';
 import { SmallestUpcalls } from './upcalls.js';
 
 /** The tag of an event that is never signalled: the low bit suppresses the notification. */
 const SUPPRESSED_EVENT = 5;
+/** A wait in the kernel lasts this long at most while there is something else to look at. */
+const SLICE_NANOS = 20e6;
 /** Room for any provider's RDMA descriptor. */
 const DESCRIPTOR_ROOM = 256;
 
@@ -137,16 +139,23 @@ export function listenRaw(raw: RawProvider, port: number): number {
   return listener;
 }
 
-/** Waits for one connection and accepts it. */
-export function acceptRaw(raw: RawProvider, listener: number): number {
-  const { table } = raw;
-  const accept = (): number =>
-    table.lpWSPAccept(listener, null, null, () => spi.CF_ACCEPT, null, errno);
+/** Accepts one connection within `PATIENCE_NANOS`, with an eye on `signal`. */
+export async function acceptRaw(
+  raw: RawProvider,
+  listener: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const { table, environment } = raw;
+  const deadline = new Deadline(PATIENCE_NANOS, 'the connection request');
   let s = spi.INVALID_SOCKET;
-  raw.wait(() => {
-    s = accept();
+  const isOver = (): boolean => {
+    s = table.lpWSPAccept(listener, null, null, () => spi.CF_ACCEPT, null, errno);
     return s !== spi.INVALID_SOCKET || errno.value !== spi.WSAEWOULDBLOCK;
-  }, 'WSPAccept');
+  };
+  while (!environment.progress.waitUntil(isOver, now() + SLICE_NANOS)) {
+    await breathe(signal);
+    deadline.check();
+  }
   must('WSPAccept', s !== spi.INVALID_SOCKET);
   return s;
 }

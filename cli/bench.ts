@@ -9,7 +9,6 @@ import { reportJson, reportTable } from '../bench/report.js';
 import { CommandFailure, UsageError } from './errors.js';
 import { hostPlans } from './host-arguments.js';
 import type { HostArguments } from './host-arguments.js';
-import { orInterrupted } from './interruption.js';
 
 export interface BenchArguments extends HostArguments {
   readonly size?: number;
@@ -36,7 +35,7 @@ export async function benchCommand(options: BenchArguments, signal: AbortSignal)
         if (showsSteps) process.stderr.write(`\r\x1b[K${pair + 1} of ${settings.pairs}: ${name}`);
       },
     };
-    const report = await orInterrupted(runBench(peer, settings, progress), signal);
+    const report = await runBench(peer, settings, progress);
     if (showsSteps) process.stderr.write('\r\x1b[K');
     const json = reportJson(report);
     if (options.out_json !== undefined) writeReport(options.out_json, json);

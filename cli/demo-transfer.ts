@@ -7,13 +7,13 @@ import { readSync } from 'node:fs';
 import { acceptOne, AppEndpoint, connectTo, listenOn, openApp } from '../bench/endpoint-app.js';
 import { SLOT_COUNT } from '../bench/endpoint.js';
 import type { HostPlan } from '../bench/host-plan.js';
+import { breathe } from '../bench/measure.js';
 import type { Task, TaskContext } from '../bench/peer.js';
 import type { PeerProcess } from '../bench/peer-process.js';
 import type { SwitchStatistics } from '../index.js';
 import { isWsaError } from '../provider/spi/index.js';
 import { Prng } from '../runtime/prng.js';
 import { CommandFailure } from './errors.js';
-import { breathe } from './interruption.js';
 
 /** Operations under way on each side. */
 const DEPTH = SLOT_COUNT / 2;
@@ -159,7 +159,7 @@ const demoReceive = async (plan: ReceivePlan, context: TaskContext): Promise<Rec
   try {
     const { listener, port } = listenOn(host);
     await context.tell({ port });
-    const socket = acceptOne(host, listener);
+    const socket = await acceptOne(host, listener, context.signal);
     endpoint = new AppEndpoint(host, socket, { slotBytes: LARGE_BYTES, mode: 'sleep' });
   } catch (thrown) {
     await host.close();

@@ -11,7 +11,6 @@ import { sendFile } from './demo-transfer.js';
 import { CommandFailure, UsageError } from './errors.js';
 import type { HostArguments, HostPlans } from './host-arguments.js';
 import { hostPlans } from './host-arguments.js';
-import { orInterrupted } from './interruption.js';
 
 export interface DemoArguments extends HostArguments {
   readonly repeat: number;
@@ -36,7 +35,7 @@ export async function demoCommand(
     try {
       await transfer(peer, { file, fd, plans, options }, signal);
       if (options.table) {
-        const rows = await orInterrupted(demoTable(peer, plans, options.quick, signal), signal);
+        const rows = await demoTable(peer, plans, options.quick, signal);
         print('', 'measured in this run, two processes:', '', ...columns(rows));
       }
     } finally {
@@ -66,7 +65,7 @@ async function transfer(peer: PeerProcess, demo: DemoTransfer, signal: AbortSign
   );
   const begin = performance.now();
   const progress = showProgress(options.progress);
-  const plan = { host, peerHost, file: { fd, bytes }, repeat: options.repeat, sent: progress.show };
+  const plan = { host, peerHost, file: { fd, bytes }, repeat: options.repeat, sent: (done: number, total: number) => progress.show(done, total) };
   const outcome = await sendFile(peer, plan, signal);
   progress.clear();
   verify(outcome, options);

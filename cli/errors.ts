@@ -49,6 +49,7 @@ function isUsage(thrown: unknown): boolean {
 
 function sentenceFor(thrown: unknown): string {
   if (thrown instanceof SystemError) return sentenceForSystem(thrown.code, thrown.message);
+  if (thrown instanceof PeerFailure && isUsage(thrown)) return thrown.failure.message;
   if (thrown instanceof PeerFailure && typeof thrown.failure.code === 'string') {
     return `in the second process: ${sentenceForSystem(thrown.failure.code, thrown.failure.message)}`;
   }

@@ -18,6 +18,9 @@ export class AppRequest {
   /** What TCP/IP sees: the application's own structure never leaves the switch. */
   readonly inner: WSAOVERLAPPED = createOverlapped();
   readonly isDone = (): boolean => this.done;
+  /** What a blocking receive waits for: its end, or a routine that may run meanwhile. */
+  readonly isDoneOrInterrupted = (): boolean => this.done || this.#apcs.isRunnable;
+  readonly #apcs: ApcQueue;
   socket: SwitchSocket | null = null;
   isSend = false;
   /** The application's, null in a synchronous call. */
@@ -29,8 +32,10 @@ export class AppRequest {
   error = 0;
   bytes = 0;
   flags = 0;
-  /** The application's flags of a receive, for what its completion reports. */
-  requestFlags = 0;
+
+  constructor(apcs: ApcQueue) {
+    this.#apcs = apcs;
+  }
 }
 
 export class RequestPool {
@@ -50,7 +55,7 @@ export class RequestPool {
   }
 
   take(socket: SwitchSocket, isSend: boolean): AppRequest {
-    const request = this.#spare.pop() ?? new AppRequest();
+    const request = this.#spare.pop() ?? new AppRequest(this.#apcs);
     request.session.owner = request;
     request.socket = socket;
     request.isSend = isSend;

@@ -3,6 +3,7 @@
 
 import type { Nanos } from '../runtime/clock.js';
 import { milliseconds } from '../runtime/clock.js';
+import type { AppRequest } from './app-request.js';
 import type { SwitchCore } from './core.js';
 
 /** When a wait of `timeoutMs` that starts now ends; 0 is for ever, as in SO_RCVTIMEO. */
@@ -18,12 +19,25 @@ export function wait(core: SwitchCore, done: () => boolean, deadline: Nanos): bo
 /** Waits as a blocking receive does: queued APCs run meanwhile. [W8.1.16] */
 export function waitAlertably(core: SwitchCore, done: () => boolean, deadline: Nanos): boolean {
   const { apcs } = core;
+  return waitInterruptibly(core, done, () => done() || apcs.isRunnable, deadline);
+}
+
+/** The same for a request, whose conditions exist already: the usual receive allocates nothing. */
+export function waitForReceive(core: SwitchCore, request: AppRequest, deadline: Nanos): boolean {
+  return waitInterruptibly(core, request.isDone, request.isDoneOrInterrupted, deadline);
+}
+
+function waitInterruptibly(
+  core: SwitchCore,
+  done: () => boolean,
+  awake: () => boolean,
+  deadline: Nanos,
+): boolean {
   const { progress } = core.environment;
-  const awake = (): boolean => done() || apcs.isRunnable;
   for (;;) {
     if (!progress.waitUntil(awake, deadline)) return done();
     if (done()) return true;
-    apcs.run();
+    core.apcs.run();
   }
 }
 

@@ -1,5 +1,5 @@
 // The calls that one connection has under way at its provider: receives (ended by upcall), sends and
-// RDMA (tagged, polled), and what is registered. Keeps to the provider's queue depth by holding calls
+// RDMA (tagged, polled). Keeps to the provider's queue depth by holding calls
 // back. Knows no session: it reports ends to CallEnds, never from inside an upcall. Sources: OVL-01
 // to OVL-12, WSPSEND-06 to -10, WSPRECV-03, RDMA-02, REGRDMA-03, MEM-08, IMPL-01, CLOSE-06.
 
@@ -8,15 +8,14 @@ import { wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
 import type { WSAOVERLAPPED } from '../provider/spi/winsock2.js';
 import { createOverlapped, INVALID_SOCKET, ref } from '../provider/spi/winsock2.js';
 import type { SanExtensions, WSABUFEX } from '../provider/spi/ws2san.js';
-import { MEM_READ, MEM_READWRITE, MEM_WRITE } from '../provider/spi/ws2san.js';
 import type { SanProcTable } from '../provider/spi/ws2spi.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../provider/spi/ws2spi.js';
 import { assert } from '../runtime/assert.js';
 import type { ConnectionMemory } from './connection-memory.js';
 import type { SessionAction } from './session/actions.js';
-import { Access, ActionKind, STAGING_REGISTRATION } from './session/actions.js';
+import { ActionKind } from './session/actions.js';
 import type { SessionLimits } from './session/limits.js';
-import { DESCRIPTOR_BYTES_MAX } from './session/limits.js';
+import { Registrations } from './registrations.js';
 import { Ring } from './ring.js';
 
 /** What a connection wants to know about its calls. */
@@ -49,11 +48,6 @@ interface OneBuffer {
 }
 
 class Slot {
-  /** WSPRegisterMemory's handle; 0 when nothing is registered, or it is exposed memory. */
-  handle = 0;
-  /** Exposed memory's descriptor; length 0 when there is none. */
-  readonly descriptor = new Uint8Array(DESCRIPTOR_BYTES_MAX);
-  descriptorLength = 0;
   pending = false;
   isRead = false;
   readonly overlapped: WSAOVERLAPPED = createOverlapped();
@@ -67,6 +61,7 @@ class Slot {
 const SLOT_BIT = 0x1_0000;
 
 export class ConnectionCalls {
+  readonly registrations: Registrations;
   readonly #options: CallsOptions;
   readonly #procs: SanProcTable;
   readonly #ends: CallEnds;
@@ -79,19 +74,17 @@ export class ConnectionCalls {
   readonly #held: Ring;
   readonly #transfersOut: number[] = [];
   #s: number;
-  #sendHandle = 0;
-  #receiveHandle = 0;
-  #stagingHandle = 0;
   readonly #bytes = ref(0);
   readonly #flags = ref(0);
   readonly #errno = ref(0);
-  readonly #size = ref(0);
 
   constructor(options: CallsOptions) {
     const { memory, limits } = options;
     this.#options = options;
     this.#procs = options.procs;
     this.#ends = options.ends;
+    const { descriptor, extensions, slotCount } = options;
+    this.registrations = new Registrations(descriptor, extensions, memory, slotCount);
     this.#s = options.descriptor;
     const operation = (buf: Uint8Array): { overlapped: WSAOVERLAPPED; buffers: OneBuffer[] } => {
       return { overlapped: createOverlapped(), buffers: [{ len: limits.messageBytes, buf }] };
@@ -125,22 +118,6 @@ export class ConnectionCalls {
   get isIdle(): boolean {
     const transfers = this.#transfersOut.length;
     return this.#receivesOut.length === 0 && this.#sendsOut.length === 0 && transfers === 0;
-  }
-
-  /** Registers the regions; 0, or the error with nothing left registered. [XFER-04, MEM-01] */
-  registerRegions(): number {
-    const { memory } = this.#options;
-    this.#sendHandle = this.#register(memory.sendRegion, MEM_READ);
-    if (this.#sendHandle !== 0)
-      this.#receiveHandle = this.#register(memory.receiveRegion, MEM_WRITE);
-    if (this.#receiveHandle !== 0) {
-      this.#stagingHandle = this.#register(memory.staging, MEM_READWRITE);
-    }
-    if (this.#stagingHandle !== 0) return 0;
-    const error = this.#errno.value;
-    this.#deregister(this.#sendHandle);
-    this.#deregister(this.#receiveHandle);
-    return error;
   }
 
   /** Posts receive buffer `index`. 0, or the error with which the connection is gone. */
@@ -191,10 +168,6 @@ export class ConnectionCalls {
   transfer(action: SessionAction): void {
     const slot = at(this.#slots, action.slot);
     assert(!slot.pending, 'a slot has one RDMA call at a time');
-    const from =
-      action.registrationSlot === STAGING_REGISTRATION
-        ? this.#stagingHandle
-        : at(this.#slots, action.registrationSlot).handle;
     const buffer = slot.buffers[0] as WSABUFEX;
     // A view per RDMA call: the call's buffer starts where the piece starts. Not the message path.
     buffer.buf = (action.buffer as Uint8Array).subarray(
@@ -202,7 +175,7 @@ export class ConnectionCalls {
       action.offset + action.length,
     );
     buffer.len = action.length;
-    buffer.handle = from;
+    buffer.handle = this.registrations.handleOf(action.registrationSlot);
     slot.isRead = action.kind === ActionKind.rdmaRead;
     slot.remote = (action.descriptor as Uint8Array).subarray(0, action.descriptorLength);
     slot.remoteLength = action.descriptorLength;
@@ -210,52 +183,6 @@ export class ConnectionCalls {
     slot.pending = true;
     if (this.#mustHold()) this.#held.push(action.slot | SLOT_BIT);
     else this.#startTransfer(action.slot);
-  }
-
-  /** Registers memory for a slot; 0 or the error. descriptorOf(slot) then has the descriptor. */
-  register(action: SessionAction): number {
-    const slot = at(this.#slots, action.slot);
-    const memory = (action.buffer as Uint8Array).subarray(
-      action.offset,
-      action.offset + action.length,
-    );
-    slot.handle = 0;
-    slot.descriptorLength = 0;
-    if (action.access === Access.local) {
-      slot.handle = this.#register(memory, MEM_READWRITE);
-      return slot.handle === 0 ? this.#errno.value : 0;
-    }
-    const access = action.access === Access.remoteRead ? MEM_READ : MEM_WRITE;
-    const size = this.#size;
-    size.value = DESCRIPTOR_BYTES_MAX;
-    const { WSPRegisterRdmaMemory } = this.#options.extensions;
-    const { descriptor } = slot;
-    const length = memory.length;
-    const failed =
-      WSPRegisterRdmaMemory(this.#s, memory, length, access, descriptor, size, this.#errno) !== 0;
-    if (failed) return this.#errno.value;
-    slot.descriptorLength = size.value;
-    return 0;
-  }
-
-  descriptorOf(index: number): Uint8Array {
-    return at(this.#slots, index).descriptor;
-  }
-
-  descriptorLengthOf(index: number): number {
-    return at(this.#slots, index).descriptorLength;
-  }
-
-  deregister(index: number): void {
-    const slot = at(this.#slots, index);
-    if (slot.descriptorLength > 0) {
-      const { WSPDeregisterRdmaMemory } = this.#options.extensions;
-      const { descriptor, descriptorLength } = slot;
-      WSPDeregisterRdmaMemory(this.#s, descriptor, descriptorLength, this.#errno);
-    }
-    this.#deregister(slot.handle);
-    slot.handle = 0;
-    slot.descriptorLength = 0;
   }
 
   /**
@@ -296,10 +223,11 @@ export class ConnectionCalls {
     if (this.isClosed) return;
     const held: number[] = [];
     while (this.#held.length > 0) held.push(this.#held.shift());
-    for (const slot of this.#slots.keys()) if (!this.#isInUse(slot)) this.deregister(slot);
-    if (this.#sendsOut.length === 0) this.#deregister(this.#sendHandle);
-    if (this.#transfersOut.length === 0) this.#deregister(this.#stagingHandle);
-    if (this.#receivesOut.length === 0) this.#deregister(this.#receiveHandle);
+    this.registrations.deregisterUnused({
+      sends: this.#sendsOut.length > 0,
+      receives: this.#receivesOut.length > 0,
+      handles: this.#transfersOut.map((slot) => at(this.#slots, slot).buffers[0]?.handle ?? 0),
+    });
     this.#procs.lpWSPCloseSocket(this.#s, this.#errno);
     this.#s = INVALID_SOCKET;
     if (lateCalls) this.#callTooLate();
@@ -315,13 +243,6 @@ export class ConnectionCalls {
     for (const slot of this.#transfersOut.splice(0)) {
       this.#endTransfer(slot, wsa.WSA_OPERATION_ABORTED);
     }
-  }
-
-  /** A pending RDMA call works on what this slot has registered. */
-  #isInUse(index: number): boolean {
-    const { handle } = at(this.#slots, index);
-    if (handle === 0) return false;
-    return this.#transfersOut.some((slot) => at(this.#slots, slot).buffers[0]?.handle === handle);
   }
 
   #mustHold(): boolean {
@@ -412,16 +333,6 @@ export class ConnectionCalls {
       errno,
     );
     return done ? 0 : errno.value;
-  }
-
-  #register(memory: Uint8Array, access: number): number {
-    const { WSPRegisterMemory } = this.#options.extensions;
-    return WSPRegisterMemory(this.#s, memory, memory.length, access, this.#errno);
-  }
-
-  #deregister(handle: number): void {
-    if (handle === 0) return;
-    this.#options.extensions.WSPDeregisterMemory(this.#s, handle, this.#errno);
   }
 
   /** What the shipped switch was seen doing; the answer is WSAENOTSOCK. [CLOSE-06] */

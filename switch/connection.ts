@@ -103,7 +103,7 @@ export class Connection implements CompletionSink, CallEnds {
     const entry = this.companion.handle;
     if (entry !== null) entry.sink = this;
     this.#core.connections.add(this);
-    const error = this.#calls.registerRegions();
+    const error = this.#calls.registrations.registerRegions();
     if (error !== 0) {
       this.watcher = NOBODY;
       this.session.abort(error, this.now());
@@ -303,14 +303,15 @@ export class Connection implements CompletionSink, CallEnds {
         return;
       case ActionKind.register: {
         const { slot } = action;
-        const error = calls.register(action);
-        const length = calls.descriptorLengthOf(slot);
-        const descriptor = length > 0 ? calls.descriptorOf(slot) : null;
+        const { registrations } = calls;
+        const error = registrations.register(action);
+        const length = registrations.descriptorLengthOf(slot);
+        const descriptor = length > 0 ? registrations.descriptorOf(slot) : null;
         this.session.handleRegistered(slot, descriptor, length, error, this.now());
         return;
       }
       case ActionKind.deregister:
-        calls.deregister(action.slot);
+        calls.registrations.deregister(action.slot);
         return;
       case ActionKind.rdmaRead:
       case ActionKind.rdmaWrite:

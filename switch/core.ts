@@ -6,6 +6,7 @@ import type { Profile } from '../provider/spi/profile.js';
 import type { WSAPROTOCOL_INFO } from '../provider/spi/winsock2.js';
 import type { FullProcTable } from '../provider/spi/base-provider.js';
 import { failingProcTable } from '../provider/spi/base-provider.js';
+import { WSAENETDOWN } from '../provider/spi/error-codes.js';
 import { tcpProtocolInfo } from '../provider/spi/protocol-info.js';
 import type { WSPProcTable } from '../provider/spi/ws2spi.js';
 import { ApcQueue } from './apc-queue.js';
@@ -38,7 +39,7 @@ export class SwitchCore {
   readonly memory: MemoryPool;
   readonly statistics = new StatisticsLedger();
   providers: readonly LoadedProvider[] = [];
-  /** TCP/IP's functions; each fails WSAENETDOWN's way until the switch has started. */
+  /** TCP/IP's functions; each fails with WSAENETDOWN until the switch has started. */
   tcp: FullProcTable;
   tcpInfo: WSAPROTOCOL_INFO = tcpProtocolInfo();
   /** Every live connection, closing ones too. */
@@ -59,7 +60,7 @@ export class SwitchCore {
     this.requests = new RequestPool(this.events, this.apcs);
     this.routing = new RoutingTable(environment.hostAddress);
     this.memory = memory;
-    this.tcp = failingProcTable();
+    this.tcp = failingProcTable(WSAENETDOWN);
   }
 
   /** TCP/IP's table, with the gaps answering WSAEOPNOTSUPP. */

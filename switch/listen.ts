@@ -224,7 +224,8 @@ export class Listener {
     const watcher: ConnectionWatcher = {
       established: () => {
         this.#negotiating.delete(connection);
-        connection.watcher = this.#waitingWatcher(connection);
+        // A peer may go away before the application accepts, which then gets to see just that.
+        connection.watcher = SILENT;
         this.#ready.push({ connection, peerName, localName });
         occur(core, this.#socket, ws.FD_ACCEPT_BIT, 0);
       },
@@ -238,11 +239,6 @@ export class Listener {
     if (error === 0) return;
     this.#negotiating.delete(connection);
     this.#warn(listener.provider, 'WSPRegisterMemory', error);
-  }
-
-  /** A peer may go away before the application accepts; it still gets to see that. [W8.1.14] */
-  #waitingWatcher(connection: Connection): ConnectionWatcher {
-    return { ...SILENT, ended: () => (connection.isOrphan = false) };
   }
 
   #localName(companion: Companion): Uint8Array {

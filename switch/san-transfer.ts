@@ -10,7 +10,7 @@ import type {
 } from '../provider/spi/winsock2.js';
 import * as ws from '../provider/spi/winsock2.js';
 import type { AppRequest } from './app-request.js';
-import { deadlineAfter, nudge, wait, waitAlertably } from './blocking.js';
+import { deadlineAfter, nudge, wait, waitAlertably, waitForReceive } from './blocking.js';
 import { CallMode } from './call-mode.js';
 import type { Connection } from './connection.js';
 import type { SwitchCore } from './core.js';
@@ -110,7 +110,7 @@ export class SanTransfers {
     connection.drain();
     if (mode === CallMode.overlapped) return this.#endOverlapped(request);
     const deadline = deadlineAfterReceive(this.#core, socket);
-    if (!request.done && !waitAlertably(this.#core, request.isDone, deadline)) {
+    if (!request.done && !waitForReceive(this.#core, request, deadline)) {
       connection.session.cancelReceive(request.session, connection.now());
       connection.drain();
       // BLK-05: RDMA into the buffer is waited for.

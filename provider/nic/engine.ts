@@ -24,10 +24,12 @@ import type { EngineCommand, EngineEvent } from './commands.js';
 import { CompletionRing } from './completion-ring.js';
 import type { ConnectionHost } from './connection-manager.js';
 import { ConnectionManager } from './connection-manager.js';
+import { COUNTERS } from './engine-core.js';
 import type { BounceBuffer, EngineCore, EngineCounters } from './engine-core.js';
 import { EngineQueuePair, QueuePairState } from './engine-queue-pair.js';
 import { HotList } from './hot-list.js';
 import { STATE_ARMED, STATE_CLOSED } from './layout.js';
+import { ENTRY_WORDS, WIRE_SLOTS } from './limits.js';
 import type { WireEndpoint } from './layout.js';
 import type { OwnMemory } from './mover.js';
 import { Mover } from './mover.js';
@@ -72,16 +74,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly regions = new RegionTable();
   readonly mover: Mover;
   readonly bounce: BounceBuffer;
-  readonly counters: EngineCounters = {
-    messagesSent: 0,
-    messagesReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    bytesWritten: 0,
-    bytesRead: 0,
-    protocolErrors: 0,
-    receiverNotReady: 0,
-  };
+  readonly counters: EngineCounters = new Float64Array(COUNTERS);
   readonly clock: Clock;
   readonly address: number;
   readonly generation: number;
@@ -210,7 +203,11 @@ export class NicEngine implements EngineCore, ConnectionHost {
   /** One turn for one queue pair. */
   progressOf(slot: number): number {
     const qp = this.#queuePairs[slot];
-    return qp === undefined ? 0 : this.#turn(qp);
+    if (qp === undefined) return 0;
+    // Most polls find nothing: no slot, no answer awaited, nothing to send.
+    const next = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+    const isIdle = this.view.loadAcquire(next) !== qp.inboundSequence && qp.isQuiet;
+    return isIdle && !this.#requester.hasWork(qp) ? 0 : this.#turn(qp);
   }
 
   doWork(): number {

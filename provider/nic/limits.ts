@@ -22,7 +22,7 @@ export const WIRE_SLOTS = 64;
 export const ACK_INTERVAL = WIRE_SLOTS / 4;
 assert(ACK_INTERVAL * 2 <= WIRE_SLOTS, 'half a ring of slots is free when an acknowledgement is due');
 
-export const DEFAULT_CQ_DEPTH = 8192;
+export const DEFAULT_CQ_DEPTH = 4096;
 export const CQE_WORDS = 8;
 /** The application tells the engine how far it has read at least this often. */
 export const CQ_INDEX_INTERVAL = 64;

@@ -21,29 +21,29 @@ export class Mover {
   readonly #native: NativeBinding;
   readonly #own: OwnMemory;
   readonly #arenaAddress: number;
-  readonly #words: Int32Array;
-  readonly #ownWord: number;
+  readonly #doubles: Float64Array;
+  readonly #ownDouble: number;
 
   constructor(view: SharedView, native: NativeBinding, own: OwnMemory, arenaAddress: number) {
     this.#view = view;
     this.#native = native;
     this.#own = own;
     this.#arenaAddress = arenaAddress;
-    this.#words = view.words;
-    this.#ownWord = own.offset / 4;
+    this.#doubles = view.doubles;
+    this.#ownDouble = own.offset / 8;
   }
 
   /**
-   * Copies whole words between our segment at byte `offset` and arena word `word`; the short way for
-   * small payloads. The caller has checked that the range is in our segment. Nothing here is ever a
-   * number that needs a heap box: words are below 2^30, and segments below 2^31 bytes.
+   * Copies a small payload of whole double words (8 bytes) between our segment at byte `offset` and
+   * the slot whose payload starts at arena word `word`. The caller has checked that the range is in
+   * our segment and a multiple of 8. No number here ever needs a heap box.
    */
-  collectWords(word: number, offset: number, count: number): void {
-    copyWords(this.#words, word, this.#ownWord + (offset >>> 2), count);
+  collectSmall(word: number, offset: number, bytes: number): void {
+    copyDoubles(this.#doubles, word >>> 1, this.#ownDouble + (offset >>> 3), bytes >>> 3);
   }
 
-  deliverWords(word: number, offset: number, count: number): void {
-    copyWords(this.#words, this.#ownWord + (offset >>> 2), word, count);
+  deliverSmall(word: number, offset: number, bytes: number): void {
+    copyDoubles(this.#doubles, this.#ownDouble + (offset >>> 3), word >>> 1, bytes >>> 3);
   }
 
   /** The peer's memory at `from` → ours at `to`. False when either range does not exist. */
@@ -110,13 +110,13 @@ export class Mover {
   }
 }
 
-function copyWords(words: Int32Array, target: number, source: number, count: number): void {
+function copyDoubles(doubles: Float64Array, target: number, source: number, count: number): void {
   let at = 0;
   for (; at + 4 <= count; at += 4) {
-    words[target + at] = words[source + at] as number;
-    words[target + at + 1] = words[source + at + 1] as number;
-    words[target + at + 2] = words[source + at + 2] as number;
-    words[target + at + 3] = words[source + at + 3] as number;
+    doubles[target + at] = doubles[source + at] as number;
+    doubles[target + at + 1] = doubles[source + at + 1] as number;
+    doubles[target + at + 2] = doubles[source + at + 2] as number;
+    doubles[target + at + 3] = doubles[source + at + 3] as number;
   }
-  for (; at < count; at++) words[target + at] = words[source + at] as number;
+  for (; at < count; at++) doubles[target + at] = doubles[source + at] as number;
 }

@@ -34,7 +34,7 @@ import { PROCESS_SPACE } from './mover.js';
 import type { QueuePairHost } from './queue-pair.js';
 import { LinkState, SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
-import type { WorkCompletion, WorkRequest } from './verbs.js';
+import type { WorkCompletion } from './verbs.js';
 import { MAX_SGE, Opcode } from './verbs.js';
 
 export interface NicOptions {
@@ -168,6 +168,7 @@ export class Nic implements NicDevice, QueuePairHost {
       stateWord: publicSegment.word(block + layout.state),
       view: this.#view,
       host: this,
+      port: this.port,
       sendQueue: privateSegment.word(queues + layout.sendQueue),
       sendDepth,
       receiveQueue: privateSegment.word(queues + layout.receiveQueue),
@@ -221,6 +222,8 @@ export class Nic implements NicDevice, QueuePairHost {
   deregisterMemory(region: MemoryRegion): void {
     const registration = region as Registration;
     const { owner, localKey, remoteKey } = registration;
+    // Destroying a queue pair ends its registrations, and unpins them once nothing moves.
+    if (owner.queuePair.state === LinkState.DESTROYED) return;
     if (!owner.registrations.delete(registration)) return;
     this.port.command({ type: 'deregister-memory', slot: owner.queuePair.slot, localKey, remoteKey });
     this.#release(registration);
@@ -258,22 +261,6 @@ export class Nic implements NicDevice, QueuePairHost {
   }
 
   // What queue pairs ask for ---------------------------------------------------------------------
-
-  progressOf(slot: number): number {
-    return this.port.progressOf(slot);
-  }
-
-  sendDirect(slot: number, request: WorkRequest): boolean {
-    return this.port.sendDirect(slot, request);
-  }
-
-  sendPosted(queuePair: SharedQueuePair): void {
-    this.port.sendPosted(queuePair.slot, queuePair.stateWord);
-  }
-
-  receivePosted(queuePair: SharedQueuePair): void {
-    this.port.receivePosted(queuePair.slot, queuePair.stateWord);
-  }
 
   connect(queuePair: SharedQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void {
     this.port.command({ type: 'connect', slot: queuePair.slot, address, port, localPort, privateData });

@@ -5,6 +5,7 @@ import { assert } from '../../runtime/assert.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { QueuePair } from './device.js';
 import { TWO_32 } from './engine-core.js';
+import type { EnginePort } from './engine-port.js';
 import { Wqe } from './layout.js';
 import { ENTRY_WORDS, MAX_MESSAGE_BYTES, SGE_WORDS } from './limits.js';
 import type { WorkRequest } from './verbs.js';
@@ -22,14 +23,6 @@ export type LinkState = (typeof LinkState)[keyof typeof LinkState];
 
 /** What a queue pair asks of its device. */
 export interface QueuePairHost {
-  /** Takes a small SEND past the empty send queue; false when it must go through it. */
-  sendDirect(slot: number, request: WorkRequest): boolean;
-  /** There is a new entry in the send queue. */
-  sendPosted(queuePair: SharedQueuePair): void;
-  /** There is a new entry in the receive queue. */
-  receivePosted(queuePair: SharedQueuePair): void;
-  /** Lets an inline engine work on one queue pair. */
-  progressOf(slot: number): number;
   connect(queuePair: SharedQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void;
   accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void;
   destroy(queuePair: SharedQueuePair): void;
@@ -45,6 +38,8 @@ export class SharedQueuePair implements QueuePair {
   receivesOutstanding = 0;
   readonly #view: SharedView;
   readonly #host: QueuePairHost;
+  /** The data path goes to the engine without a detour. */
+  readonly #port: EnginePort;
   readonly #sendQueue: number;
   readonly #sendDepth: number;
   readonly #receiveQueue: number;
@@ -58,6 +53,7 @@ export class SharedQueuePair implements QueuePair {
     stateWord: number;
     view: SharedView;
     host: QueuePairHost;
+    port: EnginePort;
     sendQueue: number;
     sendDepth: number;
     receiveQueue: number;
@@ -68,6 +64,7 @@ export class SharedQueuePair implements QueuePair {
     this.stateWord = options.stateWord;
     this.#view = options.view;
     this.#host = options.host;
+    this.#port = options.port;
     this.#sendQueue = options.sendQueue;
     this.#sendDepth = options.sendDepth;
     this.#receiveQueue = options.receiveQueue;
@@ -80,7 +77,7 @@ export class SharedQueuePair implements QueuePair {
     if (
       request.opcode === Opcode.SEND &&
       request.sgeCount === 1 &&
-      this.#host.sendDirect(this.slot, request)
+      this.#port.sendDirect(this.slot, request)
     ) {
       this.#sendsPosted = (this.#sendsPosted + 1) | 0;
       this.sendsOutstanding++;
@@ -97,7 +94,7 @@ export class SharedQueuePair implements QueuePair {
     this.#sendsPosted = (this.#sendsPosted + 1) | 0;
     this.sendsOutstanding++;
     this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#sendsPosted);
-    this.#host.sendPosted(this);
+    this.#port.sendPosted(this.slot, this.stateWord);
     return PostResult.OK;
   }
 
@@ -109,12 +106,12 @@ export class SharedQueuePair implements QueuePair {
     this.#receivesPosted = (this.#receivesPosted + 1) | 0;
     this.receivesOutstanding++;
     this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#receivesPosted);
-    this.#host.receivePosted(this);
+    this.#port.receivePosted(this.slot, this.stateWord);
     return PostResult.OK;
   }
 
   progress(): number {
-    return this.#host.progressOf(this.slot);
+    return this.#port.progressOf(this.slot);
   }
 
   connect(address: number, port: number, localPort: number, privateData: Uint8Array): void {

@@ -17,6 +17,8 @@ export class RegionTable {
   #access = new Uint8Array(INITIAL_CAPACITY);
   #owners = new Int32Array(INITIAL_CAPACITY);
   #live = 0;
+  #lastKey = EMPTY;
+  #lastAt = 0;
   #used = 0;
 
   get size(): number {
@@ -65,10 +67,16 @@ export class RegionTable {
     const keys = this.#keys;
     const mask = keys.length - 1;
     const wanted = key | 0;
+    // The regions of message buffers are asked for over and over.
+    if (wanted === this.#lastKey && keys[this.#lastAt] === wanted) return this.#lastAt;
     if (wanted === EMPTY || wanted === REMOVED) return -1;
     for (let at = wanted & mask; ; at = (at + 1) & mask) {
       const found = keys[at];
-      if (found === wanted) return at;
+      if (found === wanted) {
+        this.#lastKey = wanted;
+        this.#lastAt = at;
+        return at;
+      }
       if (found === EMPTY) return -1;
     }
   }

@@ -5,7 +5,7 @@
 import { PARKED_NO } from '../../native/layout/segment.layout.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
-import { TWO_32 } from './engine-core.js';
+import { add, Counter, TWO_32 } from './engine-core.js';
 import { QueuePairState } from './engine-queue-pair.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
@@ -49,6 +49,12 @@ export class Requester {
     this.#regions = core.regions;
     this.#mover = core.mover;
     this.#segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
+  }
+
+  /** Whether the send queue holds a request that was not taken yet. */
+  hasWork(qp: EngineQueuePair): boolean {
+    const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
+    return this.#words[wqe] === ((qp.sendTaken + 1) | 0);
   }
 
   /** Publishes what the send queue holds and the ring has room for. Returns the requests taken. */
@@ -144,7 +150,7 @@ export class Requester {
   }
 
   /**
-   * The short way for the commonest request of an inline engine: a SEND of a few whole words from one
+   * The short way for the commonest request of an inline engine: a SEND of a few double words from one
    * place of the segment, with nothing before it. The request comes with the doorbell instead of
    * through the send queue (as with the BlueFlame of real adapters), so an entry is neither written
    * nor read. False when it is not of that kind or not in order: then it goes the long way, which
@@ -162,14 +168,14 @@ export class Requester {
       ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS ||
       length > INLINE_BYTES ||
       offset >= this.#segmentBytes ||
-      ((offset | length) & 3) !== 0 ||
+      ((offset | length) & 7) !== 0 ||
       !qp.completions.hasRoom(1) ||
       !this.#regions.allows((request.keys[0] as number) | 0, offset | 0, length, LOCAL_READ, qp.slot)
     ) {
       return false;
     }
     const slot = this.#slot(qp);
-    this.#mover.collectWords(slot + Slot.PAYLOAD, offset | 0, length >>> 2);
+    this.#mover.collectSmall(slot + Slot.PAYLOAD, offset | 0, length);
     words[slot + Slot.CONTROL] = Opcode.SEND | (SlotFlag.INLINE << 8);
     words[slot + Slot.LENGTH] = length;
     this.#publish(qp, slot);
@@ -357,12 +363,12 @@ export class Requester {
   }
 
   #count(opcode: number, length: number): void {
-    const counters = this.#core.counters;
+    const { counters } = this.#core;
     if (opcode === Opcode.SEND) {
-      counters.messagesSent++;
-      counters.bytesSent += length;
-    } else if (opcode === Opcode.RDMA_WRITE) counters.bytesWritten += length;
-    else counters.bytesRead += length;
+      add(counters, Counter.MESSAGES_SENT, 1);
+      add(counters, Counter.BYTES_SENT, length);
+    } else if (opcode === Opcode.RDMA_WRITE) add(counters, Counter.BYTES_WRITTEN, length);
+    else add(counters, Counter.BYTES_READ, length);
   }
 
   /** The request at the head of the send queue is at fault: it alone gets the status. */
@@ -393,7 +399,7 @@ export class Requester {
     if (said === qp.acknowledged) return;
     const advance = (said - qp.acknowledged) | 0;
     if (advance < 0 || advance > ((qp.published - qp.acknowledged) | 0)) {
-      this.#core.counters.protocolErrors++;
+      add(this.#core.counters, Counter.PROTOCOL_ERRORS, 1);
       this.#core.fail(qp);
       return;
     }

@@ -4,6 +4,7 @@
 // of a slot is read once and checked before use: the peer may write anything at any time.
 
 import type { SharedView } from '../../native/shared-view.js';
+import { add, Counter } from './engine-core.js';
 import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
@@ -136,14 +137,14 @@ export class Responder {
       length < 0 ||
       length > INLINE_BYTES ||
       length > (words[entry + Wqe.SGE + 2] as number) ||
-      ((offset | length) & 3) !== 0 ||
+      ((offset | length) & 7) !== 0 ||
       qp.receivedBytes !== 0 ||
       !qp.completions.hasRoom(1) ||
       !this.#regions.allows(words[entry + Wqe.SGE + 3] as number, offset, length, Access.LOCAL_WRITE, qp.slot)
     ) {
       return false;
     }
-    this.#mover.deliverWords(slot + Slot.PAYLOAD, offset, length >>> 2);
+    this.#mover.deliverSmall(slot + Slot.PAYLOAD, offset, length);
     this.#messageReceived(qp, entry, length);
     return true;
   }
@@ -171,7 +172,7 @@ export class Responder {
     const request = this.#request;
     const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
     if (words[entry] !== ((qp.receiveTaken + 1) | 0)) {
-      this.#core.counters.receiverNotReady++;
+      add(this.#core.counters, Counter.RECEIVER_NOT_READY, 1);
       return NOT_READY;
     }
     if (!qp.completions.hasRoom(1)) return NOT_READY;
@@ -196,8 +197,8 @@ export class Responder {
 
   #messageReceived(qp: EngineQueuePair, entry: number, length: number): void {
     const { counters } = this.#core;
-    counters.messagesReceived++;
-    counters.bytesReceived += length;
+    add(counters, Counter.MESSAGES_RECEIVED, 1);
+    add(counters, Counter.BYTES_RECEIVED, length);
     this.#completeReceive(qp, entry, WcStatus.SUCCESS, length);
   }
 
@@ -339,7 +340,7 @@ export class Responder {
   }
 
   #refuse(qp: EngineQueuePair, status: number): void {
-    this.#core.counters.protocolErrors++;
+    add(this.#core.counters, Counter.PROTOCOL_ERRORS, 1);
     // The count first: see Requester.complete.
     this.#acknowledge(qp);
     this.#view.storeRelease(qp.ownState + STATE_STATUS, status);

@@ -74,7 +74,7 @@ describe('accept', () => {
     world.close();
   });
 
-  it('blocks until somebody has arrived, and does not when nonblocking [BLK-02 W10.1 ACCEPT-08]', async () => {
+  it('blocks until somebody has arrived, and does not when nonblocking [BLK-02 W10.1 ACCEPT-08]', () => {
     const world = new World();
     const listener = listenOn(world.b, '0.0.0.0');
     const { winsock } = world.b;
@@ -173,6 +173,20 @@ describe('accept', () => {
     expect(world.b.winsock.WSAGetLastError()).toBe(spi.WSAECONNREFUSED);
     expect(world.a.winsock.recv(s, new Uint8Array(1), 1, 0)).toBe(-1);
     expect(world.a.winsock.WSAGetLastError()).toBe(spi.WSAECONNRESET);
+    world.close();
+  });
+
+  it('still gets a connection whose peer has gone, with what it had sent, and then its end [ACC-03 W8.1.2]', () => {
+    const world = new World();
+    const listener = listenOn(world.b, B);
+    const s = client(world);
+    expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
+    expect(world.a.winsock.send(s, new Uint8Array(20), 20, 0)).toBe(20);
+    expect(world.a.winsock.closesocket(s)).toBe(0);
+    world.settle();
+    const server = world.b.winsock.accept(listener, null, null);
+    expect(world.b.winsock.recv(server, new Uint8Array(30), 30, 0)).toBe(20);
+    expect(world.b.winsock.recv(server, new Uint8Array(30), 30, 0)).toBe(0);
     world.close();
   });
 
