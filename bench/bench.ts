@@ -3,6 +3,7 @@
 
 import type { ConnectionPlan, Level } from './connection.js';
 import type { HostPlan } from './host-plan.js';
+import { waitModeFor } from './host-plan.js';
 import { describeMachine } from './machine.js';
 import type { FloorMemory } from './machine.js';
 import { interleave } from './measure.js';
@@ -58,9 +59,10 @@ export interface BenchProgress {
 const BATCH = 500;
 /** A latency sample ends early after this; a disturbed machine must not make it endless. */
 const BUDGET_NANOS = 2e9;
-/** TCP is two orders of magnitude slower: its samples are smaller by as much. */
-const TCP_SHARE = 50;
+/** What wakes a sleeper for every message is two orders of magnitude slower: smaller by as much. */
+const SLOW_SHARE = 50;
 const HEAP_SEGMENTS = 20;
+const HEAP_SEGMENTS_SLOW = 4;
 /** Measures that neither change nor compare: once is enough. */
 const ONCE = new Set(['heap.provider', 'heap.app', 'idle']);
 
@@ -154,14 +156,14 @@ function latencies(peer: PeerProcess, settings: BenchSettings): Described[] {
       title: `kernel TCP: node:net ${bytes} B, half round trip`,
       unit: 'ns',
       floor: 'floor.spin',
-      run: () => measureTcpLatency(peer, { bytes, rounds: Math.ceil(iterations / TCP_SHARE) }),
+      run: () => measureTcpLatency(peer, { bytes, rounds: Math.ceil(iterations / SLOW_SHARE) }),
     },
     {
       name: 'floor.futex',
       title: 'floor: C++ sleeping on futexes',
       unit: 'ns',
       run: () =>
-        tasks.measureFloor(peer, { kind: 'futex', rounds: Math.ceil(iterations / TCP_SHARE) }),
+        tasks.measureFloor(peer, { kind: 'futex', rounds: Math.ceil(iterations / SLOW_SHARE) }),
     },
   ];
 }
@@ -215,12 +217,15 @@ export function copyFloor(floors: FloorMemory, bytes: number, count: number): { 
 
 function rest(peer: PeerProcess, settings: BenchSettings): Described[] {
   const { bytes, heapRoundTrips, idleMillis } = settings;
-  const roundTripsPerSegment = Math.ceil(heapRoundTrips / HEAP_SEGMENTS);
+  // 'auto' takes workers only where they have cores of their own.
+  const isSlow = settings.host.engine === 'worker' && waitModeFor('worker') === 'sleep';
+  const segments = isSlow ? HEAP_SEGMENTS_SLOW : HEAP_SEGMENTS;
+  const roundTripsPerSegment = Math.ceil(heapRoundTrips / segments / (isSlow ? SLOW_SHARE : 1));
   const heap = (level: Level) => (): Promise<{ value: number }> =>
     tasks.measureHeap(peer, {
       ...connection(settings, level, bytes),
       bytes,
-      segments: HEAP_SEGMENTS,
+      segments,
       roundTripsPerSegment,
     });
   return [

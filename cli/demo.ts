@@ -65,7 +65,13 @@ async function transfer(peer: PeerProcess, demo: DemoTransfer, signal: AbortSign
   );
   const begin = performance.now();
   const progress = showProgress(options.progress);
-  const plan = { host, peerHost, file: { fd, bytes }, repeat: options.repeat, sent: (done: number, total: number) => progress.show(done, total) };
+  const plan = {
+    host,
+    peerHost,
+    file: { fd, bytes },
+    repeat: options.repeat,
+    sent: (done: number, total: number) => progress.show(done, total),
+  };
   const outcome = await sendFile(peer, plan, signal);
   progress.clear();
   verify(outcome, options);

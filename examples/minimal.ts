@@ -26,6 +26,8 @@ const length = there.recv(receiving, buffer, buffer.length, 0);
 console.log(new TextDecoder().decode(buffer.subarray(0, length)));
 console.log(`SAN connections: ${server.statistics().sanConnections}`);
 
+here.closesocket(sending);
+there.closesocket(receiving);
 await client.close();
 await server.close();
 // #endregion minimal

@@ -67,9 +67,9 @@ export class RegionTable {
     const keys = this.#keys;
     const mask = keys.length - 1;
     const wanted = key | 0;
+    if (wanted === EMPTY || wanted === REMOVED) return -1;
     // The regions of message buffers are asked for over and over.
     if (wanted === this.#lastKey && keys[this.#lastAt] === wanted) return this.#lastAt;
-    if (wanted === EMPTY || wanted === REMOVED) return -1;
     for (let at = wanted & mask; ; at = (at + 1) & mask) {
       const found = keys[at];
       if (found === wanted) {

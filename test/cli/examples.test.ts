@@ -29,15 +29,20 @@ describe('the examples', () => {
   });
 
   it('echo-server and echo-client talk, and the server ends at SIGINT', async () => {
-    const fabric = ['--fabric', `echo-test-${process.pid}`];
-    const server = start('echo-server', [...fabric, '--port', '7017']);
-    const ended = finished(server);
-    if (server.stdout !== null) await once(server.stdout, 'data');
-    const client = start('echo-client', [...fabric, '--port', '7017', 'Good', 'morning']);
-    expect(await finished(client)).toEqual(['Good morning\n', 0]);
-    server.kill('SIGINT');
-    const [text, code] = await ended;
-    expect(text).toContain('12 bytes echoed; SAN connections so far: 1\n');
-    expect(code).toBe(0);
+    const port = String(20_000 + (process.pid % 10_000));
+    const place = ['--fabric', `echo-test-${process.pid}`, '--port', port];
+    const server = start('echo-server', place);
+    try {
+      const ended = finished(server);
+      if (server.stdout !== null) await once(server.stdout, 'data');
+      const client = start('echo-client', [...place, 'Good', 'morning']);
+      expect(await finished(client)).toEqual(['Good morning\n', 0]);
+      server.kill('SIGINT');
+      const [text, code] = await ended;
+      expect(text).toContain('12 bytes echoed; SAN connections so far: 1\n');
+      expect(code).toBe(0);
+    } finally {
+      server.kill('SIGKILL');
+    }
   });
 });

@@ -4,6 +4,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { afterEach } from 'vitest';
 import { entryPoint } from '../../runtime/entry-point.js';
 
 const program = entryPoint(import.meta.url, '../../cli/wsd.js');
@@ -17,7 +18,13 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** One run. Killed when the test is over and it is not. */
+const running = new Set<ChildProcess>();
+
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** One run. Killed when the test is over and it is not; its second process then ends by itself. */
 export class WsdProcess {
   readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
@@ -31,6 +38,7 @@ export class WsdProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
+    running.add(this.#child);
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text;
       this.#changed();
@@ -43,6 +51,7 @@ export class WsdProcess {
       this.#child.on('error', reject);
       this.#child.on('close', (code, signal) => {
         this.#isOver = true;
+        running.delete(this.#child);
         resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr });
         this.#changed();
       });
