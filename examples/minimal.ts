@@ -5,7 +5,6 @@ import { openHost } from '../index.js';
 import { AF_INET, IPPROTO_TCP, sockaddrIn, SOCK_STREAM } from '../provider/spi/index.js';
 import { startWinsock } from './helpers.js';
 
-// #region minimal
 const server = await openHost({ fabric: `minimal-${process.pid}`, address: '127.77.0.1' });
 const client = await openHost({ fabric: `minimal-${process.pid}`, address: '127.77.0.2' });
 const [there, here] = [startWinsock(server), startWinsock(client)];
@@ -30,4 +29,3 @@ here.closesocket(sending);
 there.closesocket(receiving);
 await client.close();
 await server.close();
-// #endregion minimal

@@ -13,24 +13,11 @@ export interface BounceBuffer {
   holder: EngineQueuePair | null;
 }
 
-/** What an engine has done, by Counter. An array: counting is part of every message. */
-export type EngineCounters = Float64Array;
-
-export const Counter = {
-  MESSAGES_SENT: 0,
-  MESSAGES_RECEIVED: 1,
-  BYTES_SENT: 2,
-  BYTES_RECEIVED: 3,
-  BYTES_WRITTEN: 4,
-  BYTES_READ: 5,
-  PROTOCOL_ERRORS: 6,
-  RECEIVER_NOT_READY: 7,
-} as const;
-export function add(counters: EngineCounters, counter: number, amount: number): void {
-  counters[counter] = (counters[counter] as number) + amount;
+/** Events worth knowing of and rare enough to count. Messages and bytes are counted at the SPI. */
+export interface EngineCounters {
+  protocolErrors: number;
+  receiverNotReady: number;
 }
-
-export const COUNTERS = Object.keys(Counter).length;
 
 export interface EngineCore {
   readonly view: SharedView;
@@ -40,10 +27,10 @@ export interface EngineCore {
   readonly bounce: BounceBuffer;
   readonly counters: EngineCounters;
   /**
-   * Publishes a slot in a peer's ring: one plain store, or an exchange where the kernel has no
-   * barrier for the sleeper to use (docs/shared-memory.md).
+   * Whether a slot is published with a plain store; otherwise with an exchange, because the kernel
+   * has no barrier for the sleeper to use (docs/shared-memory.md).
    */
-  publish(word: number, value: number): void;
+  readonly hasBarrier: boolean;
   /** The connection has failed on this side: tell the peer, flush, report. */
   fail(queuePair: EngineQueuePair): void;
 }

@@ -24,7 +24,6 @@ import type { EngineCommand, EngineEvent } from './commands.js';
 import { CompletionRing } from './completion-ring.js';
 import type { ConnectionHost } from './connection-manager.js';
 import { ConnectionManager } from './connection-manager.js';
-import { COUNTERS } from './engine-core.js';
 import type { BounceBuffer, EngineCore, EngineCounters } from './engine-core.js';
 import { EngineQueuePair, QueuePairState } from './engine-queue-pair.js';
 import { HotList } from './hot-list.js';
@@ -74,7 +73,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly regions = new RegionTable();
   readonly mover: Mover;
   readonly bounce: BounceBuffer;
-  readonly counters: EngineCounters = new Float64Array(COUNTERS);
+  readonly counters: EngineCounters = { protocolErrors: 0, receiverNotReady: 0 };
+  readonly hasBarrier: boolean;
   readonly clock: Clock;
   readonly address: number;
   readonly generation: number;
@@ -105,6 +105,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   constructor(options: EngineOptions) {
     const { arena, native, publicSegment, privateSegment, bounce } = options;
     this.#options = options;
+    this.hasBarrier = options.hasBarrier;
     this.view = arena.view;
     this.own = publicSegment;
     this.clock = options.clock;
@@ -240,11 +241,6 @@ export class NicEngine implements EngineCore, ConnectionHost {
     this.#turns = TURNS_PER_TIMER_CHECK - 1;
     const retryFlush = this.#flushing.size > 0 ? this.clock.now() + 100_000 : Infinity;
     return Math.min(this.#connections.nextDeadline(), retryFlush);
-  }
-
-  publish(word: number, value: number): void {
-    if (this.#options.hasBarrier) this.view.storeRelease(word, value);
-    else this.view.exchange(word, value);
   }
 
   fail(qp: EngineQueuePair): void {

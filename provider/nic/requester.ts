@@ -5,7 +5,7 @@
 import { PARKED_NO } from '../../native/layout/segment.layout.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
-import { add, Counter, TWO_32 } from './engine-core.js';
+import { TWO_32 } from './engine-core.js';
 import { QueuePairState } from './engine-queue-pair.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
@@ -41,6 +41,7 @@ export class Requester {
   readonly #regions: RegionTable;
   readonly #mover: Mover;
   readonly #segmentBytes: number;
+  readonly #hasBarrier: boolean;
 
   constructor(core: EngineCore) {
     this.#core = core;
@@ -48,6 +49,7 @@ export class Requester {
     this.#words = core.view.words;
     this.#regions = core.regions;
     this.#mover = core.mover;
+    this.#hasBarrier = core.hasBarrier;
     this.#segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
   }
 
@@ -182,7 +184,6 @@ export class Requester {
     qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
     qp.sendTaken = (qp.sendTaken + 1) | 0;
     qp.sendCompleted = qp.sendTaken;
-    this.#count(Opcode.SEND, length);
     qp.completions.push(qp.slot, request.id | 0, Opcode.SEND, WcStatus.SUCCESS, length);
     return true;
   }
@@ -338,7 +339,8 @@ export class Requester {
   /** The sequence word goes last; then the doorbell, if the reader asked for one. */
   #publish(qp: EngineQueuePair, slot: number): void {
     const words = this.#words;
-    this.#core.publish(slot + Slot.SEQUENCE, qp.outboundSequence);
+    if (this.#hasBarrier) this.#view.storeRelease(slot + Slot.SEQUENCE, qp.outboundSequence);
+    else this.#view.exchange(slot + Slot.SEQUENCE, qp.outboundSequence);
     qp.outboundSequence = (qp.outboundSequence + 1) | 0;
     qp.published = (qp.published + 1) | 0;
     if (words[qp.peerState + STATE_ARMED] !== PARKED_NO) qp.peer?.ringDoorbell(qp.peerSlot);
@@ -358,17 +360,7 @@ export class Requester {
     const success = status === WcStatus.SUCCESS;
     qp.sendCompleted = (qp.sendCompleted + 1) | 0;
     if (opcode === Opcode.RDMA_READ && qp.readsOutstanding > 0) qp.readsOutstanding--;
-    if (success) this.#count(opcode, length >>> 0);
     qp.completions.push(qp.slot, words[wqe + Wqe.ID] as number, opcode, status, success ? length : 0);
-  }
-
-  #count(opcode: number, length: number): void {
-    const { counters } = this.#core;
-    if (opcode === Opcode.SEND) {
-      add(counters, Counter.MESSAGES_SENT, 1);
-      add(counters, Counter.BYTES_SENT, length);
-    } else if (opcode === Opcode.RDMA_WRITE) add(counters, Counter.BYTES_WRITTEN, length);
-    else add(counters, Counter.BYTES_READ, length);
   }
 
   /** The request at the head of the send queue is at fault: it alone gets the status. */
@@ -399,7 +391,7 @@ export class Requester {
     if (said === qp.acknowledged) return;
     const advance = (said - qp.acknowledged) | 0;
     if (advance < 0 || advance > ((qp.published - qp.acknowledged) | 0)) {
-      add(this.#core.counters, Counter.PROTOCOL_ERRORS, 1);
+      this.#core.counters.protocolErrors++;
       this.#core.fail(qp);
       return;
     }

@@ -4,7 +4,6 @@
 // of a slot is read once and checked before use: the peer may write anything at any time.
 
 import type { SharedView } from '../../native/shared-view.js';
-import { add, Counter } from './engine-core.js';
 import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
@@ -145,7 +144,7 @@ export class Responder {
       return false;
     }
     this.#mover.deliverSmall(slot + Slot.PAYLOAD, offset, length);
-    this.#messageReceived(qp, entry, length);
+    this.#completeReceive(qp, entry, WcStatus.SUCCESS, length);
     return true;
   }
 
@@ -172,7 +171,7 @@ export class Responder {
     const request = this.#request;
     const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
     if (words[entry] !== ((qp.receiveTaken + 1) | 0)) {
-      add(this.#core.counters, Counter.RECEIVER_NOT_READY, 1);
+      this.#core.counters.receiverNotReady++;
       return NOT_READY;
     }
     if (!qp.completions.hasRoom(1)) return NOT_READY;
@@ -191,15 +190,8 @@ export class Responder {
       return WcStatus.SUCCESS;
     }
     qp.receivedBytes = 0;
-    this.#messageReceived(qp, entry, start + request.length);
+    this.#completeReceive(qp, entry, WcStatus.SUCCESS, start + request.length);
     return WcStatus.SUCCESS;
-  }
-
-  #messageReceived(qp: EngineQueuePair, entry: number, length: number): void {
-    const { counters } = this.#core;
-    add(counters, Counter.MESSAGES_RECEIVED, 1);
-    add(counters, Counter.BYTES_RECEIVED, length);
-    this.#completeReceive(qp, entry, WcStatus.SUCCESS, length);
   }
 
   /** The payload is in the slot: scatter it over the receive's buffers. */
@@ -340,7 +332,7 @@ export class Responder {
   }
 
   #refuse(qp: EngineQueuePair, status: number): void {
-    add(this.#core.counters, Counter.PROTOCOL_ERRORS, 1);
+    this.#core.counters.protocolErrors++;
     // The count first: see Requester.complete.
     this.#acknowledge(qp);
     this.#view.storeRelease(qp.ownState + STATE_STATUS, status);

@@ -34,6 +34,33 @@ const ERROR_OF_STATUS: Readonly<Partial<Record<WcStatus, number>>> = {
   [Status.GENERAL_ERR]: wsa.WSAECONNABORTED,
 };
 
+/**
+ * Whether a success can be told by the WSAOVERLAPPED alone, at once: the caller polls for it, so no
+ * upcall is due (OVL-05), nothing else of this socket waits to be told first, and no posting call is
+ * looking for completions of its own.
+ */
+function isPolledFor(state: SanState, operation: Operation): boolean {
+  const { overlapped } = operation;
+  return (
+    overlapped !== null &&
+    (overlapped.hEvent & 1) !== 0 &&
+    !state.completesAtOnce &&
+    state.finishedHead === null &&
+    operation.socket.state !== 'closed'
+  );
+}
+
+/** finish() and notify() in one. [OVL-11, OVL-12] */
+function publish(state: SanState, operation: Operation): void {
+  const { overlapped, socket } = operation;
+  releaseMemory(state, operation);
+  recycle(operation);
+  socket.unfinished--;
+  if (overlapped === null) return;
+  storeOutcome(overlapped, operation.bytes, 0, operation.flags);
+  overlapped.Internal = 0;
+}
+
 /** Takes every completion off the queue. Makes no upcall. Returns how many there were. */
 export function harvest(state: SanState): number {
   const { completion, completionQueue } = state;
@@ -50,7 +77,8 @@ export function harvest(state: SanState): number {
     if (status === Status.SUCCESS) {
       operation.bytes = completion.byteLength;
       operation.error = 0;
-      finish(state, operation);
+      if (isPolledFor(state, operation)) publish(state, operation);
+      else finish(state, operation);
     } else if (status === Status.WR_FLUSH_ERR) {
       flushed(state, socket, operation);
     } else {

@@ -201,7 +201,7 @@ function describeEx(
     if (registration === null) return wsa.WSAEINVAL;
     if (len === 0) continue;
     if (request.sgeCount === maxSge) return wsa.WSAEINVAL;
-    const isBuffer = buf !== null && len > 0 && len <= buf.byteLength;
+    const isBuffer = buf !== null && len > 0 && len <= buf.length;
     if (!isBuffer || !registration.isIntact) return wsa.WSAEFAULT;
     const address = nic.addressOf(buf);
     const isInside = address >= registration.address && address + len <= registration.end;
