@@ -48,19 +48,19 @@ export interface Ready {
 const RAW_PORT = 7000;
 
 /** Opens the answering side; `prepare` posts its first receives before the peer may send. */
-export async function answer(
+export async function answer<Prepared>(
   plan: ConnectionPlan,
   context: TaskContext,
-  prepare: (endpoint: Endpoint) => void,
-): Promise<Opened> {
+  prepare: (endpoint: Endpoint) => Prepared,
+): Promise<Opened & { readonly prepared: Prepared }> {
   const opened = await (plan.level === 'app' ? answerApp(plan, context) : answerRaw(plan, context));
   const { endpoint } = opened;
   try {
-    prepare(endpoint);
+    const prepared = prepare(endpoint);
     const isRaw = endpoint instanceof ProviderEndpoint;
     const ready: Ready = { descriptor: isRaw ? Array.from(endpoint.descriptor) : null };
     await context.tell(ready);
-    return opened;
+    return { ...opened, prepared };
   } catch (thrown) {
     await endpoint.close();
     throw thrown;

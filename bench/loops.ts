@@ -23,73 +23,105 @@ export interface PingPongPlan {
 }
 
 /**
- * The initiating side. Returns the round trip of each batch in nanoseconds; at least one. The next
- * receive is posted before the message that is answered into it.
+ * The starting side of a whole ping-pong. Returns the round trip of each batch in nanoseconds; at
+ * least one.
  */
 export function pingPong(endpoint: Endpoint, plan: PingPongPlan): number[] {
   const times = new Float64Array(plan.batches);
   const end = now() + plan.budgetNanos;
-  let counter = roundTrips(endpoint, plan.bytes, 0, plan.warmup);
+  const starter = new Starter(endpoint, plan.bytes);
+  starter.roundTrips(plan.warmup);
   let count = 0;
   while (count < plan.batches) {
     const start = now();
-    counter = roundTrips(endpoint, plan.bytes, counter, plan.batch);
+    starter.roundTrips(plan.batch);
     const stop = now();
     times[count++] = (stop - start) / plan.batch;
     if (stop > end) break;
   }
-  exchange(endpoint, plan.bytes, counter, STOP);
+  starter.stop();
   return Array.from(times.subarray(0, count));
 }
 
-/** Makes `count` round trips with counters from `from` on; returns the next counter. */
-export function roundTrips(endpoint: Endpoint, bytes: number, from: number, count: number): number {
-  for (let index = 0; index < count; index++) exchange(endpoint, bytes, from + index, from + index);
-  return from + count;
-}
+/**
+ * Starts round trips. Both sides keep two receives posted, so that the next message always finds one
+ * and a new one is posted while the other side works, not while it waits.
+ */
+export class Starter {
+  readonly #endpoint: Endpoint;
+  readonly #bytes: number;
+  #turn = 0;
 
-function exchange(endpoint: Endpoint, bytes: number, turn: number, counter: number): void {
-  const slot = turn & 1;
-  const word = (slot * endpoint.slotBytes) >>> 2;
-  endpoint.postReceive(slot, bytes);
-  endpoint.sendWords[word] = counter;
-  endpoint.startSend(slot, bytes);
-  const received = endpoint.awaitReceive(slot);
-  endpoint.awaitSend(slot);
-  if (received !== bytes || endpoint.receiveWords[word] !== counter) {
-    throw wrongMessage(received, bytes, endpoint.receiveWords[word], counter);
+  constructor(endpoint: Endpoint, bytes: number) {
+    this.#endpoint = endpoint;
+    this.#bytes = bytes;
+    endpoint.postReceive(0, bytes);
+    endpoint.postReceive(1, bytes);
+  }
+
+  /** Throws PayloadError when an answer is not what was sent. */
+  roundTrips(count: number): void {
+    for (let left = count; left > 0; left--) this.#exchange(this.#turn);
+  }
+
+  /** Tells the other side that this was all. */
+  stop(): void {
+    this.#exchange(STOP);
+  }
+
+  #exchange(counter: number): void {
+    const endpoint = this.#endpoint;
+    const bytes = this.#bytes;
+    const turn = this.#turn++;
+    const slot = turn & 1;
+    const word = (slot * endpoint.slotBytes) >>> 2;
+    endpoint.sendWords[word] = counter;
+    endpoint.startSend(slot, bytes);
+    if (turn > 0) endpoint.postReceive(slot ^ 1, bytes);
+    const received = endpoint.awaitReceive(slot);
+    endpoint.awaitSend(slot);
+    if (received !== bytes || endpoint.receiveWords[word] !== counter) {
+      throw wrongMessage(received, bytes, endpoint.receiveWords[word], counter);
+    }
   }
 }
 
-/** Ends a series of roundTrips without a timed part. */
-export function stopEcho(endpoint: Endpoint, bytes: number, turn: number): void {
-  exchange(endpoint, bytes, turn, STOP);
-}
+/** Answers round trips. Make it before the other side may send. */
+export class Answerer {
+  readonly #endpoint: Endpoint;
+  readonly #bytes: number;
+  #turn = 0;
 
-/** What `echo` needs before the other side may send: call it first. */
-export function prepareEcho(endpoint: Endpoint, bytes: number): void {
-  endpoint.postReceive(0, bytes);
-}
+  constructor(endpoint: Endpoint, bytes: number) {
+    this.#endpoint = endpoint;
+    this.#bytes = bytes;
+    endpoint.postReceive(0, bytes);
+    endpoint.postReceive(1, bytes);
+  }
 
-/**
- * The answering side, until it has answered the last message. Returns how many messages it answered.
- * With `again` it is then prepared for the next series.
- */
-export function echo(endpoint: Endpoint, bytes: number, again = false): number {
-  for (let counter = 0; ; counter++) {
-    const slot = counter & 1;
-    const word = (slot * endpoint.slotBytes) >>> 2;
-    const received = endpoint.awaitReceive(slot);
-    const found = endpoint.receiveWords[word] ?? 0;
-    if (received !== bytes || (found !== counter && found !== STOP)) {
-      throw wrongMessage(received, bytes, found, counter);
+  /**
+   * Answers until the other side says stop, or `count` messages. Returns how many it was. Throws
+   * PayloadError when a message is not the next one.
+   */
+  serve(count = Infinity): number {
+    const endpoint = this.#endpoint;
+    const bytes = this.#bytes;
+    for (let served = 0; served < count; served++) {
+      const turn = this.#turn++;
+      const slot = turn & 1;
+      const word = (slot * endpoint.slotBytes) >>> 2;
+      const received = endpoint.awaitReceive(slot);
+      const found = endpoint.receiveWords[word] ?? 0;
+      if (received !== bytes || (found !== turn && found !== STOP)) {
+        throw wrongMessage(received, bytes, found, turn);
+      }
+      endpoint.sendWords[word] = found;
+      endpoint.startSend(slot, bytes);
+      if (found !== STOP) endpoint.postReceive(slot, bytes);
+      endpoint.awaitSend(slot);
+      if (found === STOP) return served + 1;
     }
-    if (found !== STOP) endpoint.postReceive(slot ^ 1, bytes);
-    else if (again) endpoint.postReceive(0, bytes);
-    endpoint.sendWords[word] = found;
-    endpoint.startSend(slot, bytes);
-    endpoint.awaitSend(slot);
-    if (found === STOP) return counter + 1;
+    return count;
   }
 }
 

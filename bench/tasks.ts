@@ -10,14 +10,12 @@ import type { Endpoint } from './endpoint.js';
 import { PayloadError, SLOT_COUNT } from './endpoint.js';
 import { ProviderEndpoint } from './endpoint-provider.js';
 import {
-  echo,
+  Answerer,
   pingPong,
-  prepareEcho,
   prepareStream,
   receiveStream,
-  roundTrips,
   sendStream,
-  stopEcho,
+  Starter,
   STREAM_DEPTH,
 } from './loops.js';
 import type { PingPongPlan } from './loops.js';
@@ -69,15 +67,18 @@ async function closingAfter<T>(opened: Opened, act: () => T | Promise<T>): Promi
 }
 
 /** Answers on a fresh connection; the connection is closed when the starting side has closed its own. */
-async function onAnswer(
+async function onAnswer<Prepared>(
   plan: ConnectionPlan,
   context: TaskContext,
-  act: { prepare(endpoint: Endpoint): void; serve(endpoint: Endpoint): void },
+  act: {
+    prepare(endpoint: Endpoint): Prepared;
+    serve(endpoint: Endpoint, prepared: Prepared): void;
+  },
 ): Promise<Answered> {
-  const { endpoint } = await answer(plan, context, (ready) => act.prepare(ready));
+  const { endpoint, prepared } = await answer(plan, context, (made) => act.prepare(made));
   try {
     const before = involuntarySwitches();
-    act.serve(endpoint);
+    act.serve(endpoint, prepared);
     return { switches: involuntarySwitches() - before };
   } finally {
     await endpoint.close();
@@ -99,13 +100,11 @@ export function measureLatency(peer: PeerProcess, plan: LatencyPlan): Promise<Tr
   });
 }
 
-const latency = (plan: LatencyPlan, context: TaskContext): Promise<Answered> => {
-  const { bytes } = plan.pingPong;
-  return onAnswer(plan, context, {
-    prepare: (endpoint) => prepareEcho(endpoint, bytes),
-    serve: (endpoint) => echo(endpoint, bytes),
+const latency = (plan: LatencyPlan, context: TaskContext): Promise<Answered> =>
+  onAnswer(plan, context, {
+    prepare: (endpoint) => new Answerer(endpoint, plan.pingPong.bytes),
+    serve: (_endpoint, answerer) => answerer.serve(),
   });
-};
 
 // Bandwidth --------------------------------------------------------------------------------------
 
@@ -211,21 +210,22 @@ const OPERATIONS_PER_ROUND_TRIP = 2;
 export async function measureHeap(peer: PeerProcess, plan: HeapPlan): Promise<Reading> {
   const call = peer.start<Listening | Ready, number>('heap', plan);
   const opened = await start(plan, call);
-  const own = await closingAfter(opened, () =>
-    growthPerOperation(plan, () => {
-      const end = roundTrips(opened.endpoint, plan.bytes, 0, plan.roundTripsPerSegment);
-      stopEcho(opened.endpoint, plan.bytes, end);
-    }),
-  );
+  const own = await closingAfter(opened, () => {
+    const starter = new Starter(opened.endpoint, plan.bytes);
+    return growthPerOperation(plan, () => starter.roundTrips(plan.roundTripsPerSegment));
+  });
   const other = await call.result();
   return { value: Math.max(own, other), details: { starting: own, answering: other } };
 }
 
 const heap = async (plan: HeapPlan, context: TaskContext): Promise<number> => {
-  const { endpoint } = await answer(plan, context, (ready) => prepareEcho(ready, plan.bytes));
+  const { endpoint, prepared } = await answer(
+    plan,
+    context,
+    (made) => new Answerer(made, plan.bytes),
+  );
   try {
-    let left = plan.segments + WARM_SEGMENTS;
-    return growthPerOperation(plan, () => echo(endpoint, plan.bytes, --left > 0));
+    return growthPerOperation(plan, () => prepared.serve(plan.roundTripsPerSegment));
   } finally {
     await endpoint.close();
     unpin();

@@ -5,9 +5,8 @@ import { describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../bench/endpoint.js';
 import { PayloadError, SLOT_COUNT } from '../../bench/endpoint.js';
 import {
-  echo,
+  Answerer,
   pingPong,
-  prepareEcho,
   prepareStream,
   receiveStream,
   sendStream,
@@ -73,7 +72,8 @@ describe('pingPong', () => {
       ...Array.from({ length: 35 }, (_, index) => index),
       0xffffffff,
     ]);
-    expect(endpoint.posted).toEqual([]);
+    // The one for the message after the last.
+    expect(endpoint.posted).toHaveLength(1);
   });
 
   it('ends after a whole batch when its time is over', () => {
@@ -92,8 +92,8 @@ describe('pingPong', () => {
   });
 });
 
-describe('echo', () => {
-  it('answers with what came, has the next receive posted before, and stops when told', () => {
+describe('an Answerer', () => {
+  it('answers with what came, always has a receive posted, and stops when told', () => {
     const endpoint = new FakeEndpoint(
       fromList([
         [BYTES, 0],
@@ -101,16 +101,16 @@ describe('echo', () => {
         [BYTES, 0xffffffff],
       ]),
     );
-    prepareEcho(endpoint, BYTES);
-    expect(echo(endpoint, BYTES)).toBe(3);
+    const answerer = new Answerer(endpoint, BYTES);
+    expect(endpoint.posted).toEqual([0, 1]);
+    expect(answerer.serve(2)).toBe(2);
+    expect(answerer.serve()).toBe(1);
     expect(endpoint.sent.map(({ counter }) => counter)).toEqual([0, 1, 0xffffffff]);
-    expect(endpoint.posted).toEqual([]);
   });
 
   it('refuses a message that is not the next one', () => {
-    const endpoint = new FakeEndpoint(fromList([[BYTES, 1]]));
-    prepareEcho(endpoint, BYTES);
-    expect(() => echo(endpoint, BYTES)).toThrow(PayloadError);
+    const answerer = new Answerer(new FakeEndpoint(fromList([[BYTES, 1]])), BYTES);
+    expect(() => answerer.serve()).toThrow(PayloadError);
   });
 });
 
