@@ -173,13 +173,18 @@ async function loadModule(name: string): Promise<{ readonly createProvider: unkn
   try {
     loaded = await import(name);
   } catch (thrown) {
-    throw new HostOptionsError(`provider module ${JSON.stringify(name)} cannot be loaded: ${String(thrown)}`, {
-      cause: thrown,
-    });
+    throw new HostOptionsError(
+      `provider module ${JSON.stringify(name)} cannot be loaded: ${String(thrown)}`,
+      {
+        cause: thrown,
+      },
+    );
   }
   const module = loaded as { readonly createProvider?: unknown };
   if (typeof module.createProvider !== 'function') {
-    throw new HostOptionsError(`provider module ${JSON.stringify(name)} exports no function createProvider`);
+    throw new HostOptionsError(
+      `provider module ${JSON.stringify(name)} exports no function createProvider`,
+    );
   }
   return { createProvider: module.createProvider };
 }
@@ -194,7 +199,8 @@ function makeLogger(options: HostOptions): Logger {
   const log =
     options.log ??
     ((level: string, message: string): void => {
-      if (level === 'warn' || level === 'error') process.stderr.write(`winsock-direct: ${message}\n`);
+      if (level === 'warn' || level === 'error')
+        process.stderr.write(`winsock-direct: ${message}\n`);
     });
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>

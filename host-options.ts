@@ -43,18 +43,41 @@ const MAXIMUM_SEGMENT_BYTES = 2 ** 31;
 const schema = z.strictObject({
   fabric: z
     .string()
-    .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}$/, 'use 1 to 32 of A-Z a-z 0-9 . _ - and no dot in front'),
-  address: z.string().refine(isHostAddress, 'use an address of 127.0.0.0/8 such as 127.77.0.1, but not 127.0.0.x'),
+    .regex(
+      /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}$/,
+      'use 1 to 32 of A-Z a-z 0-9 . _ - and no dot in front',
+    ),
+  address: z
+    .string()
+    .refine(isHostAddress, 'use an address of 127.0.0.0/8 such as 127.77.0.1, but not 127.0.0.x'),
   engine: z.enum(['inline', 'worker', 'auto']).optional(),
-  profile: z.custom<ProfileName>((value) => typeof value === 'string' && isProfileName(value), 'use documented, windows, real-switch or hostile').optional(),
-  providers: z
-    .array(z.custom<ProviderSource>(isProviderSource, 'use a module name or an object with createProvider'))
+  profile: z
+    .custom<ProfileName>(
+      (value) => typeof value === 'string' && isProfileName(value),
+      'use documented, windows, real-switch or hostile',
+    )
     .optional(),
-  hooks: z.array(z.custom<Hook>((value) => typeof value === 'function', 'use a function')).optional(),
+  providers: z
+    .array(
+      z.custom<ProviderSource>(
+        isProviderSource,
+        'use a module name or an object with createProvider',
+      ),
+    )
+    .optional(),
+  hooks: z
+    .array(z.custom<Hook>((value) => typeof value === 'function', 'use a function'))
+    .optional(),
   pin: z.enum(['require', 'try', 'off']).optional(),
   segmentBytes: z.int().min(MINIMUM_SEGMENT_BYTES).max(MAXIMUM_SEGMENT_BYTES).optional(),
-  seed: z.int().min(0).max(2 ** 32 - 1).optional(),
-  log: z.custom<HostOptions['log']>((value) => typeof value === 'function', 'use a function').optional(),
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1)
+    .optional(),
+  log: z
+    .custom<HostOptions['log']>((value) => typeof value === 'function', 'use a function')
+    .optional(),
 });
 
 /** Throws HostOptionsError. */
@@ -63,8 +86,13 @@ export function checkOptions(options: HostOptions): HostOptions {
   if (result.success) return options;
   const issue = result.error.issues[0];
   const where = issue?.path.join('.') ?? '';
-  const given = where === '' ? '' : ` ${JSON.stringify((options as unknown as Record<string, unknown>)[where])}`;
-  throw new HostOptionsError(`${where === '' ? 'options' : where}${given}: ${issue?.message ?? 'invalid'}`);
+  const given =
+    where === ''
+      ? ''
+      : ` ${JSON.stringify((options as unknown as Record<string, unknown>)[where])}`;
+  throw new HostOptionsError(
+    `${where === '' ? 'options' : where}${given}: ${issue?.message ?? 'invalid'}`,
+  );
 }
 
 /** 127.0.0.x is left to the machine itself: localhost, resolvers, and whatever else listens there. */

@@ -88,7 +88,11 @@ export class ProgressLoop {
       if (this.poll() > 0) {
         idleSince = -1;
         // Work alone must not outlast the deadline of whoever waits.
-        if (deadline !== Infinity && ++polls % POLLS_PER_CLOCK_READ === 0 && this.clock.now() >= deadline) {
+        if (
+          deadline !== Infinity &&
+          ++polls % POLLS_PER_CLOCK_READ === 0 &&
+          this.clock.now() >= deadline
+        ) {
           return done();
         }
         continue;
@@ -129,7 +133,8 @@ export class ProgressLoop {
   }
 
   private sleep(done: () => boolean, deadline: Nanos): void {
-    if (this.prepareToSleep() && !done()) this.#parker.park(Math.min(deadline, this.nextDeadline()));
+    if (this.prepareToSleep() && !done())
+      this.#parker.park(Math.min(deadline, this.nextDeadline()));
     this.awake();
   }
 }

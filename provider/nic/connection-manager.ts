@@ -94,7 +94,13 @@ export class ConnectionManager {
     }
   }
 
-  connect(qp: EngineQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void {
+  connect(
+    qp: EngineQueuePair,
+    address: number,
+    port: number,
+    localPort: number,
+    privateData: Uint8Array,
+  ): void {
     const peer = this.#host.openPeer(address);
     if (peer === null) {
       this.#reportFailure(qp, 'unreachable');
@@ -148,7 +154,8 @@ export class ConnectionManager {
   /** The connection failed on this side while its owner keeps the queue pair: tell the peer. */
   abort(qp: EngineQueuePair): void {
     const connection = this.#byQueuePair.get(qp);
-    if (connection?.phase === 'connected') this.#send(connection, FrameType.DREQ, { reason: FAILED });
+    if (connection?.phase === 'connected')
+      this.#send(connection, FrameType.DREQ, { reason: FAILED });
   }
 
   handle(frame: Frame): void {
@@ -213,7 +220,8 @@ export class ConnectionManager {
   #handleRequest(frame: Frame): void {
     const peer = this.#host.openPeer(frame.sourceAddress);
     if (peer === null || peer.generation !== frame.generation) return;
-    const valid = peer.isValidEndpoint(frame.endpoint) && frame.privateData.length <= MAX_PRIVATE_DATA;
+    const valid =
+      peer.isValidEndpoint(frame.endpoint) && frame.privateData.length <= MAX_PRIVATE_DATA;
     const connection = this.#add({
       id: this.#newId(),
       peer,

@@ -102,7 +102,12 @@ export class EngineQueuePair {
 
   /** Whether nothing will happen here unless somebody rings: no answer is awaited, nothing waits. */
   get isQuiet(): boolean {
-    return this.sendCompleted === this.sendTaken && this.bounceLength === 0 && !this.isBlocked && !this.isHeld;
+    return (
+      this.sendCompleted === this.sendTaken &&
+      this.bounceLength === 0 &&
+      !this.isBlocked &&
+      !this.isHeld
+    );
   }
 
   /** Attaches the peer's end. `endpoint` was checked against the peer's segment (peer-host.ts). */

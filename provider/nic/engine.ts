@@ -159,11 +159,21 @@ export class NicEngine implements EngineCore, ConnectionHost {
         return;
       case 'connect': {
         const { address, port, localPort, privateData } = command;
-        this.#connections.connect(this.#queuePair(command.slot), address, port, localPort, privateData);
+        this.#connections.connect(
+          this.#queuePair(command.slot),
+          address,
+          port,
+          localPort,
+          privateData,
+        );
         return;
       }
       case 'accept':
-        this.#connections.accept(this.#queuePair(command.slot), command.requestId, command.privateData);
+        this.#connections.accept(
+          this.#queuePair(command.slot),
+          command.requestId,
+          command.privateData,
+        );
         return;
       case 'reject':
         this.#connections.reject(command.requestId);
@@ -214,7 +224,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
   doWork(): number {
     let work = 0;
     const hot = this.#hot.members;
-    for (let index = 0; index < hot.length; index++) work += this.#turn(hot[index] as EngineQueuePair);
+    for (let index = 0; index < hot.length; index++)
+      work += this.#turn(hot[index] as EngineQueuePair);
     const words = this.view.words;
     for (let index = 0; index < READY_SUMMARY_WORDS; index++) {
       if (words[this.#header + SUMMARY + index] !== 0) work += this.#takeReady(index);

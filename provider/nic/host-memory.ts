@@ -124,7 +124,12 @@ export class HostMemory {
   #warnOnce(result: number): void {
     if (this.#warned) return;
     this.#warned = true;
-    const why = result === -errno.ENOMEM || result === -errno.EPERM ? 'the memlock limit' : `errno ${-result}`;
-    this.#warn(`memory is not locked from here on: ${why} was met (ulimit -l; pin: 'require' makes it an error)`);
+    const why =
+      result === -errno.ENOMEM || result === -errno.EPERM
+        ? 'the memlock limit'
+        : `errno ${-result}`;
+    this.#warn(
+      `memory is not locked from here on: ${why} was met (ulimit -l; pin: 'require' makes it an error)`,
+    );
   }
 }

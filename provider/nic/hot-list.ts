@@ -16,7 +16,11 @@ export class HotList {
   /** Replaced, never changed, when one leaves: a walk under way goes on over the old list. */
   members: EngineQueuePair[] = [];
 
-  constructor(view: SharedView, native: NativeBinding, turn: (queuePair: EngineQueuePair) => number) {
+  constructor(
+    view: SharedView,
+    native: NativeBinding,
+    turn: (queuePair: EngineQueuePair) => number,
+  ) {
     this.#view = view;
     this.#native = native;
     this.#turn = turn;

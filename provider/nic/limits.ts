@@ -20,7 +20,10 @@ export const DEFAULT_QUEUE_DEPTH = 64;
 export const WIRE_SLOTS = 64;
 /** The responder acknowledges at least this often, so the requester never runs dry. */
 export const ACK_INTERVAL = WIRE_SLOTS / 4;
-assert(ACK_INTERVAL * 2 <= WIRE_SLOTS, 'half a ring of slots is free when an acknowledgement is due');
+assert(
+  ACK_INTERVAL * 2 <= WIRE_SLOTS,
+  'half a ring of slots is free when an acknowledgement is due',
+);
 
 export const DEFAULT_CQ_DEPTH = 4096;
 export const CQE_WORDS = 8;

@@ -65,7 +65,13 @@ export class Mover {
       this.#view.copy(this.#own.offset + to, peer.offset + from, length);
       return true;
     }
-    return this.#move(0, this.#ownAddress(to, length), peer.moveId(from), this.#peerAddress(peer, from, length), length);
+    return this.#move(
+      0,
+      this.#ownAddress(to, length),
+      peer.moveId(from),
+      this.#peerAddress(peer, from, length),
+      length,
+    );
   }
 
   /** Our memory at `from` → the peer's at `to`. */
@@ -75,7 +81,13 @@ export class Mover {
       this.#view.copy(peer.offset + to, this.#own.offset + from, length);
       return true;
     }
-    return this.#move(peer.moveId(to), this.#peerAddress(peer, to, length), 0, this.#ownAddress(from, length), length);
+    return this.#move(
+      peer.moveId(to),
+      this.#peerAddress(peer, to, length),
+      0,
+      this.#ownAddress(from, length),
+      length,
+    );
   }
 
   /** Arena bytes at `arenaOffset` (a slot's payload) → our memory at `to`. */
@@ -113,7 +125,9 @@ export class Mover {
 
   #ownAddress(address: number, length: number): number {
     if (address >= PROCESS_SPACE) return address - PROCESS_SPACE;
-    return address + length <= this.#own.bytes ? this.#arenaAddress + this.#own.offset + address : 0;
+    return address + length <= this.#own.bytes
+      ? this.#arenaAddress + this.#own.offset + address
+      : 0;
   }
 
   #peerAddress(peer: PeerHost, address: number, length: number): number {

@@ -55,7 +55,10 @@ class EngineWorker {
     this.#pipe = OwnerPipe.attach(task.pipePath);
     this.#control = this.#private.word(task.control);
     this.#hostParked = this.#public.word(0) + HOST_PARKED;
-    const directory = new FabricDirectory(task.fabric, task.base === null ? {} : { base: task.base });
+    const directory = new FabricDirectory(
+      task.fabric,
+      task.base === null ? {} : { base: task.base },
+    );
     this.#engine = new NicEngine({
       arena: this.#arena,
       native,
@@ -150,6 +153,7 @@ class EngineWorker {
 
   /** Completions and events are in memory; a host that sleeps learns of them by its descriptor. */
   #tellHost(): void {
-    if (this.#arena.view.loadAcquire(this.#hostParked) !== 0) native.eventSignal(this.#task.hostSignal);
+    if (this.#arena.view.loadAcquire(this.#hostParked) !== 0)
+      native.eventSignal(this.#task.hostSignal);
   }
 }

@@ -111,7 +111,10 @@ export class Nic implements NicDevice, QueuePairHost {
   }
 
   createCompletionQueue(depth = DEFAULT_CQ_DEPTH): CompletionQueue {
-    assert(isPowerOfTwo(depth), `a completion queue of ${depth} entries: the depth is a power of two`);
+    assert(
+      isPowerOfTwo(depth),
+      `a completion queue of ${depth} entries: the depth is a power of two`,
+    );
     const segment = this.#options.privateSegment;
     const ring = segment.allocate(depth * CQE_WORDS * 4);
     const consumer = segment.allocate(64);
@@ -134,7 +137,10 @@ export class Nic implements NicDevice, QueuePairHost {
     const sendDepth = options.sendDepth ?? DEFAULT_QUEUE_DEPTH;
     const receiveDepth = options.receiveDepth ?? DEFAULT_QUEUE_DEPTH;
     assert(isPowerOfTwo(sendDepth) && isPowerOfTwo(receiveDepth), 'queue depths are powers of two');
-    assert(options.completionQueue instanceof SharedCompletionQueue, 'the completion queue is of this NIC');
+    assert(
+      options.completionQueue instanceof SharedCompletionQueue,
+      'the completion queue is of this NIC',
+    );
     const slot = this.#freeSlots.pop() ?? this.#nextSlot;
     if (slot >= QUEUE_PAIR_SLOTS) return null;
     const { publicSegment, privateSegment } = this.#options;
@@ -225,7 +231,12 @@ export class Nic implements NicDevice, QueuePairHost {
     // Destroying a queue pair ends its registrations, and unpins them once nothing moves.
     if (owner.queuePair.state === LinkState.DESTROYED) return;
     if (!owner.registrations.delete(registration)) return;
-    this.port.command({ type: 'deregister-memory', slot: owner.queuePair.slot, localKey, remoteKey });
+    this.port.command({
+      type: 'deregister-memory',
+      slot: owner.queuePair.slot,
+      localKey,
+      remoteKey,
+    });
     this.#release(registration);
   }
 
@@ -262,8 +273,21 @@ export class Nic implements NicDevice, QueuePairHost {
 
   // What queue pairs ask for ---------------------------------------------------------------------
 
-  connect(queuePair: SharedQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void {
-    this.port.command({ type: 'connect', slot: queuePair.slot, address, port, localPort, privateData });
+  connect(
+    queuePair: SharedQueuePair,
+    address: number,
+    port: number,
+    localPort: number,
+    privateData: Uint8Array,
+  ): void {
+    this.port.command({
+      type: 'connect',
+      slot: queuePair.slot,
+      address,
+      port,
+      localPort,
+      privateData,
+    });
   }
 
   accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void {
@@ -311,7 +335,10 @@ export class Nic implements NicDevice, QueuePairHost {
   #released(slot: number): void {
     const record = this.#records.get(slot);
     if (record === undefined) return;
-    if (!this.#isDrained(slot) || this.#events.some((event) => 'queuePair' in event && event.queuePair === slot)) {
+    if (
+      !this.#isDrained(slot) ||
+      this.#events.some((event) => 'queuePair' in event && event.queuePair === slot)
+    ) {
       this.#unreleased.push(slot);
       return;
     }
@@ -340,7 +367,8 @@ export class Nic implements NicDevice, QueuePairHost {
   #release(registration: Registration): void {
     this.#keys.delete(registration.localKey);
     this.#keys.delete(registration.remoteKey);
-    if (registration.pinned !== 0) this.#options.memory.unpin(registration.pinned, registration.length);
+    if (registration.pinned !== 0)
+      this.#options.memory.unpin(registration.pinned, registration.length);
   }
 
   /** A random key that no live registration of this NIC has. */

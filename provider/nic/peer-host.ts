@@ -2,11 +2,7 @@
 // it lives. One per peer and engine, however many connections there are.
 
 import type { PeerHost as MappedHost } from '../../native/fabric-directory.js';
-import {
-  PARKED_NO,
-  QUEUE_PAIR_SLOTS,
-  segmentHeader,
-} from '../../native/layout/segment.layout.js';
+import { PARKED_NO, QUEUE_PAIR_SLOTS, segmentHeader } from '../../native/layout/segment.layout.js';
 import type { SharedView } from '../../native/shared-view.js';
 import { CACHE_LINE_BYTES } from '../../native/layout/struct.js';
 import type { Frame } from './cm-frame.js';

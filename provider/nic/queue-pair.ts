@@ -23,7 +23,13 @@ export type LinkState = (typeof LinkState)[keyof typeof LinkState];
 
 /** What a queue pair asks of its device. */
 export interface QueuePairHost {
-  connect(queuePair: SharedQueuePair, address: number, port: number, localPort: number, privateData: Uint8Array): void;
+  connect(
+    queuePair: SharedQueuePair,
+    address: number,
+    port: number,
+    localPort: number,
+    privateData: Uint8Array,
+  ): void;
   accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void;
   destroy(queuePair: SharedQueuePair): void;
 }
@@ -72,7 +78,8 @@ export class SharedQueuePair implements QueuePair {
   }
 
   postSend(request: WorkRequest): PostResult {
-    if (this.state !== LinkState.CONNECTED && this.state !== LinkState.DISCONNECTED) return PostResult.BAD_STATE;
+    if (this.state !== LinkState.CONNECTED && this.state !== LinkState.DISCONNECTED)
+      return PostResult.BAD_STATE;
     if (this.sendsOutstanding >= this.#sendDepth) return PostResult.QUEUE_FULL;
     if (
       request.opcode === Opcode.SEND &&
@@ -101,7 +108,8 @@ export class SharedQueuePair implements QueuePair {
   postReceive(request: WorkRequest): PostResult {
     if (this.state === LinkState.DESTROYED) return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
-    const entry = this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * ENTRY_WORDS;
+    const entry =
+      this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * ENTRY_WORDS;
     if (!this.#fill(entry, request, Opcode.RECV)) return PostResult.TOO_LONG;
     this.#receivesPosted = (this.#receivesPosted + 1) | 0;
     this.receivesOutstanding++;

@@ -69,7 +69,11 @@ export class Requester {
       if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
       if (((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) {
         this.#refreshAcknowledged(qp);
-        if (qp.state !== QueuePairState.READY || ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) break;
+        if (
+          qp.state !== QueuePairState.READY ||
+          ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS
+        )
+          break;
       }
       if (!qp.completions.hasRoom(1) || !this.#publishRequest(qp, wqe)) {
         qp.isHeld = true;
@@ -136,7 +140,8 @@ export class Requester {
       return true;
     }
     // A request that began in the bounce buffer ends there, although the peer reaches us meanwhile.
-    if (qp.bouncedBytes > 0 || this.#needsBounce(qp, wqe, sgeCount)) return this.#publishBounced(qp, wqe, opcode, length);
+    if (qp.bouncedBytes > 0 || this.#needsBounce(qp, wqe, sgeCount))
+      return this.#publishBounced(qp, wqe, opcode, length);
     const slot = this.#slot(qp);
     for (let sge = 0; sge < sgeCount; sge++) {
       const from = wqe + Wqe.SGE + sge * SGE_WORDS;
@@ -172,7 +177,13 @@ export class Requester {
       offset >= this.#segmentBytes ||
       ((offset | length) & 7) !== 0 ||
       !qp.completions.hasRoom(1) ||
-      !this.#regions.allows((request.keys[0] as number) | 0, offset | 0, length, LOCAL_READ, qp.slot)
+      !this.#regions.allows(
+        (request.keys[0] as number) | 0,
+        offset | 0,
+        length,
+        LOCAL_READ,
+        qp.slot,
+      )
     ) {
       return false;
     }
@@ -188,7 +199,13 @@ export class Requester {
     return true;
   }
 
-  #publishInline(qp: EngineQueuePair, wqe: number, opcode: number, sgeCount: number, length: number): void {
+  #publishInline(
+    qp: EngineQueuePair,
+    wqe: number,
+    opcode: number,
+    sgeCount: number,
+    length: number,
+  ): void {
     const words = this.#words;
     const slot = this.#slot(qp);
     let offset = (slot + Slot.PAYLOAD) * 4;
@@ -249,7 +266,8 @@ export class Requester {
     // The last part of a SEND or WRITE has taken its request: what lies at `wqe` is another.
     const isRead = qp.bounceIsRead;
     if (isRead) this.#throughBounce(wqe, qp.bouncedBytes, bounced, false);
-    if (isRead && qp.bounceIsLast) this.#requestPublished(qp); // completeHead counts the READ off.
+    if (isRead && qp.bounceIsLast)
+      this.#requestPublished(qp); // completeHead counts the READ off.
     else if (isRead) qp.readsOutstanding--;
     qp.bouncedBytes = qp.bounceIsLast ? 0 : qp.bouncedBytes + bounced;
     if (qp.bounceIsLast) this.#core.bounce.holder = null;
@@ -279,7 +297,13 @@ export class Requester {
     }
   }
 
-  #checkRequest(qp: EngineQueuePair, wqe: number, opcode: number, sgeCount: number, length: number): WcStatus {
+  #checkRequest(
+    qp: EngineQueuePair,
+    wqe: number,
+    opcode: number,
+    sgeCount: number,
+    length: number,
+  ): WcStatus {
     if (opcode < Opcode.SEND || opcode > Opcode.RDMA_READ || sgeCount > MAX_SGE) {
       return WcStatus.LOC_QP_OP_ERR;
     }
@@ -360,7 +384,13 @@ export class Requester {
     const success = status === WcStatus.SUCCESS;
     qp.sendCompleted = (qp.sendCompleted + 1) | 0;
     if (opcode === Opcode.RDMA_READ && qp.readsOutstanding > 0) qp.readsOutstanding--;
-    qp.completions.push(qp.slot, words[wqe + Wqe.ID] as number, opcode, status, success ? length : 0);
+    qp.completions.push(
+      qp.slot,
+      words[wqe + Wqe.ID] as number,
+      opcode,
+      status,
+      success ? length : 0,
+    );
   }
 
   /** The request at the head of the send queue is at fault: it alone gets the status. */
@@ -373,7 +403,8 @@ export class Requester {
   /** The peer refused the slot after the last one it acknowledged. */
   #handleNak(qp: EngineQueuePair, status: number): void {
     if (!qp.completions.hasRoom(1)) return;
-    if (qp.sendCompleted === qp.sendTaken && qp.bounceLength > 0) qp.sendTaken = (qp.sendTaken + 1) | 0;
+    if (qp.sendCompleted === qp.sendTaken && qp.bounceLength > 0)
+      qp.sendTaken = (qp.sendTaken + 1) | 0;
     const known = wcStatusName(status) !== `status ${status}`;
     if (qp.sendCompleted !== qp.sendTaken) {
       this.#completeHead(qp, known ? (status as WcStatus) : WcStatus.BAD_RESP_ERR);

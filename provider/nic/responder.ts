@@ -88,7 +88,10 @@ export class Responder {
       executed++;
       slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
     }
-    if (executed > 0 && (acknowledge || ((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL)) {
+    if (
+      executed > 0 &&
+      (acknowledge || ((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL)
+    ) {
       this.#acknowledge(qp);
     }
     return executed;
@@ -139,7 +142,13 @@ export class Responder {
       ((offset | length) & 7) !== 0 ||
       qp.receivedBytes !== 0 ||
       !qp.completions.hasRoom(1) ||
-      !this.#regions.allows(words[entry + Wqe.SGE + 3] as number, offset, length, Access.LOCAL_WRITE, qp.slot)
+      !this.#regions.allows(
+        words[entry + Wqe.SGE + 3] as number,
+        offset,
+        length,
+        Access.LOCAL_WRITE,
+        qp.slot,
+      )
     ) {
       return false;
     }
@@ -152,7 +161,8 @@ export class Responder {
     this.#read(slot);
     const request = this.#request;
     const inline = (request.flags & SlotFlag.INLINE) !== 0;
-    if (request.length > (inline ? INLINE_BYTES : MAX_MESSAGE_BYTES)) return WcStatus.REM_INV_REQ_ERR;
+    if (request.length > (inline ? INLINE_BYTES : MAX_MESSAGE_BYTES))
+      return WcStatus.REM_INV_REQ_ERR;
     if (request.references > MAX_SGE) return WcStatus.REM_INV_REQ_ERR;
     switch (request.opcode) {
       case Opcode.SEND:
@@ -176,13 +186,16 @@ export class Responder {
     }
     if (!qp.completions.hasRoom(1)) return NOT_READY;
     const start = qp.receivedBytes;
-    if (start + request.length > ((words[entry + Wqe.LENGTH] as number) >>> 0)) {
+    if (start + request.length > (words[entry + Wqe.LENGTH] as number) >>> 0) {
       this.#completeReceive(qp, entry, WcStatus.LOC_LEN_ERR, 0);
       return WcStatus.REM_INV_REQ_ERR;
     }
-    const status = inline ? this.#deliverInline(qp, entry) : this.#deliverReferences(qp, entry, start);
+    const status = inline
+      ? this.#deliverInline(qp, entry)
+      : this.#deliverReferences(qp, entry, start);
     if (status !== WcStatus.SUCCESS) {
-      if (status === WcStatus.REM_OP_ERR) this.#completeReceive(qp, entry, WcStatus.LOC_PROT_ERR, 0);
+      if (status === WcStatus.REM_OP_ERR)
+        this.#completeReceive(qp, entry, WcStatus.LOC_PROT_ERR, 0);
       return status;
     }
     if ((request.flags & SlotFlag.MORE) !== 0) {
@@ -208,7 +221,8 @@ export class Responder {
       const part = Math.min((words[element + 2] as number) >>> 0, left);
       const address = addressAt(words, element);
       const key = (words[element + 3] as number) >>> 0;
-      if (!regions.allows(key, address, part, Access.LOCAL_WRITE, qp.slot)) return WcStatus.REM_OP_ERR;
+      if (!regions.allows(key, address, part, Access.LOCAL_WRITE, qp.slot))
+        return WcStatus.REM_OP_ERR;
       if (!mover.deliver(from, address, part)) return WcStatus.REM_OP_ERR;
       from += part;
       left -= part;
@@ -251,7 +265,13 @@ export class Responder {
     return this.#isRevoked(qp) ? NOT_READY : WcStatus.SUCCESS;
   }
 
-  #pullIntoReceive(qp: EngineQueuePair, element: number, skip: number, from: number, length: number): boolean {
+  #pullIntoReceive(
+    qp: EngineQueuePair,
+    element: number,
+    skip: number,
+    from: number,
+    length: number,
+  ): boolean {
     const { view, regions, mover } = this.#core;
     const address = addressAt(view.words, element) + skip;
     const key = (view.words[element + 3] as number) >>> 0;
@@ -275,7 +295,8 @@ export class Responder {
       const reference = request.slot + Slot.PAYLOAD + index * SGE_WORDS;
       const size = (view.words[reference + 2] as number) >>> 0;
       if (size > left || qp.peer === null) return WcStatus.REM_INV_REQ_ERR;
-      if (!mover.pull(qp.peer, addressAt(view.words, reference), to, size)) return WcStatus.REM_OP_ERR;
+      if (!mover.pull(qp.peer, addressAt(view.words, reference), to, size))
+        return WcStatus.REM_OP_ERR;
       to += size;
       left -= size;
     }
@@ -290,7 +311,9 @@ export class Responder {
   #executeRead(qp: EngineQueuePair): number {
     const { view, regions } = this.#core;
     const request = this.#request;
-    if (!regions.allows(request.key, request.address, request.length, Access.REMOTE_READ, qp.slot)) {
+    if (
+      !regions.allows(request.key, request.address, request.length, Access.REMOTE_READ, qp.slot)
+    ) {
       return WcStatus.REM_ACCESS_ERR;
     }
     view.exchange(qp.ownState + STATE_PUSHING, 1);
@@ -307,7 +330,8 @@ export class Responder {
       const reference = request.slot + Slot.PAYLOAD + index * SGE_WORDS;
       const size = (view.words[reference + 2] as number) >>> 0;
       if (size > left || qp.peer === null) return WcStatus.REM_INV_REQ_ERR;
-      if (!mover.push(qp.peer, addressAt(view.words, reference), from, size)) return WcStatus.REM_OP_ERR;
+      if (!mover.push(qp.peer, addressAt(view.words, reference), from, size))
+        return WcStatus.REM_OP_ERR;
       from += size;
       left -= size;
     }
@@ -339,4 +363,3 @@ export class Responder {
     this.#core.fail(qp);
   }
 }
-

@@ -92,9 +92,11 @@ export class WorkerPort implements EnginePort {
       control,
       spinNanos: options.spinNanos,
     };
-    this.#task = this.#pool.run(task, { transferList: [channel.port2] }).catch((thrown: unknown) => {
-      this.#failure = thrown;
-    });
+    this.#task = this.#pool
+      .run(task, { transferList: [channel.port2] })
+      .catch((thrown: unknown) => {
+        this.#failure = thrown;
+      });
   }
 
   /** Starts the worker and waits until its engine is ready. */

@@ -4,4 +4,8 @@
 import { describePair, TWO_PROCESSES } from './harness/pair.js';
 import { transferSuite } from './transfer-suite.js';
 
-describePair('transfer through the bounce buffer', [{ ...TWO_PROCESSES, isCutOff: true }], transferSuite);
+describePair(
+  'transfer through the bounce buffer',
+  [{ ...TWO_PROCESSES, isCutOff: true }],
+  transferSuite,
+);

@@ -3,7 +3,14 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Frame } from '../../../provider/nic/cm-frame.js';
-import { emitFrame, FRAME_BYTES, FrameReader, FrameType, parseFrame, wakeFrame } from '../../../provider/nic/cm-frame.js';
+import {
+  emitFrame,
+  FRAME_BYTES,
+  FrameReader,
+  FrameType,
+  parseFrame,
+  wakeFrame,
+} from '../../../provider/nic/cm-frame.js';
 
 const SEED = 0x5eed;
 const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
@@ -73,7 +80,12 @@ it('garbage between frames costs no frame', () => {
 });
 
 it('a frame cut short does not take the one behind it along, wherever it was cut', () => {
-  const whole = { ...wakeFrame(0x7f4d0001), type: FrameType.REQ, targetAddress: 0x7f4d0002, sourceComm: 0x12345678 };
+  const whole = {
+    ...wakeFrame(0x7f4d0001),
+    type: FrameType.REQ,
+    targetAddress: 0x7f4d0002,
+    sourceComm: 0x12345678,
+  };
   for (let length = 1; length < FRAME_BYTES; length++) {
     const found = read(emitFrame(whole).subarray(0, length), emitFrame(whole));
     expect([length, found.frames]).toEqual([length, [whole]]);

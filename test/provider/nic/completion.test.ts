@@ -8,7 +8,11 @@ import { CompletionRing } from '../../../provider/nic/completion-ring.js';
 import { CQE_WORDS } from '../../../provider/nic/limits.js';
 import { Opcode, WorkCompletion } from '../../../provider/nic/verbs.js';
 
-function make(depth: number): { ring: CompletionRing; queue: SharedCompletionQueue; taken: number[] } {
+function make(depth: number): {
+  ring: CompletionRing;
+  queue: SharedCompletionQueue;
+  taken: number[];
+} {
   const view = new SharedView(new ArrayBuffer((depth * CQE_WORDS + 16) * 4));
   const consumer = depth * CQE_WORDS;
   const taken: number[] = [];
@@ -32,9 +36,11 @@ it('what is pushed comes out once, in order, whatever the depth and the turns', 
       let pushed = 0;
       let polled = 0;
       for (const [pushes, polls] of walk) {
-        for (let push = 0; push < pushes && ring.hasRoom(1); push++) ring.push(7, pushed++, Opcode.SEND, 0, 1);
+        for (let push = 0; push < pushes && ring.hasRoom(1); push++)
+          ring.push(7, pushed++, Opcode.SEND, 0, 1);
         expect(pushed - polled).toBeLessThanOrEqual(depth);
-        for (let poll = 0; poll < polls && queue.poll(completion); poll++) expect(completion.id).toBe(polled++);
+        for (let poll = 0; poll < polls && queue.poll(completion); poll++)
+          expect(completion.id).toBe(polled++);
       }
       while (queue.poll(completion)) expect(completion.id).toBe(polled++);
       expect(polled).toBe(pushed);
@@ -51,5 +57,11 @@ it('a completion keeps every field', () => {
   const completion = new WorkCompletion();
   ring.push(4095, 0xffffffff | 0, Opcode.RDMA_READ, 21, 0xf0000000 | 0);
   expect(queue.poll(completion)).toBe(true);
-  expect({ ...completion }).toEqual({ id: 0xffffffff, queuePair: 4095, opcode: Opcode.RDMA_READ, status: 21, byteLength: 0xf0000000 });
+  expect({ ...completion }).toEqual({
+    id: 0xffffffff,
+    queuePair: 4095,
+    opcode: Opcode.RDMA_READ,
+    status: 21,
+    byteLength: 0xf0000000,
+  });
 });

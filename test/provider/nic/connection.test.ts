@@ -172,7 +172,10 @@ describePair('many connections', [INLINE], (pair) => {
     const { requestId } = await expectEvent(near, 'connect-request');
     const other = await near.queuePair();
     await near.accept(other, requestId);
-    expect([(await near.event()).type, (await near.event()).type]).toEqual(['established', 'established']);
+    expect([(await near.event()).type, (await near.event()).type]).toEqual([
+      'established',
+      'established',
+    ]);
     await near.unlisten(PORT);
     await near.destroy(slot);
     await near.destroy(other);
@@ -181,7 +184,9 @@ describePair('many connections', [INLINE], (pair) => {
 
   it('a listener listens once per port', async () => {
     const { near } = pair();
-    expect([await near.listen(PORT), await near.listen(PORT), await near.listen(PORT + 1)]).toEqual([true, false, true]);
+    expect([await near.listen(PORT), await near.listen(PORT), await near.listen(PORT + 1)]).toEqual(
+      [true, false, true],
+    );
     await near.unlisten(PORT);
     await near.unlisten(PORT + 1);
   });

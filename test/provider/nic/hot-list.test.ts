@@ -17,12 +17,20 @@ function make(turn: (queuePair: EngineQueuePair) => number = () => 0) {
   const list = new HotList(view, native, turn);
   const completions = new CompletionRing(view, 0, 0, 1);
   const queuePairs = Array.from({ length: 3 * HOT_QUEUE_PAIRS }, (_, slot) => {
-    const at = { sendQueue: 0, sendDepth: 1, receiveQueue: 0, receiveDepth: 1, ring: 0, ownState: slot * STATE_WORDS };
+    const at = {
+      sendQueue: 0,
+      sendDepth: 1,
+      receiveQueue: 0,
+      receiveDepth: 1,
+      ring: 0,
+      ownState: slot * STATE_WORDS,
+    };
     const made = new EngineQueuePair({ slot, number: slot, completions, sequence: 1, ...at });
     made.state = QueuePairState.READY;
     return made;
   });
-  const isArmed = (one: EngineQueuePair): boolean => view.loadPlain(one.ownState + STATE_ARMED) !== 0;
+  const isArmed = (one: EngineQueuePair): boolean =>
+    view.loadPlain(one.ownState + STATE_ARMED) !== 0;
   return { list, queuePairs, isArmed };
 }
 

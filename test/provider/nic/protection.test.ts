@@ -5,7 +5,13 @@ import { expect, it } from 'vitest';
 import { Access, Opcode, WcStatus } from '../../../provider/nic/verbs.js';
 import type { Region } from './harness/end.js';
 import type { Connection, Pair } from './harness/pair.js';
-import { ARRANGEMENTS, completions, describePair, EVERYTHING, registerBlock } from './harness/pair.js';
+import {
+  ARRANGEMENTS,
+  completions,
+  describePair,
+  EVERYTHING,
+  registerBlock,
+} from './harness/pair.js';
 
 const BYTES = 8192;
 const LENGTHS = [16, 2048];
@@ -43,9 +49,21 @@ async function expectRefused(pair: Pair, scene: Scene, attempt: Attempt): Promis
     remoteAddress: attempt.address,
     remoteKey: attempt.key,
   });
-  expect(await near.completion(trial.near)).toMatchObject({ id: 7, status: WcStatus.REM_ACCESS_ERR, byteLength: 0 });
-  expect(await near.event()).toMatchObject({ type: 'disconnected', queuePair: trial.near, reason: 'error' });
-  expect(await far.event()).toMatchObject({ type: 'disconnected', queuePair: trial.far, reason: 'error' });
+  expect(await near.completion(trial.near)).toMatchObject({
+    id: 7,
+    status: WcStatus.REM_ACCESS_ERR,
+    byteLength: 0,
+  });
+  expect(await near.event()).toMatchObject({
+    type: 'disconnected',
+    queuePair: trial.near,
+    reason: 'error',
+  });
+  expect(await far.event()).toMatchObject({
+    type: 'disconnected',
+    queuePair: trial.far,
+    reason: 'error',
+  });
   expect(await far.read(scene.target.id, 0, BYTES)).toEqual(new Uint8Array(BYTES).fill(0x55));
   expect(await near.read(scene.source.id, 0, BYTES)).toEqual(new Uint8Array(BYTES).fill(0xaa));
 }
@@ -127,7 +145,12 @@ describePair('protection', ARRANGEMENTS, (pair) => {
           'of another queue pair': foreign.remoteKey,
           deregistered: region.remoteKey,
         };
-        await expectRefused(pair(), scene, { opcode, length: 64, address: region.address, key: keys[which] ?? 0 });
+        await expectRefused(pair(), scene, {
+          opcode,
+          length: 64,
+          address: region.address,
+          key: keys[which] ?? 0,
+        });
         await finish(pair(), scene);
       }
     },
@@ -157,7 +180,11 @@ describePair('protection', ARRANGEMENTS, (pair) => {
       const readOnly = await registerBlock(near, trial.near, source, 0);
       const remote = { remoteAddress: region.address, remoteKey: region.remoteKey };
       const good = [readOnly.address, 200, readOnly.localKey] as const;
-      const bad = { key: [readOnly.address, 200, readOnly.remoteKey], range: [readOnly.address, BYTES + 1, readOnly.localKey], right: good } as const;
+      const bad = {
+        key: [readOnly.address, 200, readOnly.remoteKey],
+        range: [readOnly.address, BYTES + 1, readOnly.localKey],
+        right: good,
+      } as const;
       await far.postReceive(trial.far, { sges: [] });
       await near.postSend(trial.near, { id: 1, sges: [] });
       const opcode = wrong === 'right' ? Opcode.RDMA_READ : Opcode.RDMA_WRITE;
@@ -183,7 +210,10 @@ describePair('protection', ARRANGEMENTS, (pair) => {
       await far.postReceive(trial.far, { id: 1, sges: [[region.address, BYTES, region.localKey]] });
       await far.deregister(region.id);
       await near.postSend(trial.near, { id: 1, sges: [[local.address, length, local.localKey]] });
-      expect(await far.completion(trial.far)).toMatchObject({ id: 1, status: WcStatus.LOC_PROT_ERR });
+      expect(await far.completion(trial.far)).toMatchObject({
+        id: 1,
+        status: WcStatus.LOC_PROT_ERR,
+      });
       expect((await far.event()).type).toBe('disconnected');
       expect((await near.event()).type).toBe('disconnected');
       expect(await far.read(scene.target.id, 0, BYTES)).toEqual(new Uint8Array(BYTES).fill(0x55));

@@ -46,7 +46,9 @@ it('opens exactly what was registered: key, range, rights and owner [MEM-03 MEM-
       expect(table.size).toBe(model.size);
       for (const [key, entry] of model) {
         expect(table.allows(key, entry.base, entry.length, entry.access, entry.owner)).toBe(true);
-        expect(table.allows(key, entry.base, entry.length + 1, entry.access, entry.owner)).toBe(false);
+        expect(table.allows(key, entry.base, entry.length + 1, entry.access, entry.owner)).toBe(
+          false,
+        );
       }
       for (const [key, probe] of probes) {
         const allowed = table.allows(key, probe.base, probe.length, probe.access, probe.owner);
@@ -71,5 +73,10 @@ it('stays small when registrations come and go for ever', () => {
 it('keys 0 and 1 are no keys', () => {
   const table = new RegionTable();
   expect([0, 1, 2, 2 ** 32 - 1, 2 ** 32].map(isKey)).toEqual([false, false, true, true, false]);
-  expect([table.has(0), table.has(1), table.remove(1), table.allows(0, 0, 0, 0, 0)]).toEqual([false, false, false, false]);
+  expect([table.has(0), table.has(1), table.remove(1), table.allows(0, 0, 0, 0, 0)]).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ]);
 });

@@ -35,7 +35,13 @@ class Bench {
 
   static async set(
     pair: Pair,
-    options: { bytes: number; from?: Storage; to?: Storage; completionDepth?: number; depth?: number },
+    options: {
+      bytes: number;
+      from?: Storage;
+      to?: Storage;
+      completionDepth?: number;
+      depth?: number;
+    },
   ): Promise<Bench> {
     const depth = options.depth ?? 64;
     const connection = await pair.connect({
@@ -43,8 +49,14 @@ class Bench {
       receiveDepth: depth,
       completionDepth: options.completionDepth ?? 256,
     });
-    const near = await registered(pair.near, connection.near, { storage: options.from ?? 'segment', bytes: options.bytes });
-    const far = await registered(pair.far, connection.far, { storage: options.to ?? 'segment', bytes: options.bytes });
+    const near = await registered(pair.near, connection.near, {
+      storage: options.from ?? 'segment',
+      bytes: options.bytes,
+    });
+    const far = await registered(pair.far, connection.far, {
+      storage: options.to ?? 'segment',
+      bytes: options.bytes,
+    });
     return new Bench(pair, connection, near, far);
   }
 
@@ -67,7 +79,12 @@ class Bench {
   }
 
   /** Posts an RDMA operation between equal offsets of the two blocks. */
-  rdma(opcode: typeof Opcode.RDMA_READ | typeof Opcode.RDMA_WRITE, id: number, offset: number, length: number): Promise<PostResult> {
+  rdma(
+    opcode: typeof Opcode.RDMA_READ | typeof Opcode.RDMA_WRITE,
+    id: number,
+    offset: number,
+    length: number,
+  ): Promise<PostResult> {
     const { near, far } = this;
     return this.pair.near.postSend(this.connection.near, {
       id,
@@ -105,7 +122,9 @@ function randomBytes(random: Prng, length: number): Uint8Array {
 
 /** Lengths of `count` pieces that add up to `total`; pieces may be empty. */
 function split(random: Prng, total: number, count: number): number[] {
-  const cuts = Array.from({ length: count - 1 }, () => random.between(0, total)).sort((a, b) => a - b);
+  const cuts = Array.from({ length: count - 1 }, () => random.between(0, total)).sort(
+    (a, b) => a - b,
+  );
   return [...cuts, total].map((end, index) => end - (index === 0 ? 0 : (cuts[index - 1] ?? 0)));
 }
 
@@ -120,47 +139,55 @@ function elements(region: Region, lengths: readonly number[]): [number, number, 
 }
 
 export function transferSuite(pair: () => Pair): void {
-  it.each(PLACES)('a message of any length arrives whole, from $from to $to memory', async ({ from, to }) => {
-    const random = new Prng(SEED);
-    const bench = await Bench.set(pair(), { bytes: MEBIBYTE, from, to });
-    for (const length of LENGTHS) {
-      const bytes = randomBytes(random, length);
-      await pair().near.write(bench.near.block.id, 0, bytes);
-      await bench.receive(length, 0, MEBIBYTE);
-      expect(await bench.send(length, 0, length)).toBe(PostResult.OK);
-      expect(await bench.received(1)).toMatchObject([
-        { id: length, opcode: Opcode.RECV, status: WcStatus.SUCCESS, byteLength: length },
-      ]);
-      expect(await bench.sent(1)).toMatchObject([{ id: length, opcode: Opcode.SEND, status: WcStatus.SUCCESS }]);
-      expectSame(await pair().far.read(bench.far.block.id, 0, length), bytes);
-    }
-    await bench.clear();
-  });
+  it.each(PLACES)(
+    'a message of any length arrives whole, from $from to $to memory',
+    async ({ from, to }) => {
+      const random = new Prng(SEED);
+      const bench = await Bench.set(pair(), { bytes: MEBIBYTE, from, to });
+      for (const length of LENGTHS) {
+        const bytes = randomBytes(random, length);
+        await pair().near.write(bench.near.block.id, 0, bytes);
+        await bench.receive(length, 0, MEBIBYTE);
+        expect(await bench.send(length, 0, length)).toBe(PostResult.OK);
+        expect(await bench.received(1)).toMatchObject([
+          { id: length, opcode: Opcode.RECV, status: WcStatus.SUCCESS, byteLength: length },
+        ]);
+        expect(await bench.sent(1)).toMatchObject([
+          { id: length, opcode: Opcode.SEND, status: WcStatus.SUCCESS },
+        ]);
+        expectSame(await pair().far.read(bench.far.block.id, 0, length), bytes);
+      }
+      await bench.clear();
+    },
+  );
 
-  it.each(PLACES)('WRITE and READ move ranges at offsets, from $from to $to memory', async ({ from, to }) => {
-    const { near, far } = pair();
-    const random = new Prng(SEED);
-    const bytes = 2 * MEBIBYTE + 4096;
-    const bench = await Bench.set(pair(), { bytes, from, to });
-    for (const length of LENGTHS.filter((one) => one > 0)) {
-      const offset = random.below(bytes - length);
-      const written = randomBytes(random, length);
-      await near.write(bench.near.block.id, offset, written);
-      await bench.rdma(Opcode.RDMA_WRITE, 1, offset, length);
-      expect(await bench.sent(1)).toMatchObject([
-        { opcode: Opcode.RDMA_WRITE, status: WcStatus.SUCCESS, byteLength: length },
-      ]);
-      expectSame(await far.read(bench.far.block.id, offset, length), written);
-      const there = randomBytes(random, length);
-      await far.write(bench.far.block.id, offset, there);
-      await bench.rdma(Opcode.RDMA_READ, 2, offset, length);
-      expect(await bench.sent(1)).toMatchObject([
-        { opcode: Opcode.RDMA_READ, status: WcStatus.SUCCESS, byteLength: length },
-      ]);
-      expectSame(await near.read(bench.near.block.id, offset, length), there);
-    }
-    await bench.clear();
-  });
+  it.each(PLACES)(
+    'WRITE and READ move ranges at offsets, from $from to $to memory',
+    async ({ from, to }) => {
+      const { near, far } = pair();
+      const random = new Prng(SEED);
+      const bytes = 2 * MEBIBYTE + 4096;
+      const bench = await Bench.set(pair(), { bytes, from, to });
+      for (const length of LENGTHS.filter((one) => one > 0)) {
+        const offset = random.below(bytes - length);
+        const written = randomBytes(random, length);
+        await near.write(bench.near.block.id, offset, written);
+        await bench.rdma(Opcode.RDMA_WRITE, 1, offset, length);
+        expect(await bench.sent(1)).toMatchObject([
+          { opcode: Opcode.RDMA_WRITE, status: WcStatus.SUCCESS, byteLength: length },
+        ]);
+        expectSame(await far.read(bench.far.block.id, offset, length), written);
+        const there = randomBytes(random, length);
+        await far.write(bench.far.block.id, offset, there);
+        await bench.rdma(Opcode.RDMA_READ, 2, offset, length);
+        expect(await bench.sent(1)).toMatchObject([
+          { opcode: Opcode.RDMA_READ, status: WcStatus.SUCCESS, byteLength: length },
+        ]);
+        expectSame(await near.read(bench.near.block.id, offset, length), there);
+      }
+      await bench.clear();
+    },
+  );
 
   it('RDMA touches no byte outside its range, and needs no receive at the other side [RDMA-01 RDMA-03]', async () => {
     const { near, far } = pair();
@@ -187,10 +214,16 @@ export function transferSuite(pair: () => Pair): void {
       await near.write(bench.near.block.id, 0, bytes);
       await far.postReceive(bench.connection.far, { id: round, sges: scatter });
       await near.postSend(bench.connection.near, { id: round, sges: gather });
-      expect(await bench.received(1)).toMatchObject([{ id: round, status: WcStatus.SUCCESS, byteLength: length }]);
+      expect(await bench.received(1)).toMatchObject([
+        { id: round, status: WcStatus.SUCCESS, byteLength: length },
+      ]);
       await bench.sent(1);
       expectSame(await far.read(bench.far.block.id, 0, length), bytes);
-      await near.postSend(bench.connection.near, { opcode: Opcode.RDMA_READ, sges: gather, ...keys });
+      await near.postSend(bench.connection.near, {
+        opcode: Opcode.RDMA_READ,
+        sges: gather,
+        ...keys,
+      });
       expect(await bench.sent(1)).toMatchObject([{ status: WcStatus.SUCCESS, byteLength: length }]);
       expectSame(await near.read(bench.near.block.id, 0, length), bytes);
     }
@@ -205,7 +238,9 @@ export function transferSuite(pair: () => Pair): void {
       const kind = random.pick([Opcode.SEND, Opcode.RDMA_READ, Opcode.RDMA_WRITE]);
       const length = random.pick([1, 96, 97, 20_000, 65_536]);
       if (kind === Opcode.SEND) await bench.receive(id, 0, 65_536);
-      expect(await (kind === Opcode.SEND ? bench.send(id, 0, length) : bench.rdma(kind, id, 0, length))).toBe(0);
+      expect(
+        await (kind === Opcode.SEND ? bench.send(id, 0, length) : bench.rdma(kind, id, 0, length)),
+      ).toBe(0);
       expected.push({ id, status: WcStatus.SUCCESS });
     }
     expect((await bench.sent(60)).map(({ id, status }) => ({ id, status }))).toEqual(expected);
@@ -230,7 +265,9 @@ export function transferSuite(pair: () => Pair): void {
       at += length;
     }
     expect((await bench.received(lengths.length)).map((one) => one.byteLength)).toEqual(lengths);
-    expect((await bench.sent(lengths.length)).map((one) => one.status)).toEqual(lengths.map(() => WcStatus.SUCCESS));
+    expect((await bench.sent(lengths.length)).map((one) => one.status)).toEqual(
+      lengths.map(() => WcStatus.SUCCESS),
+    );
     expectSame(await far.read(bench.far.block.id, 0, at), bytes.slice(0, at));
     await bench.clear();
   });
@@ -254,12 +291,20 @@ export function transferSuite(pair: () => Pair): void {
   it('more messages than the ring has slots wait for their receives, and none is lost', async () => {
     const { near, far } = pair();
     const bench = await Bench.set(pair(), { bytes: 4096, depth: 256, completionDepth: 1024 });
-    await near.write(bench.near.block.id, 0, Uint8Array.from({ length: 200 }, (_, id) => id));
+    await near.write(
+      bench.near.block.id,
+      0,
+      Uint8Array.from({ length: 200 }, (_, id) => id),
+    );
     for (let id = 0; id < 200; id++) expect(await bench.send(id, id, 1)).toBe(PostResult.OK);
     for (let id = 0; id < 200; id++) await bench.receive(id, id, 1);
-    expect((await bench.received(200)).map((one) => one.id)).toEqual(Array.from({ length: 200 }, (_, id) => id));
+    expect((await bench.received(200)).map((one) => one.id)).toEqual(
+      Array.from({ length: 200 }, (_, id) => id),
+    );
     expect((await bench.sent(200)).every((one) => one.status === WcStatus.SUCCESS)).toBe(true);
-    expect(await far.read(bench.far.block.id, 0, 200)).toEqual(Uint8Array.from({ length: 200 }, (_, id) => id));
+    expect(await far.read(bench.far.block.id, 0, 200)).toEqual(
+      Uint8Array.from({ length: 200 }, (_, id) => id),
+    );
     await bench.clear();
   });
 
@@ -286,12 +331,16 @@ export function transferSuite(pair: () => Pair): void {
       // A short message had left its buffer and completed: the next request tells of its fate.
       const { REM_INV_REQ_ERR, WR_FLUSH_ERR, SUCCESS } = WcStatus;
       const statuses = sent.slice(1).map((one) => one.status);
-      expect(length > 96 ? [[REM_INV_REQ_ERR, WR_FLUSH_ERR]] : [
-        [SUCCESS, REM_INV_REQ_ERR],
-        [SUCCESS, WR_FLUSH_ERR],
-        [REM_INV_REQ_ERR, WR_FLUSH_ERR],
-        [WR_FLUSH_ERR, WR_FLUSH_ERR],
-      ]).toContainEqual(statuses);
+      expect(
+        length > 96
+          ? [[REM_INV_REQ_ERR, WR_FLUSH_ERR]]
+          : [
+              [SUCCESS, REM_INV_REQ_ERR],
+              [SUCCESS, WR_FLUSH_ERR],
+              [REM_INV_REQ_ERR, WR_FLUSH_ERR],
+              [WR_FLUSH_ERR, WR_FLUSH_ERR],
+            ],
+      ).toContainEqual(statuses);
       expect(await far.read(bench.far.block.id, 0, 8192)).toEqual(new Uint8Array(8192));
       await bench.clear();
     }
@@ -353,24 +402,33 @@ export function transferSuite(pair: () => Pair): void {
     await bench.clear();
   });
 
-  it.each([2, 16, 64, 128])('a completion queue of %i entries holds work back and loses nothing', async (completionDepth) => {
-    const bench = await Bench.set(pair(), { bytes: 65_536, depth: 64, completionDepth });
-    const total = 300;
-    const sentIds: number[] = [];
-    const receivedIds: number[] = [];
-    let posted = 0;
-    let receives = 0;
-    while (sentIds.length < total || receivedIds.length < total) {
-      while (receives < total && (await bench.receive(receives, 0, 512)) === PostResult.OK) receives++;
-      while (posted < total && (await bench.send(posted, 0, posted % 3 === 0 ? 300 : 20)) === PostResult.OK) posted++;
-      if (receivedIds.length < receives) receivedIds.push(...(await bench.received(1)).map((one) => one.id));
-      if (sentIds.length < posted) sentIds.push(...(await bench.sent(1)).map((one) => one.id));
-    }
-    const all = Array.from({ length: total }, (_, id) => id);
-    expect(sentIds).toEqual(all);
-    expect(receivedIds).toEqual(all);
-    await bench.clear();
-  });
+  it.each([2, 16, 64, 128])(
+    'a completion queue of %i entries holds work back and loses nothing',
+    async (completionDepth) => {
+      const bench = await Bench.set(pair(), { bytes: 65_536, depth: 64, completionDepth });
+      const total = 300;
+      const sentIds: number[] = [];
+      const receivedIds: number[] = [];
+      let posted = 0;
+      let receives = 0;
+      while (sentIds.length < total || receivedIds.length < total) {
+        while (receives < total && (await bench.receive(receives, 0, 512)) === PostResult.OK)
+          receives++;
+        while (
+          posted < total &&
+          (await bench.send(posted, 0, posted % 3 === 0 ? 300 : 20)) === PostResult.OK
+        )
+          posted++;
+        if (receivedIds.length < receives)
+          receivedIds.push(...(await bench.received(1)).map((one) => one.id));
+        if (sentIds.length < posted) sentIds.push(...(await bench.sent(1)).map((one) => one.id));
+      }
+      const all = Array.from({ length: total }, (_, id) => id);
+      expect(sentIds).toEqual(all);
+      expect(receivedIds).toEqual(all);
+      await bench.clear();
+    },
+  );
 
   it('a long message of many pieces goes both ways at once', async () => {
     const { near, far } = pair();
@@ -380,11 +438,18 @@ export function transferSuite(pair: () => Pair): void {
     const [out, back] = [randomBytes(random, bytes), randomBytes(random, bytes)];
     await near.write(bench.near.block.id, 0, out);
     await far.write(bench.far.block.id, 0, back);
-    await near.postReceive(bench.connection.near, { id: 1, sges: [[bench.near.region.address + bytes, bytes, bench.near.region.localKey]] });
+    await near.postReceive(bench.connection.near, {
+      id: 1,
+      sges: [[bench.near.region.address + bytes, bytes, bench.near.region.localKey]],
+    });
     await bench.receive(1, bytes, bytes);
     await bench.send(2, 0, bytes);
-    await far.postSend(bench.connection.far, { id: 2, sges: [[bench.far.region.address, bytes, bench.far.region.localKey]] });
-    const byOpcode = (found: Completion[]): Completion[] => found.sort((a, b) => a.opcode - b.opcode);
+    await far.postSend(bench.connection.far, {
+      id: 2,
+      sges: [[bench.far.region.address, bytes, bench.far.region.localKey]],
+    });
+    const byOpcode = (found: Completion[]): Completion[] =>
+      found.sort((a, b) => a.opcode - b.opcode);
     for (const found of [await bench.sent(2), await bench.received(2)]) {
       expect(byOpcode(found)).toMatchObject([
         { id: 2, opcode: Opcode.SEND, status: WcStatus.SUCCESS, byteLength: bytes },
@@ -403,7 +468,8 @@ export function transferSuite(pair: () => Pair): void {
     const region = await registerBlock(near, slot, block, EVERYTHING);
     const request = { sges: [[region.address, 8, region.localKey]] as const };
     expect(await near.postSend(slot, request)).toBe(PostResult.BAD_STATE);
-    for (let posted = 0; posted < 64; posted++) expect(await near.postReceive(slot, request)).toBe(PostResult.OK);
+    for (let posted = 0; posted < 64; posted++)
+      expect(await near.postReceive(slot, request)).toBe(PostResult.OK);
     expect(await near.postReceive(slot, request)).toBe(PostResult.QUEUE_FULL);
     await near.destroy(slot);
     expect(await near.postSend(slot, request)).toBe(PostResult.BAD_STATE);

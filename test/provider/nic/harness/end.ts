@@ -6,7 +6,13 @@ import { MonotonicClock } from '../../../../runtime/clock.js';
 import type { Clock } from '../../../../runtime/clock.js';
 import type { NativeBinding } from '../../../../native/binding.js';
 import { native } from '../../../../native/load.js';
-import type { CompletionQueue, MemoryRegion, NicEvent, QueuePair, RegistrationFailure } from '../../../../provider/nic/device.js';
+import type {
+  CompletionQueue,
+  MemoryRegion,
+  NicEvent,
+  QueuePair,
+  RegistrationFailure,
+} from '../../../../provider/nic/device.js';
 import type { OpenedNic } from '../../../../provider/nic/open-nic.js';
 import { openNic } from '../../../../provider/nic/open-nic.js';
 import type { Opcode, PostResult } from '../../../../provider/nic/verbs.js';
@@ -86,7 +92,12 @@ export interface End {
   release(block: number): Promise<void>;
   write(block: number, offset: number, bytes: Uint8Array): Promise<void>;
   read(block: number, offset: number, length: number): Promise<Uint8Array>;
-  register(slot: number, block: number, access: number, length?: number): Promise<Region | RegistrationFailure>;
+  register(
+    slot: number,
+    block: number,
+    access: number,
+    length?: number,
+  ): Promise<Region | RegistrationFailure>;
   deregister(region: number): Promise<void>;
   postSend(slot: number, request: Request): Promise<PostResult>;
   postReceive(slot: number, request: Request): Promise<PostResult>;
@@ -149,7 +160,11 @@ export class LocalEnd implements End {
   queuePair(options: QueueOptions = {}): Promise<number> {
     const completions = this.opened.nic.createCompletionQueue(options.completionDepth ?? 256);
     const { sendDepth = 64, receiveDepth = 64 } = options;
-    const queuePair = this.opened.nic.createQueuePair({ completionQueue: completions, sendDepth, receiveDepth });
+    const queuePair = this.opened.nic.createQueuePair({
+      completionQueue: completions,
+      sendDepth,
+      receiveDepth,
+    });
     if (queuePair === null) return Promise.reject(new Error('no queue pair is left'));
     this.#queuePairs.set(queuePair.slot, { queuePair, completions });
     return Promise.resolve(queuePair.slot);
@@ -176,7 +191,8 @@ export class LocalEnd implements End {
   }
 
   allocate(storage: Storage, bytes: number): Promise<Block> {
-    const memory = storage === 'segment' ? this.opened.memory.VirtualAlloc(bytes) : new Uint8Array(bytes);
+    const memory =
+      storage === 'segment' ? this.opened.memory.VirtualAlloc(bytes) : new Uint8Array(bytes);
     if (memory === null) return Promise.reject(new Error(`no ${bytes} bytes are left`));
     const id = this.#ids++;
     this.#blocks.set(id, { bytes: memory, storage });
@@ -186,7 +202,8 @@ export class LocalEnd implements End {
   release(block: number): Promise<void> {
     const { bytes, storage } = this.#block(block);
     this.#blocks.delete(block);
-    if (storage === 'segment' && !this.opened.memory.VirtualFree(bytes)) throw new Error('not a block');
+    if (storage === 'segment' && !this.opened.memory.VirtualFree(bytes))
+      throw new Error('not a block');
     return Promise.resolve();
   }
 
@@ -199,9 +216,19 @@ export class LocalEnd implements End {
     return Promise.resolve(this.#block(block).bytes.slice(offset, offset + length));
   }
 
-  register(slot: number, block: number, access: number, length?: number): Promise<Region | RegistrationFailure> {
+  register(
+    slot: number,
+    block: number,
+    access: number,
+    length?: number,
+  ): Promise<Region | RegistrationFailure> {
     const { bytes } = this.#block(block);
-    const region = this.opened.nic.registerMemory(this.queuePairOf(slot), bytes, length ?? bytes.length, access);
+    const region = this.opened.nic.registerMemory(
+      this.queuePairOf(slot),
+      bytes,
+      length ?? bytes.length,
+      access,
+    );
     if (typeof region === 'string') return Promise.resolve(region);
     const id = this.#ids++;
     this.#regions.set(id, region);
@@ -268,7 +295,11 @@ export class LocalEnd implements End {
 
   #counts(): Counts {
     const { nic, memory } = this.opened;
-    return { queuePairs: nic.queuePairCount, registrations: nic.registrationCount, blocks: memory.blockCount };
+    return {
+      queuePairs: nic.queuePairCount,
+      registrations: nic.registrationCount,
+      blocks: memory.blockCount,
+    };
   }
 
   #entry(slot: number): { queuePair: QueuePair; completions: CompletionQueue } {
@@ -308,6 +339,8 @@ function cutOff(binding: NativeBinding): NativeBinding {
   return {
     ...binding,
     move: (toPid, to, fromPid, from, length) =>
-      toPid !== 0 || fromPid !== 0 ? PERMISSION_DENIED : binding.move(toPid, to, fromPid, from, length),
+      toPid !== 0 || fromPid !== 0
+        ? PERMISSION_DENIED
+        : binding.move(toPid, to, fromPid, from, length),
   };
 }

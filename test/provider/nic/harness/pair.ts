@@ -28,7 +28,12 @@ export interface Arrangement {
   readonly isCutOff?: boolean;
 }
 
-export const INLINE: Arrangement = { name: 'inline engines', near: 'inline', far: 'inline', isApart: false };
+export const INLINE: Arrangement = {
+  name: 'inline engines',
+  near: 'inline',
+  far: 'inline',
+  isApart: false,
+};
 export const TWO_PROCESSES: Arrangement = { ...INLINE, name: 'two processes', isApart: true };
 export const ARRANGEMENTS: readonly Arrangement[] = [
   INLINE,
@@ -52,7 +57,9 @@ export class Machine {
 
   /** The files of the fabric; none when every host has gone. */
   files(): string[] {
-    return existsSync(this.base) ? readdirSync(this.base, { recursive: true }).map(String).sort() : [];
+    return existsSync(this.base)
+      ? readdirSync(this.base, { recursive: true }).map(String).sort()
+      : [];
   }
 
   close(): void {
@@ -122,7 +129,8 @@ export class Pair {
     const nearOptions = { ...machine.options(NEAR, arrangement.near), isCutOff };
     const farOptions = { ...machine.options(FAR, arrangement.far), isCutOff };
     const near = await LocalEnd.open(machine.loop, nearOptions);
-    if (!arrangement.isApart) return new Pair(machine, near, await LocalEnd.open(machine.loop, farOptions), null);
+    if (!arrangement.isApart)
+      return new Pair(machine, near, await LocalEnd.open(machine.loop, farOptions), null);
     const farProcess = await startFar(farOptions);
     const pair = new Pair(machine, near, farProcess.end, farProcess);
     // What the far end waits for may need this side's engine.
@@ -254,7 +262,12 @@ export async function registered(
   return { block, region: await registerBlock(end, slot, block, options.access) };
 }
 
-export async function registerBlock(end: End, slot: number, block: Block, access = EVERYTHING): Promise<Region> {
+export async function registerBlock(
+  end: End,
+  slot: number,
+  block: Block,
+  access = EVERYTHING,
+): Promise<Region> {
   const region = await end.register(slot, block.id, access);
   if (typeof region === 'string') throw new Error(`not registered: ${region}`);
   return region;

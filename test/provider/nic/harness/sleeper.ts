@@ -68,7 +68,11 @@ export class Sleeper {
   }
 
   queuePair(): QueuePair {
-    const made = this.opened.nic.createQueuePair({ completionQueue: this.completions, sendDepth: 16, receiveDepth: 16 });
+    const made = this.opened.nic.createQueuePair({
+      completionQueue: this.completions,
+      sendDepth: 16,
+      receiveDepth: 16,
+    });
     if (made === null) throw new Error('no queue pair is left');
     return made;
   }
@@ -83,7 +87,8 @@ export class Sleeper {
   /** Posts an empty receive, or an empty message. */
   post(kind: 'send' | 'receive', queuePair: QueuePair): void {
     this.#request.opcode = Opcode.SEND;
-    const result = kind === 'send' ? queuePair.postSend(this.#request) : queuePair.postReceive(this.#request);
+    const result =
+      kind === 'send' ? queuePair.postSend(this.#request) : queuePair.postReceive(this.#request);
     if (result !== 0) throw new Error(`not posted: ${result}`);
   }
 
@@ -112,6 +117,8 @@ export class Sleeper {
 
   #until(what: string, done: () => boolean): void {
     if (this.#loop.waitUntil(done, native.now() + GIVE_UP)) return;
-    throw new Error(`gave up waiting for ${what}, after ${this.#received} messages and ${this.sleeps} sleeps`);
+    throw new Error(
+      `gave up waiting for ${what}, after ${this.#received} messages and ${this.sleeps} sleeps`,
+    );
   }
 }
