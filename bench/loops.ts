@@ -45,7 +45,8 @@ export function pingPong(endpoint: Endpoint, plan: PingPongPlan): number[] {
 
 /**
  * Starts round trips. Both sides keep two receives posted, so that the next message always finds one
- * and a new one is posted while the other side works, not while it waits.
+ * and a new one is posted while the other side works, not while it waits. The outcome of a send is
+ * looked at before its slot is used again.
  */
 export class Starter {
   readonly #endpoint: Endpoint;
@@ -66,7 +67,9 @@ export class Starter {
 
   /** Tells the other side that this was all. */
   stop(): void {
+    const slot = this.#turn & 1;
     this.#exchange(STOP);
+    this.#endpoint.awaitSend(slot);
   }
 
   #exchange(counter: number): void {
@@ -75,11 +78,11 @@ export class Starter {
     const turn = this.#turn++;
     const slot = turn & 1;
     const word = (slot * endpoint.slotBytes) >>> 2;
+    if (turn > 1) endpoint.awaitSend(slot);
     endpoint.sendWords[word] = counter;
     endpoint.startSend(slot, bytes);
     if (turn > 0) endpoint.postReceive(slot ^ 1, bytes);
     const received = endpoint.awaitReceive(slot);
-    endpoint.awaitSend(slot);
     if (received !== bytes || endpoint.receiveWords[word] !== counter) {
       throw wrongMessage(received, bytes, endpoint.receiveWords[word], counter);
     }
@@ -115,11 +118,14 @@ export class Answerer {
       if (received !== bytes || (found !== turn && found !== STOP)) {
         throw wrongMessage(received, bytes, found, turn);
       }
+      if (turn > 1) endpoint.awaitSend(slot);
       endpoint.sendWords[word] = found;
       endpoint.startSend(slot, bytes);
-      if (found !== STOP) endpoint.postReceive(slot, bytes);
-      endpoint.awaitSend(slot);
-      if (found === STOP) return served + 1;
+      if (found === STOP) {
+        endpoint.awaitSend(slot);
+        return served + 1;
+      }
+      endpoint.postReceive(slot, bytes);
     }
     return count;
   }

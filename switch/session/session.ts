@@ -29,7 +29,7 @@ import { Sources } from './sources.js';
 
 export { Access, ActionKind, SessionAction, STAGING_REGISTRATION } from './actions.js';
 export type { SessionStatistics } from './core.js';
-export { defaultSessionLimits, outstandingCallsMax, type SessionLimits } from './limits.js';
+export { defaultSessionLimits, type SessionLimits } from './limits.js';
 export { RequestFlag, RequestState, ResultFlag, SessionRequest } from './request.js';
 
 export interface SessionOptions {

@@ -57,7 +57,7 @@ it('a completion keeps every field', () => {
   const completion = new WorkCompletion();
   ring.push(4095, 0xffffffff | 0, Opcode.RDMA_READ, 21, 0xf0000000 | 0);
   expect(queue.poll(completion)).toBe(true);
-  expect({ ...completion }).toEqual({
+  expect(completion).toMatchObject({
     id: 0xffffffff,
     queuePair: 4095,
     opcode: Opcode.RDMA_READ,

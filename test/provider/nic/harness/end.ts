@@ -331,7 +331,9 @@ export class LocalEnd implements End {
 
 function poll(completions: CompletionQueue): Completion | null {
   const found = new WorkCompletion();
-  return completions.poll(found) ? { ...found } : null;
+  if (!completions.poll(found)) return null;
+  const { id, queuePair, opcode, status, byteLength } = found;
+  return { id, queuePair, opcode, status, byteLength };
 }
 
 /** The addon as on a machine whose kernel lets no process touch another's memory. */

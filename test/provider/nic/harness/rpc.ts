@@ -34,7 +34,9 @@ export function onLine(input: Readable, handle: (line: string) => void): void {
   createInterface({ input }).on('line', handle);
 }
 
-/** An object whose methods are carried out by the child. Calls still open when it ends are rejected. */
+/** An object whose methods are carried out by the child, seen as `T` by the caller. Calls still open when it ends are rejected. */
+// The caller says what it is: nothing here can check that.
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
 export function remote<T extends object>(child: ChildProcess): T {
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error('the child has no pipes');
@@ -48,7 +50,7 @@ export function remote<T extends object>(child: ChildProcess): T {
     else call?.reject(new Error(result.failure));
   });
   child.once('close', () => {
-    for (const { reject } of open.values()) reject(new Error('the child ended'));
+    for (const call of open.values()) call.reject(new Error('the child ended'));
     open.clear();
   });
   const call = (operation: string, args: readonly unknown[]): Promise<unknown> =>

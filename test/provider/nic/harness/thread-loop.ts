@@ -96,7 +96,7 @@ export class ThreadLoop {
       if (this.turn() + this.#settle() > 0) idle = 0;
       if (++idle < TURNS_BEFORE_SLEEP) {
         if (idle % 8 === 0) await immediate();
-        else await null;
+        else await Promise.resolve();
         continue;
       }
       await this.#sleep();
