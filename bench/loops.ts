@@ -10,6 +10,8 @@ import { now } from './machine.js';
 const STOP = 0xffffffff;
 /** Messages of a stream that are under way at a time, and receives that are posted for them. */
 export const STREAM_DEPTH = 8;
+/** Rotations of one send that are timed. */
+const STAMPS_MAX = 1024;
 
 export interface PingPongPlan {
   readonly bytes: number;
@@ -131,19 +133,54 @@ export class Answerer {
   }
 }
 
-/** Sends `count` messages in rotation; returns the nanoseconds until the last send was done. */
-export function sendStream(endpoint: Endpoint, bytes: number, count: number): number {
-  const start = now();
-  for (let index = 0; index < count; index++) {
-    const slot = index % SLOT_COUNT;
-    if (index >= STREAM_DEPTH) endpoint.awaitSend((index - STREAM_DEPTH) % SLOT_COUNT);
-    endpoint.sendWords[(slot * endpoint.slotBytes) >>> 2] = index;
-    endpoint.startSend(slot, bytes);
+/** Sends a stream in rotation, its messages numbered from 0 on. */
+export class StreamSender {
+  readonly #slotBytes: number;
+  readonly #words: Uint32Array;
+  readonly #start: (slot: number) => void;
+  readonly #endpoint: Endpoint;
+  readonly #stamps = new Float64Array(STAMPS_MAX);
+  #stampCount = 0;
+  #index = 0;
+
+  /** `start` begins the transfer of a sending slot: a send, or an RDMA write. */
+  constructor(endpoint: Endpoint, start: (slot: number) => void) {
+    this.#endpoint = endpoint;
+    this.#slotBytes = endpoint.slotBytes;
+    this.#words = endpoint.sendWords;
+    this.#start = start;
   }
-  for (let index = Math.max(0, count - STREAM_DEPTH); index < count; index++) {
-    endpoint.awaitSend(index % SLOT_COUNT);
+
+  /** Sends `count` more and returns when all are done. */
+  send(count: number): void {
+    const first = this.#index;
+    const end = first + count;
+    this.#stampCount = 0;
+    for (let index = first; index < end; index++) {
+      const slot = index % SLOT_COUNT;
+      if (index - first >= STREAM_DEPTH) {
+        this.#endpoint.awaitSend((index - STREAM_DEPTH) % SLOT_COUNT);
+      }
+      this.#words[(slot * this.#slotBytes) >>> 2] = index;
+      this.#start(slot);
+      if (index % SLOT_COUNT === 0 && this.#stampCount < STAMPS_MAX) {
+        this.#stamps[this.#stampCount++] = now();
+      }
+    }
+    for (let index = Math.max(first, end - STREAM_DEPTH); index < end; index++) {
+      this.#endpoint.awaitSend(index % SLOT_COUNT);
+    }
+    this.#index = end;
   }
-  return now() - start;
+
+  /**
+   * Nanoseconds of each full rotation over the slots in the last `send`: the middle one says what the
+   * stream does while nobody disturbs it.
+   */
+  rotations(): number[] {
+    const stamps = this.#stamps.subarray(0, this.#stampCount);
+    return Array.from(stamps.subarray(1), (stamp, at) => stamp - (stamps[at] ?? 0));
+  }
 }
 
 /** What `receiveStream` needs before the other side may send: call it first. */

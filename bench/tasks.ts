@@ -14,9 +14,8 @@ import {
   pingPong,
   prepareStream,
   receiveStream,
-  sendStream,
   Starter,
-  STREAM_DEPTH,
+  StreamSender,
 } from './loops.js';
 import type { PingPongPlan } from './loops.js';
 import { cpuNanos, now, pinToSide, unpin } from './machine.js';
@@ -116,14 +115,23 @@ export interface StreamPlan extends ConnectionPlan {
 /** The receiving side's word that everything has arrived. */
 const ACKNOWLEDGEMENT_BYTES = 64;
 
+/**
+ * Messages before anything counts: every page of every slot was touched by both sides then. The copy
+ * floor has touched its own as well.
+ */
+const WARM_MESSAGES = SLOT_COUNT;
+
 /** WSASend into posted WSARecv (or the provider's equivalents), in bytes per nanosecond. */
 export function measureStream(peer: PeerProcess, plan: StreamPlan): Promise<TransferReading> {
   return onConnection(peer, 'stream', plan, ({ endpoint }) => {
+    const sender = new StreamSender(endpoint, (slot) => endpoint.startSend(slot, plan.bytes));
     endpoint.postReceive(0, ACKNOWLEDGEMENT_BYTES);
+    sender.send(WARM_MESSAGES);
     const begin = now();
-    sendStream(endpoint, plan.bytes, plan.count);
+    sender.send(plan.count);
     endpoint.awaitReceive(0);
-    return { value: (plan.bytes * plan.count) / (now() - begin) };
+    const value = (plan.bytes * plan.count) / (now() - begin);
+    return { value, details: steadyRate(sender, plan) };
   });
 }
 
@@ -131,7 +139,7 @@ const stream = (plan: StreamPlan, context: TaskContext): Promise<Answered> =>
   onAnswer(plan, context, {
     prepare: (endpoint) => prepareStream(endpoint, plan.bytes),
     serve: (endpoint) => {
-      receiveStream(endpoint, plan.bytes, plan.count);
+      receiveStream(endpoint, plan.bytes, WARM_MESSAGES + plan.count);
       acknowledge(endpoint);
     },
   });
@@ -141,40 +149,44 @@ export function measureRdmaWrite(peer: PeerProcess, plan: StreamPlan): Promise<T
   return onConnection(peer, 'rdma-write', plan, ({ endpoint, ready }) => {
     if (!(endpoint instanceof ProviderEndpoint)) throw new TypeError('RDMA is below the switch');
     const target = Uint8Array.from(ready.descriptor ?? []);
+    const write = (slot: number): void => endpoint.startWrite(slot, plan.bytes, target);
+    const writer = new StreamSender(endpoint, write);
     endpoint.postReceive(0, ACKNOWLEDGEMENT_BYTES);
-    const nanos = writeStream(endpoint, plan, target);
-    // Not overtaken by the writes before it, and tells that they are there. [RDMA-09]
-    endpoint.startSend(plan.count % SLOT_COUNT, ACKNOWLEDGEMENT_BYTES);
-    endpoint.awaitSend(plan.count % SLOT_COUNT);
+    writer.send(WARM_MESSAGES);
+    const begin = now();
+    writer.send(plan.count);
+    const nanos = now() - begin;
+    // A send does not overtake the writes before it: it tells that they are there. [RDMA-09]
+    const closing = closingSlot(plan);
+    endpoint.startSend(closing, ACKNOWLEDGEMENT_BYTES);
+    endpoint.awaitSend(closing);
     endpoint.awaitReceive(0);
-    return { value: (plan.bytes * plan.count) / nanos };
+    return { value: (plan.bytes * plan.count) / nanos, details: steadyRate(writer, plan) };
   });
 }
 
-function writeStream(endpoint: ProviderEndpoint, plan: StreamPlan, target: Uint8Array): number {
-  const { bytes, count } = plan;
-  const begin = now();
-  for (let index = 0; index < count; index++) {
-    const slot = index % SLOT_COUNT;
-    if (index >= STREAM_DEPTH) endpoint.awaitSend((index - STREAM_DEPTH) % SLOT_COUNT);
-    endpoint.sendWords[(slot * endpoint.slotBytes) >>> 2] = index;
-    endpoint.startWrite(slot, bytes, target);
-  }
-  for (let index = Math.max(0, count - STREAM_DEPTH); index < count; index++) {
-    endpoint.awaitSend(index % SLOT_COUNT);
-  }
-  return now() - begin;
+/** The rate of the middle rotation, if there is one. */
+function steadyRate(sender: StreamSender, plan: StreamPlan): Record<string, number> {
+  const rotations = sender.rotations();
+  return rotations.length === 0 ? {} : { steady: (plan.bytes * SLOT_COUNT) / median(rotations) };
+}
+
+/**
+ * Receives and exposed slots are the same memory: the closing message goes to the slot whose counter
+ * is the oldest.
+ */
+function closingSlot(plan: StreamPlan): number {
+  return (WARM_MESSAGES + plan.count) % SLOT_COUNT;
 }
 
 const rdmaWrite = (plan: StreamPlan, context: TaskContext): Promise<Answered> => {
-  // Receives and exposed slots are the same memory: the closing message goes to the slot whose
-  // counter is then the oldest.
-  const closing = plan.count % SLOT_COUNT;
+  const closing = closingSlot(plan);
+  const total = WARM_MESSAGES + plan.count;
   return onAnswer(plan, context, {
     prepare: (endpoint) => endpoint.postReceive(closing, ACKNOWLEDGEMENT_BYTES),
     serve: (endpoint) => {
       endpoint.awaitReceive(closing);
-      for (let index = Math.max(0, plan.count - SLOT_COUNT + 1); index < plan.count; index++) {
+      for (let index = total - SLOT_COUNT + 1; index < total; index++) {
         const slot = index % SLOT_COUNT;
         const found = endpoint.receiveWords[(slot * endpoint.slotBytes) >>> 2];
         if (found !== index) {

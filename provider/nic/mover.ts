@@ -34,17 +34,19 @@ export class Mover {
   }
 
   /**
-   * Copies a small payload of whole double words (8 bytes) between our segment at byte `offset` and
-   * the slot whose payload starts at arena word `word`. The caller has checked that the range is in
-   * our segment and a multiple of 8. No number here ever needs a heap box.
+   * Copies a small payload between our segment at byte `offset`, a multiple of 8, and the slot whose
+   * payload starts at arena word `word`. The caller has checked that the range is in our segment. No
+   * number here ever needs a heap box.
+   *
+   * From the end to the beginning: the reader watches the first line of the slot, and the less time
+   * lies between the first store to that line and the last, the fewer times it changes cores.
    */
-  collectSmall(word: number, offset: number, bytes: number): void {
-    // From the end to the beginning: the reader watches the first line of the slot, and the less time
-    // lies between the first store to that line and the last, the fewer times it changes cores.
+  collectSmall(word: number, offset: number, length: number): void {
     const doubles = this.#doubles;
     const target = word >>> 1;
     const source = this.#ownDouble + (offset >>> 3);
-    let at = bytes >>> 3;
+    if ((length & 7) !== 0) this.#copyTail(word, (this.#ownDouble << 1) + (offset >>> 2), length);
+    let at = length >>> 3;
     for (; at >= 4; at -= 4) {
       doubles[target + at - 1] = doubles[source + at - 1] as number;
       doubles[target + at - 2] = doubles[source + at - 2] as number;
@@ -54,8 +56,35 @@ export class Mover {
     for (at--; at >= 0; at--) doubles[target + at] = doubles[source + at] as number;
   }
 
-  deliverSmall(word: number, offset: number, bytes: number): void {
-    copyDoubles(this.#doubles, this.#ownDouble + (offset >>> 3), word >>> 1, bytes >>> 3);
+  deliverSmall(word: number, offset: number, length: number): void {
+    const doubles = this.#doubles;
+    const target = this.#ownDouble + (offset >>> 3);
+    const source = word >>> 1;
+    const count = length >>> 3;
+    let at = 0;
+    for (; at + 4 <= count; at += 4) {
+      doubles[target + at] = doubles[source + at] as number;
+      doubles[target + at + 1] = doubles[source + at + 1] as number;
+      doubles[target + at + 2] = doubles[source + at + 2] as number;
+      doubles[target + at + 3] = doubles[source + at + 3] as number;
+    }
+    for (; at < count; at++) doubles[target + at] = doubles[source + at] as number;
+    if ((length & 7) !== 0) this.#copyTail((this.#ownDouble << 1) + (offset >>> 2), word, length);
+  }
+
+  /** The last, incomplete eight bytes of a payload that starts at arena words `target`, `source`. */
+  #copyTail(target: number, source: number, length: number): void {
+    const words = this.#view.words;
+    let at = (length >>> 3) << 1;
+    if ((length & 4) !== 0) {
+      words[target + at] = words[source + at] as number;
+      at++;
+    }
+    if ((length & 3) === 0) return;
+    const bytes = this.#view.bytes;
+    for (let left = 0; left < (length & 3); left++) {
+      bytes[(target + at) * 4 + left] = bytes[(source + at) * 4 + left] as number;
+    }
   }
 
   /** The peer's memory at `from` → ours at `to`. False when either range does not exist. */
@@ -134,15 +163,4 @@ export class Mover {
     if (address >= PROCESS_SPACE) return address - PROCESS_SPACE;
     return address + length <= peer.bytes ? this.#arenaAddress + peer.offset + address : 0;
   }
-}
-
-function copyDoubles(doubles: Float64Array, target: number, source: number, count: number): void {
-  let at = 0;
-  for (; at + 4 <= count; at += 4) {
-    doubles[target + at] = doubles[source + at] as number;
-    doubles[target + at + 1] = doubles[source + at + 1] as number;
-    doubles[target + at + 2] = doubles[source + at + 2] as number;
-    doubles[target + at + 3] = doubles[source + at + 3] as number;
-  }
-  for (; at < count; at++) doubles[target + at] = doubles[source + at] as number;
 }

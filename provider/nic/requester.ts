@@ -157,7 +157,7 @@ export class Requester {
   }
 
   /**
-   * The short way for the commonest request of an inline engine: a SEND of a few double words from one
+   * The short way for the commonest request of an inline engine: a SEND of a few bytes from one
    * place of the segment, with nothing before it. The request comes with the doorbell instead of
    * through the send queue (as with the BlueFlame of real adapters), so an entry is neither written
    * nor read. False when it is not of that kind or not in order: then it goes the long way, which
@@ -175,7 +175,7 @@ export class Requester {
       ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS ||
       length > INLINE_BYTES ||
       offset >= this.#segmentBytes ||
-      ((offset | length) & 7) !== 0 ||
+      (offset & 7) !== 0 ||
       !qp.completions.hasRoom(1) ||
       !this.#regions.allows(
         (request.keys[0] as number) | 0,

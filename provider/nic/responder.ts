@@ -124,7 +124,7 @@ export class Responder {
   }
 
   /**
-   * The short way for the commonest slot: a SEND of whole words in the slot itself, into one place of
+   * The short way for the commonest slot: a SEND in the slot itself, into one place of
    * the segment. False when it is not of that kind or not in order; the long way then says why.
    */
   #receiveSmall(qp: EngineQueuePair, slot: number): boolean {
@@ -139,7 +139,7 @@ export class Responder {
       length < 0 ||
       length > INLINE_BYTES ||
       length > (words[entry + Wqe.SGE + 2] as number) ||
-      ((offset | length) & 7) !== 0 ||
+      (offset & 7) !== 0 ||
       qp.receivedBytes !== 0 ||
       !qp.completions.hasRoom(1) ||
       !this.#regions.allows(
