@@ -10,6 +10,7 @@
         'native/src/clock.cc',
         'native/src/dma.cc',
         'native/src/floor.cc',
+        'native/src/hold.cc',
         'native/src/pin.cc',
         'native/src/poll.cc',
         'native/src/shm.cc',
@@ -18,9 +19,16 @@
         'native/src/wake.cc',
         'native/src/watcher.cc',
       ],
-      'defines': ['NAPI_VERSION=8', '_GNU_SOURCE'],
-      'cflags_cc!': ['-std=gnu++17', '-std=gnu++20'],
-      'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-fvisibility=hidden'],
+      'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
+      'defines': [
+        'NAPI_VERSION=8',
+        'NAPI_DISABLE_CPP_EXCEPTIONS',
+        # What cannot be thrown because the environment is ending is dropped, and not fatal.
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+        '_GNU_SOURCE',
+      ],
+      # The C++ standard is the one Node's own settings choose: V8's headers (hold.cc) need it.
+      'cflags_cc': ['-O2', '-Wall', '-Wextra', '-fvisibility=hidden'],
       # Never unloaded: its SIGBUS handler outlives the last thread that used it.
       'ldflags': ['-Wl,-z,nodelete'],
       'conditions': [

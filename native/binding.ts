@@ -84,7 +84,7 @@ export interface NativeBinding {
   barrier(): number;
   barrierRegister(): number;
 
-  // Pinning and moving (pin.cc, dma.cc) ----------------------------------------------------------
+  // Pinning, holding and moving (pin.cc, hold.cc, dma.cc) ----------------------------------------
   /** The address of an ArrayBuffer's first byte; 0 when it is detached or empty. */
   addressOf(buffer: ArrayBufferLike): number;
   /**
@@ -101,6 +101,15 @@ export interface NativeBinding {
   unpin(address: number, length: number): number;
   /** Bytes of pages locked by this process through `pin`. */
   pinnedBytes(): number;
+  /**
+   * Keeps the memory of an ordinary ArrayBuffer at its address until `release`, also when the buffer
+   * is transferred, detached or collected; ends with this thread's environment. Returns a positive
+   * handle, or -EINVAL for a buffer that is detached, empty or resizable (it could still give its
+   * pages back). A SharedArrayBuffer throws TypeError: it is never detached, so a reference holds it.
+   */
+  hold(buffer: ArrayBuffer): number;
+  /** Ends one hold. -EINVAL when there is none of that handle. */
+  release(handle: number): number;
   /**
    * Moves `length` bytes from `source` to `target`. A pid of 0 is this process, otherwise the
    * range lies in that process (process_vm_readv, process_vm_writev); at most one pid is not 0.

@@ -1,12 +1,21 @@
 // The entry of the addon. No state of its own: what an environment holds (arenas, watchers) is
-// tied to its JavaScript objects; what the process holds (the pin table, the list of arenas) is
-// in pin.cc and shm.cc, with the reason there.
-#include <node_api.h>
+// tied to its JavaScript objects; what the process holds (the pin table, the table of holds, the
+// list of arenas) is in pin.cc, hold.cc and shm.cc, with the reason there.
+#include <napi.h>
 
+#include "hold.h"
 #include "pin.h"
 #include "translate.h"
+#include "watcher.h"
 
-NAPI_MODULE_INIT() {
-  napi_add_env_cleanup_hook(env, [](void*) { pin::ReleaseThread(); }, nullptr);
-  return translate::Export(env, exports) ? exports : nullptr;
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.AddCleanupHook([] {
+    pin::ReleaseThread();
+    hold::ReleaseThread();
+  });
+  Watcher::Define(env);
+  translate::Export(env, exports);
+  return exports;
 }
+
+NODE_API_MODULE(winsock_direct, Init)

@@ -79,7 +79,7 @@ int64_t EventClear(int fd) {
   return read(fd, &count, sizeof count) >= 0 || errno == EAGAIN ? 0 : -errno;
 }
 
-Watch* Watch::Create(uv_loop_t* loop, int fd, void* owner, Callback readable, Callback closed,
+Watch* Watch::Create(uv_loop_t* loop, int fd, void* owner, Callback readable,
     int64_t* error) {
   Watch* watch = new Watch;
   *error = uv_poll_init(loop, &watch->handle_, fd);
@@ -90,7 +90,6 @@ Watch* Watch::Create(uv_loop_t* loop, int fd, void* owner, Callback readable, Ca
   watch->handle_.data = watch;
   watch->owner_ = owner;
   watch->readable_ = readable;
-  watch->closed_ = closed;
   return watch;
 }
 
@@ -107,10 +106,12 @@ void Watch::Ref() { uv_ref(reinterpret_cast<uv_handle_t*>(&handle_)); }
 
 void Watch::Unref() { uv_unref(reinterpret_cast<uv_handle_t*>(&handle_)); }
 
-void Watch::Close() {
+void Watch::Close(Callback closed, void* data) {
+  closed_ = closed;
+  closed_data_ = data;
   uv_close(reinterpret_cast<uv_handle_t*>(&handle_), [](uv_handle_t* handle) {
     Watch* watch = static_cast<Watch*>(handle->data);
-    watch->closed_(watch->owner_);
+    watch->closed_(watch->closed_data_);
     delete watch;
   });
 }

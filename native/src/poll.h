@@ -17,19 +17,19 @@ int64_t EventSignal(int fd);
 int64_t EventClear(int fd);
 
 // A uv_poll_t with an owner. Created stopped. After Close nothing is called but `closed`, once,
-// from the loop; then the watch is gone.
+// from the loop; then the watch is gone. The owner may go as soon as it has called Close.
 class Watch {
  public:
-  using Callback = void (*)(void* owner);
+  using Callback = void (*)(void* data);
 
   // Null, with a negative errno in `error`, when the loop cannot watch the descriptor.
   static Watch* Create(uv_loop_t* loop, int fd, void* owner, Callback readable,
-      Callback closed, int64_t* error);
+      int64_t* error);
   void Start();
   void Stop();
   void Ref();
   void Unref();
-  void Close();
+  void Close(Callback closed, void* data);
 
  private:
   Watch() = default;
@@ -38,6 +38,7 @@ class Watch {
   void* owner_ = nullptr;
   Callback readable_ = nullptr;
   Callback closed_ = nullptr;
+  void* closed_data_ = nullptr;
 };
 
 }  // namespace readiness

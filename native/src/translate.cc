@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "dma.h"
 #include "floor.h"
+#include "hold.h"
 #include "pin.h"
 #include "poll.h"
 #include "shm.h"
@@ -170,6 +171,17 @@ struct Argument<Array> {
   static bool Read(napi_env env, napi_value value, Array* out) {
     out->value = value;
     return napi_get_array_length(env, value, &out->length) == napi_ok;
+  }
+};
+
+// An ordinary ArrayBuffer itself, and not where its bytes are now.
+template <>
+struct Argument<hold::Holdable> {
+  static constexpr const char* kWanted = "an ArrayBuffer that is not shared";
+  static bool Read(napi_env env, napi_value value, hold::Holdable* out) {
+    bool is_array_buffer = false;
+    out->array_buffer = value;
+    return napi_is_arraybuffer(env, value, &is_array_buffer) == napi_ok && is_array_buffer;
   }
 };
 
@@ -344,7 +356,7 @@ napi_value Watch(napi_env env, napi_callback_info info) {
   void* name;
   if (!ReadAll(env, info, &arguments, &name)) return nullptr;
   napi_value object = nullptr;
-  const int64_t error = watcher::Create(env, std::get<0>(arguments),
+  const int64_t error = Watcher::Create(env, std::get<0>(arguments),
       std::get<1>(arguments).value, &object);
   return error == 0 ? object : ToValue(env, error);
 }
@@ -383,6 +395,8 @@ const Entry kEntries[] = {
     CALL("pinUnlocked", pin::PinUnlocked),
     CALL("unpin", pin::Unpin),
     CALL("pinnedBytes", pin::PinnedBytes),
+    CALL("hold", hold::Hold),
+    CALL("release", hold::Release),
     CALL("move", dma::Move),
     CALL("epollCreate", readiness::EpollCreate),
     CALL("epollControl", readiness::EpollControl),

@@ -1,167 +1,110 @@
 #include "watcher.h"
 
-#include "poll.h"
+#include <cerrno>
 
-namespace watcher {
 namespace {
-
-// Lives until both the loop has let go of the watch and the JavaScript object is gone. The
-// callback is a property of the object, so that a watcher and its callback that only know each
-// other are collected. While started, a strong reference keeps the object.
-struct Watcher {
-  napi_env env = nullptr;
-  readiness::Watch* watch = nullptr;  // null from Close on
-  napi_ref self = nullptr;
-  napi_async_cleanup_hook_handle hook = nullptr;
-  bool is_started = false;
-  bool is_closed = false;
-  bool is_finalized = false;
-};
 
 constexpr napi_type_tag kTag = {0x6b0f1d3a4a7c4e55, 0x9f2d8e31c64b7a10};
 
-// Not enumerable, not writable: where the callback is kept.
+// Not enumerable, not writable: where the callback is kept. A property of the object, so that a
+// watcher and its callback that only know each other are collected.
 constexpr const char* kCallback = "callback";
-
-void DeleteIfDone(Watcher* watcher) {
-  if (watcher->is_closed && watcher->is_finalized) delete watcher;
-}
-
-void Stop(Watcher* watcher) {
-  if (watcher->watch == nullptr || !watcher->is_started) return;
-  watcher->is_started = false;
-  watcher->watch->Stop();
-  uint32_t count;
-  napi_reference_unref(watcher->env, watcher->self, &count);
-}
-
-void Close(Watcher* watcher) {
-  if (watcher->watch == nullptr) return;
-  Stop(watcher);
-  watcher->watch->Close();
-  watcher->watch = nullptr;
-}
-
-void OnClosed(void* owner) {
-  Watcher* watcher = static_cast<Watcher*>(owner);
-  watcher->is_closed = true;
-  napi_remove_async_cleanup_hook(watcher->hook);
-  DeleteIfDone(watcher);
-}
-
-void OnReadable(void* owner) {
-  Watcher* watcher = static_cast<Watcher*>(owner);
-  napi_env env = watcher->env;
-  napi_handle_scope scope;
-  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  napi_value self, callback, result, exception;
-  if (napi_get_reference_value(env, watcher->self, &self) == napi_ok && self != nullptr &&
-      napi_get_named_property(env, self, kCallback, &callback) == napi_ok) {
-    const napi_status status = napi_make_callback(env, nullptr, self, callback, 0, nullptr,
-        &result);
-    if (status == napi_pending_exception &&
-        napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
-      napi_fatal_exception(env, exception);
-    }
-  }
-  napi_close_handle_scope(env, scope);
-}
-
-// A method on something else than a watcher does nothing: there is nothing to do it to.
-Watcher* This(napi_env env, napi_callback_info info) {
-  napi_value self;
-  size_t count = 0;
-  bool is_watcher = false;
-  void* data = nullptr;
-  if (napi_get_cb_info(env, info, &count, nullptr, &self, nullptr) != napi_ok) return nullptr;
-  if (napi_check_object_type_tag(env, self, &kTag, &is_watcher) != napi_ok ||
-      !is_watcher) return nullptr;
-  if (napi_unwrap(env, self, &data) != napi_ok) return nullptr;
-  Watcher* watcher = static_cast<Watcher*>(data);
-  return watcher->watch == nullptr ? nullptr : watcher;
-}
-
-napi_value StartMethod(napi_env env, napi_callback_info info) {
-  Watcher* watcher = This(env, info);
-  if (watcher == nullptr || watcher->is_started) return nullptr;
-  watcher->is_started = true;
-  watcher->watch->Start();
-  uint32_t count;
-  napi_reference_ref(env, watcher->self, &count);
-  return nullptr;
-}
-
-napi_value StopMethod(napi_env env, napi_callback_info info) {
-  if (Watcher* watcher = This(env, info)) Stop(watcher);
-  return nullptr;
-}
-
-napi_value RefMethod(napi_env env, napi_callback_info info) {
-  if (Watcher* watcher = This(env, info)) watcher->watch->Ref();
-  return nullptr;
-}
-
-napi_value UnrefMethod(napi_env env, napi_callback_info info) {
-  if (Watcher* watcher = This(env, info)) watcher->watch->Unref();
-  return nullptr;
-}
-
-napi_value CloseMethod(napi_env env, napi_callback_info info) {
-  if (Watcher* watcher = This(env, info)) Close(watcher);
-  return nullptr;
-}
-
-// The object is collected, or the environment is past its end.
-void OnFinalized(napi_env env, void* data, void*) {
-  Watcher* watcher = static_cast<Watcher*>(data);
-  watcher->is_started = false;  // the reference goes now
-  Close(watcher);
-  napi_delete_reference(env, watcher->self);
-  watcher->self = nullptr;
-  watcher->is_finalized = true;
-  DeleteIfDone(watcher);
-}
-
-// The environment ends while the watch is open; the loop still runs until OnClosed removes the
-// hook.
-void OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
-  Watcher* watcher = static_cast<Watcher*>(data);
-  watcher->is_started = false;  // no references from here on
-  Close(watcher);
-}
-
-bool Define(napi_env env, napi_value object, napi_value callback) {
-  const napi_property_descriptor properties[] = {
-      {"start", nullptr, StartMethod, nullptr, nullptr, nullptr, napi_default, nullptr},
-      {"stop", nullptr, StopMethod, nullptr, nullptr, nullptr, napi_default, nullptr},
-      {"ref", nullptr, RefMethod, nullptr, nullptr, nullptr, napi_default, nullptr},
-      {"unref", nullptr, UnrefMethod, nullptr, nullptr, nullptr, napi_default, nullptr},
-      {"close", nullptr, CloseMethod, nullptr, nullptr, nullptr, napi_default, nullptr},
-      {kCallback, nullptr, nullptr, nullptr, nullptr, callback, napi_default, nullptr},
-  };
-  return napi_define_properties(env, object, sizeof properties / sizeof *properties,
-      properties) == napi_ok;
-}
 
 }  // namespace
 
-int64_t Create(napi_env env, int fd, napi_value callback, napi_value* object) {
+void Watcher::Define(Napi::Env env) {
+  Napi::Function constructor = DefineClass(env, "NativeWatcher", {});
+  // Not as instance methods: those throw on something else than a watcher, where these do nothing.
+  Napi::Object prototype = constructor.Get("prototype").As<Napi::Object>();
+  prototype.Set("start", Napi::Function::New<Call<&Watcher::Start>>(env, "start"));
+  prototype.Set("stop", Napi::Function::New<Call<&Watcher::Stop>>(env, "stop"));
+  prototype.Set("ref", Napi::Function::New<Call<&Watcher::RefLoop>>(env, "ref"));
+  prototype.Set("unref", Napi::Function::New<Call<&Watcher::UnrefLoop>>(env, "unref"));
+  prototype.Set("close", Napi::Function::New<Call<&Watcher::Close>>(env, "close"));
+  env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(constructor)));
+}
+
+int64_t Watcher::Create(Napi::Env env, int fd, napi_value callback, napi_value* object) {
+  Napi::Object made = env.GetInstanceData<Napi::FunctionReference>()->New({});
+  if (made.IsEmpty()) return -ENOMEM;
+  *object = made;
+  return Unwrap(made)->Open(fd, callback);
+}
+
+Watcher::Watcher(const Napi::CallbackInfo& info) : ObjectWrap(info) { Value().TypeTag(&kTag); }
+
+// The object is collected, or the environment is past its end: there is nothing left to unref.
+Watcher::~Watcher() { CloseWatch(); }
+
+template <void (Watcher::*Method)()>
+void Watcher::Call(const Napi::CallbackInfo& info) {
+  if (!info.This().IsObject()) return;
+  const Napi::Object self = info.This().As<Napi::Object>();
+  if (!self.CheckTypeTag(&kTag)) return;
+  Watcher* watcher = Unwrap(self);
+  if (watcher->watch_ != nullptr) (watcher->*Method)();
+}
+
+int64_t Watcher::Open(int fd, napi_value callback) {
   uv_loop_t* loop;
-  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return -ENOSYS;
-  if (napi_create_object(env, object) != napi_ok || !Define(env, *object, callback)) return -ENOMEM;
-  Watcher* watcher = new Watcher;
+  if (napi_get_uv_event_loop(Env(), &loop) != napi_ok) return -ENOSYS;
   int64_t error = 0;
-  watcher->env = env;
-  watcher->watch = readiness::Watch::Create(loop, fd, watcher, OnReadable, OnClosed, &error);
-  if (watcher->watch == nullptr) {
-    delete watcher;
-    return error;
-  }
-  napi_add_async_cleanup_hook(env, OnEnvironmentEnd, watcher, &watcher->hook);
-  napi_type_tag_object(env, *object, &kTag);
-  napi_create_reference(env, *object, 0, &watcher->self);
-  napi_wrap(env, *object, watcher, OnFinalized, nullptr, nullptr);
+  watch_ = readiness::Watch::Create(loop, fd, this,
+      [](void* self) { static_cast<Watcher*>(self)->OnReadable(); }, &error);
+  if (watch_ == nullptr) return error;
+  Value().DefineProperty(Napi::PropertyDescriptor::Value(kCallback, callback, napi_default));
+  // The environment ends while the watch is open: it waits until the loop has let go of it.
+  auto on_end = [](napi_async_cleanup_hook_handle, void* self) {
+    static_cast<Watcher*>(self)->CloseWatch();
+  };
+  napi_add_async_cleanup_hook(Env(), on_end, this, &hook_);
   return 0;
 }
 
-}  // namespace watcher
+// In plain Node-API: the environment may be ending, and then every call may fail, to no effect.
+void Watcher::OnReadable() {
+  const napi_env env = Env();
+  Napi::HandleScope scope(env);
+  napi_value self, callback, result, exception;
+  if (napi_get_reference_value(env, *this, &self) != napi_ok || self == nullptr) return;
+  if (napi_get_named_property(env, self, kCallback, &callback) != napi_ok) return;
+  if (napi_make_callback(env, nullptr, self, callback, 0, nullptr, &result) !=
+      napi_pending_exception) return;
+  if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
+    napi_fatal_exception(env, exception);
+  }
+}
+
+// While started, a strong reference keeps the object.
+void Watcher::Start() {
+  if (is_started_) return;
+  is_started_ = true;
+  watch_->Start();
+  Ref();
+}
+
+void Watcher::Stop() {
+  if (!is_started_) return;
+  is_started_ = false;
+  watch_->Stop();
+  Unref();
+}
+
+void Watcher::RefLoop() { watch_->Ref(); }
+
+void Watcher::UnrefLoop() { watch_->Unref(); }
+
+void Watcher::Close() {
+  Stop();
+  CloseWatch();
+}
+
+// Without a reference to give back: for use when no JavaScript is left, too.
+void Watcher::CloseWatch() {
+  if (watch_ == nullptr) return;
+  is_started_ = false;
+  watch_->Close([](void* hook) {
+    napi_remove_async_cleanup_hook(static_cast<napi_async_cleanup_hook_handle>(hook));
+  }, hook_);
+  watch_ = nullptr;
+}
