@@ -107,6 +107,7 @@ void Watch::Ref() { uv_ref(reinterpret_cast<uv_handle_t*>(&handle_)); }
 void Watch::Unref() { uv_unref(reinterpret_cast<uv_handle_t*>(&handle_)); }
 
 void Watch::Close(Callback closed, void* data) {
+  owner_ = nullptr;
   closed_ = closed;
   closed_data_ = data;
   uv_close(reinterpret_cast<uv_handle_t*>(&handle_), [](uv_handle_t* handle) {

@@ -30,6 +30,7 @@ class Watch {
   void Ref();
   void Unref();
   void Close(Callback closed, void* data);
+  void* owner() const { return owner_; }  // null from Close on
 
  private:
   Watch() = default;

@@ -53,11 +53,13 @@ int64_t Watcher::Open(int fd, napi_value callback) {
       [](void* self) { static_cast<Watcher*>(self)->OnReadable(); }, &error);
   if (watch_ == nullptr) return error;
   Value().DefineProperty(Napi::PropertyDescriptor::Value(kCallback, callback, napi_default));
-  // The environment ends while the watch is open: it waits until the loop has let go of it.
-  auto on_end = [](napi_async_cleanup_hook_handle, void* self) {
-    static_cast<Watcher*>(self)->CloseWatch();
+  // When the environment ends it waits until the loop has let go of the watch, which may outlive
+  // this object.
+  auto on_end = [](napi_async_cleanup_hook_handle, void* watch) {
+    void* const owner = static_cast<readiness::Watch*>(watch)->owner();
+    if (owner != nullptr) static_cast<Watcher*>(owner)->CloseWatch();
   };
-  napi_add_async_cleanup_hook(Env(), on_end, this, &hook_);
+  napi_add_async_cleanup_hook(Env(), on_end, watch_, &hook_);
   return 0;
 }
 

@@ -1,6 +1,7 @@
 // The memory a host gives to its providers and applications: VirtualAlloc from the mapped segment,
 // addresses for any buffer, and pins. Belongs to the thread that opened the host.
 
+import { types } from 'node:util';
 import type { Arena } from '../../native/arena.js';
 import { errno } from '../../native/errors.js';
 import type { NativeBinding } from '../../native/binding.js';
@@ -9,6 +10,16 @@ import { PROCESS_SPACE } from './mover.js';
 
 /** What to do about the memlock limit: fail, go on without the lock, or never lock at all. */
 export type PinPolicy = 'require' | 'try' | 'off';
+
+/** An ordinary buffer that is pinned and held; see HostMemory.pinBuffer. */
+export interface BufferPin {
+  readonly address: number;
+  readonly length: number;
+  readonly hold: number;
+}
+
+/** The hold on shared memory, which is never detached: whoever refers to it keeps it. */
+const NO_HOLD = 0;
 
 export class HostMemory {
   readonly #arena: Arena;
@@ -113,6 +124,27 @@ export class HostMemory {
 
   unpin(address: number, length: number): void {
     this.#native.unpin(address, length);
+  }
+
+  /**
+   * Pins the first `length` bytes of a buffer outside the segment and holds its memory: it stays where
+   * it is until `unpinBuffer`, whatever becomes of the ArrayBuffer meanwhile.
+   */
+  pinBuffer(buffer: Uint8Array, length: number): BufferPin | 'invalid-buffer' | 'no-resources' {
+    const address = this.addressOf(buffer);
+    const backing = buffer.buffer;
+    const hold = types.isSharedArrayBuffer(backing)
+      ? NO_HOLD
+      : this.#native.hold(backing as ArrayBuffer);
+    if (address === 0 || hold < 0) return 'invalid-buffer';
+    if (this.pin(address, length) !== 'no-resources') return { address, length, hold };
+    if (hold !== NO_HOLD) this.#native.release(hold);
+    return 'no-resources';
+  }
+
+  unpinBuffer({ address, length, hold }: BufferPin): void {
+    this.unpin(address, length);
+    if (hold !== NO_HOLD) this.#native.release(hold);
   }
 
   /** Frees what is left, when the host closes. */

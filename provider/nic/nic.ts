@@ -20,7 +20,7 @@ import type {
   RegistrationFailure,
 } from './device.js';
 import type { EnginePort } from './engine-port.js';
-import type { HostMemory } from './host-memory.js';
+import type { BufferPin, HostMemory } from './host-memory.js';
 import { queuePairBlock } from './layout.js';
 import {
   CQE_WORDS,
@@ -30,7 +30,6 @@ import {
   MAX_MESSAGE_BYTES,
   MAX_PRIVATE_DATA,
 } from './limits.js';
-import { PROCESS_SPACE } from './mover.js';
 import type { QueuePairHost } from './queue-pair.js';
 import { LinkState, SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
@@ -47,9 +46,10 @@ export interface NicOptions {
 }
 
 interface Registration extends MemoryRegion {
-  /** Keeps the memory alive, and shows whether it was detached. */
+  /** Keeps shared memory alive, and shows whether the memory was detached. */
   readonly buffer: Uint8Array;
-  readonly pinned: number;
+  /** Null for memory of the segment. */
+  readonly pin: BufferPin | null;
   readonly owner: QueuePairRecord;
 }
 
@@ -199,8 +199,8 @@ export class Nic implements NicDevice, QueuePairHost {
     const memory = this.#options.memory;
     const address = memory.nicAddressOf(buffer);
     if (address === 0) return 'invalid-buffer';
-    const pinned = memory.isOwn(buffer) ? 0 : address - PROCESS_SPACE;
-    if (pinned !== 0 && memory.pin(pinned, length) === 'no-resources') return 'no-resources';
+    const pin = memory.isOwn(buffer) ? null : memory.pinBuffer(buffer, length);
+    if (typeof pin === 'string') return pin;
     const registration: Registration = {
       address,
       length,
@@ -208,7 +208,7 @@ export class Nic implements NicDevice, QueuePairHost {
       localKey: this.#newKey(),
       remoteKey: this.#newKey(),
       buffer,
-      pinned,
+      pin,
       owner: record,
     };
     record.registrations.add(registration);
@@ -367,8 +367,7 @@ export class Nic implements NicDevice, QueuePairHost {
   #release(registration: Registration): void {
     this.#keys.delete(registration.localKey);
     this.#keys.delete(registration.remoteKey);
-    if (registration.pinned !== 0)
-      this.#options.memory.unpin(registration.pinned, registration.length);
+    if (registration.pin !== null) this.#options.memory.unpinBuffer(registration.pin);
   }
 
   /** A random key that no live registration of this NIC has. */

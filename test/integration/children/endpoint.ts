@@ -46,23 +46,19 @@ export async function openEndpoint(plan: EndpointPlan): Promise<Endpoint> {
   return { host, socket: accepted };
 }
 
-/** WSACleanup and the end of the host; says what was carried, and what was still in use before. */
+/** The end of the host; says what was carried, and what was still in use before. */
 export async function closeEndpoint(host: Host, more: object = {}): Promise<void> {
-  await host.winsock.promises.WSACleanup();
-  const statistics = host.statistics();
-  for (let turn = 0; turn < TURNS_MAX && isUsed(host); turn++) {
+  for (let turn = 0; turn < TURNS_MAX && host.usage().queuePairs > 0; turn++) {
     host.progress();
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
   }
+  await host.winsock.promises.WSACleanup();
+  const statistics = host.statistics();
   const usage = host.usage();
   await host.close();
   say({ statistics, usage, ...more });
-}
-
-function isUsed(host: Host): boolean {
-  return Object.values(host.usage()).some((count) => count > 0);
 }
 
 /** Returns `result`, or throws WsaError when the call has failed. */
