@@ -90,7 +90,7 @@ function makeHost(
   };
 }
 
-export { HostOptionsError } from './host-options.js';
+export { checkOptions, HostOptionsError } from './host-options.js';
 export type { Hook, HostOptions, ProviderSource } from './host-options.js';
 export { openEnvironment, SystemError } from './host-environment.js';
 export type { HostEnvironment, HostProviderEnvironment, HostUsage } from './host-environment.js';

@@ -151,6 +151,16 @@ export class ConnectionCalls {
     );
   }
 
+  /** Has the provider look for the message that the oldest receive waits for. [OVL-04, GOR-05] */
+  askReceive(): void {
+    const index = this.#receivesOut.oldest;
+    if (index < 0 || this.isClosed) return;
+    const { overlapped } = at(this.#receives, index);
+    if (overlapped.Internal !== WSS_OPERATION_IN_PROGRESS) return;
+    const { lpWSPGetOverlappedResult } = this.#procs;
+    lpWSPGetOverlappedResult(this.#s, overlapped, this.#bytes, false, this.#flags, this.#errno);
+  }
+
   /** Reports the oldest receive; the caller has checked hasReceived. */
   takeReceived(): void {
     const index = this.#receivesOut.shift();

@@ -186,6 +186,13 @@ export class Connection implements CompletionSink, CallEnds {
     return work;
   }
 
+  /** Somebody polls for something of this connection: its next message, and what it awaits. */
+  attend(): void {
+    this.#calls.askReceive();
+    if (this.#calls.hasReceived) this.service();
+    if (this.#calls.isAwaited) this.turn(true);
+  }
+
   /** Sends that have ended give their buffers back, when there begins to be need of them. */
   reclaim(): void {
     if (this.#calls.sendsOut >= this.#halfOfSends && this.#calls.poll(false) > 0) this.drain();

@@ -7,9 +7,14 @@ import type { Ref, WSAOVERLAPPED } from '../provider/spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../provider/spi/ws2spi.js';
 import { nudge, wait } from './blocking.js';
 import type { SwitchCore } from './core.js';
+import type { SwitchSocket } from './socket.js';
+
+/** Polls in vain between two turns of everything that is not the caller's own connection. */
+const POLLS_PER_NUDGE = 8;
 
 export function overlappedResult(
   core: SwitchCore,
+  socket: SwitchSocket,
   overlapped: WSAOVERLAPPED | null,
   lpcbTransfer: Ref<number> | null,
   fWait: boolean,
@@ -24,7 +29,7 @@ export function overlappedResult(
     if (fWait) {
       if (!awaitEnd(core, overlapped, lpErrno)) return false;
     } else {
-      nudge(core);
+      look(core, socket);
     }
   }
   const status = overlapped.Internal;
@@ -42,6 +47,14 @@ export function overlappedResult(
   lpcbTransfer.value = overlapped.InternalHigh;
   lpdwFlags.value = status === 0 ? overlapped.Offset : 0;
   return true;
+}
+
+/** A caller that polls comes again at once: its own connection first, all the rest now and then. */
+function look(core: SwitchCore, socket: SwitchSocket): void {
+  const { connection } = socket;
+  socket.polls = (socket.polls + 1) | 0;
+  if (connection === null || socket.polls % POLLS_PER_NUDGE === 0) nudge(core);
+  else connection.attend();
 }
 
 /** Waits, not alertably, for the end. False: the event to wait for does not exist. [W9.11.2] */

@@ -208,12 +208,14 @@ export class SwitchProcedures {
     lpdwFlags: Ref<number> | null,
     lpErrno: Errno,
   ): boolean {
-    if (this.#core.sockets.find(s) === null) {
+    const core = this.#core;
+    const socket = core.sockets.find(s);
+    if (socket === null) {
       lpErrno.value = wsa.WSAENOTSOCK;
       return false;
     }
     const mayWait = fWait && !this.neverBlock;
-    return overlappedResult(this.#core, lpOverlapped, lpcbTransfer, mayWait, lpdwFlags, lpErrno);
+    return overlappedResult(core, socket, lpOverlapped, lpcbTransfer, mayWait, lpdwFlags, lpErrno);
   }
 
   WSPShutdown(s: number, how: number, lpErrno: Errno): number {

@@ -56,6 +56,8 @@ export class SwitchSocket implements RoutineOwner {
   conditionalAccept = false;
   routineRunning = false;
   /** Overlapped receives under way: they outlive shutdown(SD_RECEIVE). [W9.10.4] */
+  /** Calls of WSPGetOverlappedResult that found the operation in progress. */
+  polls = 0;
   receivesPending = 0;
 
   /** The application's WSAEventSelect. */

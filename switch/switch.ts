@@ -137,7 +137,7 @@ export class Switch implements Agent {
     const { core } = this;
     this.closeAll();
     const { clock } = this.#environment;
-    wait(core, this.#quiet, clock.now() + STOP_NANOS_MAX);
+    wait(core, this.#delivered, clock.now() + STOP_NANOS_MAX);
     for (const connection of core.connections) connection.abort(WSA_OPERATION_ABORTED);
     // A provider that does not end its calls is waited for by each connection's own limit.
     wait(core, this.#quiet, clock.now() + STOP_NANOS_MAX);
@@ -201,6 +201,15 @@ export class Switch implements Agent {
   }
 
   readonly #quiet = (): boolean => this.isQuiet;
+
+  /** Quiet, or nothing is on its way any more: every peer has all that was sent, and its end. */
+  readonly #delivered = (): boolean => {
+    if (this.core.tcpBusy.length > 0) return false;
+    for (const { session } of this.core.connections) {
+      if (!session.isOver && !session.sendFinished) return false;
+    }
+    return true;
+  };
 
   #turnPolled(): number {
     const { polled } = this.core;

@@ -131,12 +131,12 @@ export class HostMemory {
    * it is until `unpinBuffer`, whatever becomes of the ArrayBuffer meanwhile.
    */
   pinBuffer(buffer: Uint8Array, length: number): BufferPin | 'invalid-buffer' | 'no-resources' {
-    const address = this.addressOf(buffer);
     const backing = buffer.buffer;
     const hold = types.isSharedArrayBuffer(backing)
       ? NO_HOLD
       : this.#native.hold(backing as ArrayBuffer);
-    if (address === 0 || hold < 0) return 'invalid-buffer';
+    if (hold < 0) return 'invalid-buffer';
+    const address = this.addressOf(buffer);
     if (this.pin(address, length) !== 'no-resources') return { address, length, hold };
     if (hold !== NO_HOLD) this.#native.release(hold);
     return 'no-resources';

@@ -6,7 +6,7 @@ import { microseconds } from '../../runtime/clock.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Arena } from '../../native/arena.js';
 import type { NativeBinding } from '../../native/binding.js';
-import { FabricDirectory } from '../../native/fabric-directory.js';
+import { FabricDirectory, sweepFabrics } from '../../native/fabric-directory.js';
 import type { ClaimedHost } from '../../native/fabric-directory.js';
 import { registerForBarriers } from '../../native/futex.js';
 import { PARKED_NO, segmentHeader } from '../../native/layout/segment.layout.js';
@@ -69,6 +69,8 @@ export interface OpenedNic {
  */
 export async function openNic(options: OpenNicOptions): Promise<OpenedNic> {
   const directory = new FabricDirectory(options.fabric, baseOf(options));
+  // What killed processes left on any fabric would otherwise stay until somebody uses its name again.
+  sweepFabrics(baseOf(options));
   const claimed = directory.claim(addressText(options.address), {
     arena: options.arena,
     bytes: options.segmentBytes ?? DEFAULT_SEGMENT_BYTES,

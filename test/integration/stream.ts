@@ -129,14 +129,17 @@ export class StreamEnd {
     });
   }
 
+  /** The peer has shut its sending direction down, and everything before has been received. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   /**
-   * Waits for the end of every operation that is pending and starts none. Their errors, receives
-   * first, 0 where there was none. `check` is called now and then and may throw.
+   * Waits for the end of every operation that is pending and starts none: their errors, 0 where there
+   * was none. `check` is called now and then and may throw.
    */
-  ends(check: () => void): { readonly receives: number[]; readonly sends: number[] } {
-    const endsOf = (operations: readonly Operation[]): number[] =>
-      operations.filter(({ isPending }) => isPending).map((operation) => this.#endOf(operation, check));
-    return { receives: endsOf(this.#receives), sends: endsOf(this.#sends) };
+  ends(check: () => void): number[] {
+    return this.#pending().map((operation) => this.#endOf(operation, check));
   }
 
   /** Waits until `bytes` more have arrived. */

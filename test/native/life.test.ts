@@ -68,7 +68,8 @@ async function runWorker(way: string): Promise<void> {
     });
   });
   await watchdog(Promise.race([ready, failed]), `a worker that is to ${way}`);
-  if (!ENDS_BY_ITSELF.includes(way)) await watchdog(worker.terminate(), `the end of a worker in ${way}`);
+  if (!ENDS_BY_ITSELF.includes(way))
+    await watchdog(worker.terminate(), `the end of a worker in ${way}`);
   await watchdog(Promise.race([ended, failed]), `the exit of a worker that is to ${way}`);
 }
 
