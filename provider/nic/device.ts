@@ -40,7 +40,7 @@ export interface MemoryRegion {
 }
 
 export type RegistrationFailure =
-  /** The buffer is detached, empty, or shorter than the length. */
+  /** The buffer is detached, empty, resizable, or shorter than the length. */
   | 'invalid-buffer'
   /** The memlock limit, with pin: 'require'. */
   | 'no-resources'

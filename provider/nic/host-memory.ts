@@ -132,9 +132,7 @@ export class HostMemory {
    */
   pinBuffer(buffer: Uint8Array, length: number): BufferPin | 'invalid-buffer' | 'no-resources' {
     const backing = buffer.buffer;
-    const hold = types.isSharedArrayBuffer(backing)
-      ? NO_HOLD
-      : this.#native.hold(backing as ArrayBuffer);
+    const hold = types.isSharedArrayBuffer(backing) ? NO_HOLD : this.#native.hold(backing);
     if (hold < 0) return 'invalid-buffer';
     const address = this.addressOf(buffer);
     if (this.pin(address, length) !== 'no-resources') return { address, length, hold };

@@ -27,7 +27,8 @@ export class Child {
     const file = fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url));
     const { nodeArguments = [], through = [] } = options;
     const node = [process.execPath, ...nodeArguments, '--import', 'tsx', file];
-    const [command = '', ...args] = [...through, ...node, JSON.stringify(plan)];
+    const whole = [...through, ...node, JSON.stringify(plan)];
+    const [command, ...args] = whole as [string, ...string[]];
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#process = child;
     // A child that has been killed reads no more.
@@ -62,7 +63,10 @@ export class Child {
 
   /** What the child says next. Rejects when it ends instead. */
   async said<T>(): Promise<T> {
-    const next = await watched(this.#lines.next(), `a line of child ${this.#name}: ${this.#errors}`);
+    const next = await watched(
+      this.#lines.next(),
+      `a line of child ${this.#name}: ${this.#errors}`,
+    );
     if (next.done === true) {
       await this.ended;
       throw new Error(`child ${this.#name} ended before its line: ${this.#errors}`);

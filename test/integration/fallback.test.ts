@@ -218,11 +218,14 @@ describe('a SAN provider that cannot', () => {
   it.each([
     ['WSPSocket', spi.WSAENOBUFS, 0],
     ['WSPBind', spi.WSAEADDRNOTAVAIL, 1],
-  ] as const)('at %s leaves the connection to TCP/IP [COMP-11 CONN-02]', async (call, code, closes) => {
-    const { a, b, failing, ...at } = await withFailing(call, code);
-    await expectTcp(a, b, at);
-    expect(failing).toMatchObject({ failures: 1, closes });
-  });
+  ] as const)(
+    'at %s leaves the connection to TCP/IP [COMP-11 CONN-02]',
+    async (call, code, closes) => {
+      const { a, b, failing, ...at } = await withFailing(call, code);
+      await expectTcp(a, b, at);
+      expect(failing).toMatchObject({ failures: 1, closes });
+    },
+  );
 
   it.each([
     ['WSAENOBUFS', spi.WSAENOBUFS],

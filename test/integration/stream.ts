@@ -64,6 +64,12 @@ export interface StreamOptions {
   readonly outstanding?: number;
 }
 
+/** How an operation ended. */
+export interface End {
+  readonly error: number;
+  readonly bytes: number;
+}
+
 class Operation {
   readonly buffer: Uint8Array;
   readonly overlapped: spi.WSAOVERLAPPED;
@@ -134,12 +140,11 @@ export class StreamEnd {
     return this.#hasEnded;
   }
 
-  /**
-   * Waits for the end of every operation that is pending and starts none: their errors, 0 where there
-   * was none. `check` is called now and then and may throw.
-   */
-  ends(check: () => void): number[] {
-    return this.#pending().map((operation) => this.#endOf(operation, check));
+  /** Waits for the end of every operation that is pending and starts none. `check` may throw. */
+  ends(check: () => void): { readonly receives: readonly End[]; readonly sends: readonly End[] } {
+    const endsOf = (operations: readonly Operation[]): End[] =>
+      operations.filter(({ isPending }) => isPending).map((one) => this.#endOf(one, check));
+    return { receives: endsOf(this.#receives), sends: endsOf(this.#sends) };
   }
 
   /** Waits until `bytes` more have arrived. */
@@ -207,7 +212,9 @@ export class StreamEnd {
     for (let operation = operations[0]; operation?.isPending === true; operation = operations[0]) {
       const { winsock } = this.#host;
       const { overlapped } = operation;
-      if (!winsock.WSAGetOverlappedResult(this.#socket, overlapped, this.#bytes, false, this.#flags)) {
+      if (
+        !winsock.WSAGetOverlappedResult(this.#socket, overlapped, this.#bytes, false, this.#flags)
+      ) {
         this.#mustBe(spi.WSA_IO_INCOMPLETE, 'WSAGetOverlappedResult');
         return;
       }
@@ -217,17 +224,17 @@ export class StreamEnd {
     }
   }
 
-  #endOf(operation: Operation, check: () => void): number {
+  #endOf(operation: Operation, check: () => void): End {
     const { winsock } = this.#host;
     const { overlapped } = operation;
     for (;;) {
       winsock.WSAWaitForMultipleEvents(1, [overlapped.hEvent], false, 1_000, false);
       const flags = this.#flags;
       if (winsock.WSAGetOverlappedResult(this.#socket, overlapped, this.#bytes, false, flags)) {
-        return 0;
+        return { error: 0, bytes: this.#bytes.value };
       }
       const error = winsock.WSAGetLastError();
-      if (error !== spi.WSA_IO_INCOMPLETE) return error;
+      if (error !== spi.WSA_IO_INCOMPLETE) return { error, bytes: 0 };
       check();
     }
   }

@@ -28,7 +28,7 @@ const WORKER = `
   const stay = {
     return: () => { watcher.close(); native.closeDescriptor(epoll); native.closeDescriptor(event); },
     linger: () => {},
-    // Ends between the collection of a watcher and the turn in which the loop lets go of it.
+    // Ends in the turn in which watchers are collected and closed.
     collect: () => {
       watcher.close();
       for (let count = 0; count < 10; count++) native.watch(epoll, () => undefined);

@@ -11,7 +11,7 @@ export interface IdlePlan extends EndpointPlan {
   readonly style: 'wait' | 'promise';
 }
 
-const given = plan<IdlePlan>();
+const given = plan() as IdlePlan;
 const { host, socket } = await openEndpoint(given);
 const buffer = Buffer.alloc(16);
 say({ idle: true });

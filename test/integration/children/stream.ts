@@ -15,7 +15,7 @@ export type StreamPlan = EndpointPlan &
     | { readonly style: 'blocking' | 'promises' }
   );
 
-const given = plan<StreamPlan>();
+const given = plan() as StreamPlan;
 const { host, socket } = await openEndpoint(given);
 if (given.style === 'overlapped') overlapped(given.stream, given.report ?? Infinity);
 else if (given.style === 'blocking') echoBlocking(host);
