@@ -69,7 +69,7 @@ function filesOf(fabric: string, address: string): string[] {
 
 describe.each(ENGINES)('a peer that dies, over the %s engine', (engine) => {
   it.each(['a', 'b'] as const)(
-    'in mid-transfer ends what is pending with WSAECONNRESET, and its files go (connected by %s) [CLOSE-01 COMP-12]',
+    'in mid-transfer ends what is pending with WSAECONNRESET, and its files go (connected by %s) [COMP-12 ERR-01]',
     async (connects) => {
       const fabric = fixture.newFabric();
       const { a, end, child } = await withChild(fabric, engine, { connects, sends: Infinity });
@@ -96,6 +96,7 @@ describe.each(ENGINES)('a peer that dies, over the %s engine', (engine) => {
       for (const { error: late } of sends) expect([0, spi.WSAECONNRESET]).toContain(late);
 
       end.close();
+      expect(a.statistics()).toMatchObject({ sanConnections: 1, tcpConnections: 0 });
       expect(await child.ended).toBe('SIGKILL');
       await fixture.until(() => {
         a.progress();
@@ -106,7 +107,7 @@ describe.each(ENGINES)('a peer that dies, over the %s engine', (engine) => {
     },
   );
 
-  it('while nothing moves ends a pending receive with WSAECONNRESET, without any traffic [CLOSE-01 W8.1.18]', async () => {
+  it('while nothing moves ends a pending receive with WSAECONNRESET, without any traffic [COMP-12 ERR-01]', async () => {
     const fabric = fixture.newFabric();
     const child = new Child('idle', { fabric, address: B, engine, style: 'wait' });
     const { port } = await child.said<{ port: number }>();
@@ -126,6 +127,7 @@ describe.each(ENGINES)('a peer that dies, over the %s engine', (engine) => {
     expect(error).toBe(spi.WSAECONNRESET);
     expect(a.winsock.send(socket, buffer, 1, 0)).toBe(spi.SOCKET_ERROR);
     expect(a.winsock.WSAGetLastError()).toBe(spi.WSAECONNRESET);
+    expect(a.statistics()).toMatchObject({ sanConnections: 1, tcpConnections: 0 });
     a.winsock.closesocket(socket);
     await fixture.closeClean(a);
     await child.ended;

@@ -138,7 +138,7 @@ async function expectTcp(a: Host, b: Host, at: { listener: number; port: number 
 }
 
 describe.each(ENGINES)('where there is no SAN, over the %s engine', (engine) => {
-  it('an address of the SAN subnet without a host is reached through TCP/IP, and its bytes are counted [CONN-04 CONN-07 CONNECT-05]', async () => {
+  it('an address of the SAN subnet without a host is reached through TCP/IP, and its bytes are counted [CONN-04 CONN-07]', async () => {
     const { port } = await plainServer('127.77.0.9');
     const a = await fixture.open({ fabric: fixture.newFabric(), address: A, engine });
     const socket = fixture.connect(a, '127.77.0.9', port);

@@ -162,7 +162,8 @@ function withSharedMemory(size: string): readonly string[] {
 }
 
 function canMount(): boolean {
-  const [command, ...args] = [...withSharedMemory('64k'), 'true'] as [string, ...string[]];
+  const whole = [...withSharedMemory('64k'), 'true'];
+  const [command, ...args] = whole as [string, ...string[]];
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }
 

@@ -52,7 +52,7 @@ async function idleWindow(pid: number): Promise<number> {
 }
 
 describe.each(ENGINES)('connected over the %s engine', (engine) => {
-  it('a process in a wait and one in its event loop sleep, and wake up for a byte [W9.12.2]', async () => {
+  it('a process in a wait and one in its event loop sleep, and wake up for a byte', async () => {
     const fabric = fixture.newFabric();
     const a = await fixture.open({ fabric, address: A, engine });
     const addresses = [B, '127.77.0.3'];
