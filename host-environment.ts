@@ -118,10 +118,16 @@ function makeEnvironment(parts: {
     sockets: { reactor: host.reactor, hostAddress: address, blocking: host.progress },
     processId: process.pid,
   };
-  // A provider drives the NIC (NicDevice.progress); this makes it sleep and wake with the thread.
+  // A provider drives the NIC (NicDevice.progress); this makes it sleep and wake with the thread, and
+  // drives it where no provider does, so that what was closed is let go of by both sides.
+  let turns = 0;
   const agent = {
     role: 'nic',
-    doWork: (): number => 0,
+    doWork: (): number => {
+      const work = nic.turns === turns ? nic.progress() : 0;
+      turns = nic.turns;
+      return work;
+    },
     arm: (): void => {
       nic.port.arm();
     },

@@ -39,7 +39,12 @@ export const FrameType = {
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
-export const RejectReason = { NO_LISTENER: 1, REJECTED: 2, NO_RESOURCES: 3 } as const;
+export const RejectReason = {
+  NO_LISTENER: 1,
+  REJECTED: 2,
+  NO_RESOURCES: 3,
+  NO_CONSUMER: 4,
+} as const;
 
 export const FrameFlag = {
   /** The sender can read and write memory of the receiver's process directly. */

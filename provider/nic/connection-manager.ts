@@ -20,6 +20,8 @@ export interface ConnectionHost {
   readonly processId: number;
   /** An address in this process that holds the generation, for peers to try. */
   readonly probeAddress: number;
+  /** Whether a provider uses the NIC at all. */
+  readonly hasConsumer: boolean;
   /** The living host at `address`, mapped; null when there is none. */
   openPeer(address: number): PeerHost | null;
   /** Whether this engine can move bytes to and from the peer's process. */
@@ -59,6 +61,12 @@ interface Connection {
 }
 
 const NO_ENDPOINT: WireEndpoint = { queuePair: 0, slot: 0, ring: 0, state: 0, sequence: 0 };
+/** What a REJ means to the requester; every other reason is a refusal. */
+const FAILURES = new Map<number, ConnectFailure>([
+  [RejectReason.NO_LISTENER, 'no-listener'],
+  // A NIC that no provider drives is as good as none: the host may be reached otherwise.
+  [RejectReason.NO_CONSUMER, 'unreachable'],
+]);
 const NO_DATA = new Uint8Array(0);
 /** Reason of a DREQ that ends a connection for an error, not because its owner is done. */
 const FAILED = 1;
@@ -234,7 +242,10 @@ export class ConnectionManager {
       deadline: Infinity,
     });
     if (!valid || !this.#listeners.has(frame.targetPort)) {
-      this.#send(connection, FrameType.REJ, { reason: RejectReason.NO_LISTENER });
+      const { NO_LISTENER, NO_CONSUMER } = RejectReason;
+      this.#send(connection, FrameType.REJ, {
+        reason: this.#host.hasConsumer ? NO_LISTENER : NO_CONSUMER,
+      });
       this.#remove(connection);
       return;
     }
@@ -269,7 +280,7 @@ export class ConnectionManager {
 
   #handleReject(connection: Connection, frame: Frame): void {
     if (connection.phase !== 'requesting') return;
-    const reason = frame.reason === RejectReason.NO_LISTENER ? 'no-listener' : 'rejected';
+    const reason = FAILURES.get(frame.reason) ?? 'rejected';
     this.#lose(connection, 'error', reason);
   }
 

@@ -275,6 +275,10 @@ export class NicEngine implements EngineCore, ConnectionHost {
     this.#peers.clear();
   }
 
+  get hasConsumer(): boolean {
+    return this.#completionRings.size > 0;
+  }
+
   // What the connection manager asks for ---------------------------------------------------------
 
   openPeer(address: number): PeerHost | null {

@@ -64,6 +64,8 @@ export class Nic implements NicDevice, QueuePairHost {
   readonly role = 'nic';
   readonly attributes: NicAttributes;
   readonly port: EnginePort;
+  /** Calls of progress(): whether anybody drives this NIC. */
+  turns = 0;
   readonly #options: NicOptions;
   readonly #view: SharedView;
   readonly #records = new Map<number, QueuePairRecord>();
@@ -264,6 +266,7 @@ export class Nic implements NicDevice, QueuePairHost {
   }
 
   progress(): number {
+    this.turns = (this.turns + 1) | 0;
     const work = this.port.doWork();
     if (this.#unreleased.length > 0) {
       for (const slot of this.#unreleased.splice(0)) this.#released(slot);

@@ -6,6 +6,7 @@ import { microseconds } from '../../runtime/clock.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Arena } from '../../native/arena.js';
 import type { NativeBinding } from '../../native/binding.js';
+import { errno, SystemError } from '../../native/errors.js';
 import { FabricDirectory, sweepFabrics } from '../../native/fabric-directory.js';
 import type { ClaimedHost } from '../../native/fabric-directory.js';
 import { registerForBarriers } from '../../native/futex.js';
@@ -126,7 +127,7 @@ function startEngine(
 ): Promise<EnginePort> {
   const { segment } = claimed;
   const block = segment.allocate(BOUNCE_BYTES + PROBE_BYTES, options.native.pageSize());
-  if (block === null) throw new RangeError('the segment is too small for a NIC');
+  if (block === null) throw new SystemError(errno.ENOSPC, 'fallocate', 'the memory of a NIC');
   const bounce = { address: block, bytes: BOUNCE_BYTES };
   if (options.engine === 'worker') return startWorker(options, claimed, privateSegment, bounce);
   const events: EngineEvent[] = [];

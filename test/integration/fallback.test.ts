@@ -199,9 +199,7 @@ describe('a host with the base provider alone', () => {
     await expectTcp(a, b, fixture.listen(b));
   });
 
-  // Expected to fail: its NIC answers that nobody listens, which is final, though it should be taken
-  // for a host without WSD (CONNECT-05) and reached through TCP/IP.
-  it.fails('is reached through TCP/IP from a host that has both', async () => {
+  it('is reached through TCP/IP from a host that has both [CONNECT-05]', async () => {
     const fabric = fixture.newFabric();
     const a = await fixture.open({ fabric, address: A, engine: 'inline' });
     const b = await fixture.open({

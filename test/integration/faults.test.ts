@@ -207,8 +207,7 @@ describe('memory that runs out', () => {
       },
     );
 
-    // Expected to fail: openHost then throws a RangeError that blames the size of the segment.
-    it.fails('shared memory with room for a header only is full as well', async () => {
+    it('shared memory with room for a header only is full as well', async () => {
       const plan = { fabric: fixture.newFabric(), address: A, engine: 'inline' };
       const child = new Child('open', plan, { through: withSharedMemory('256k') });
       expect(await child.said()).toMatchObject({ name: 'SystemError', code: 'ENOSPC' });

@@ -74,10 +74,10 @@ export function startWinsock(host: Host): void {
 
 /**
  * The proof that nothing is in use below the switch, and the end of the hosts. Hosts of one connection
- * go together: each lets go of its memory when the other has. Winsock is cleaned up only after the
- * connections have: without a provider that drives it the NIC does not move.
+ * go together: each lets go of its memory when the other has.
  */
 export async function closeClean(...ending: readonly Host[]): Promise<void> {
+  for (const host of ending) await host.winsock.promises.WSACleanup();
   for (const host of ending) {
     await until(() => {
       host.progress();
@@ -85,7 +85,6 @@ export async function closeClean(...ending: readonly Host[]): Promise<void> {
     }, `the release of queue pairs at ${host.address}`);
   }
   for (const host of ending) {
-    await host.winsock.promises.WSACleanup();
     expect(host.usage()).toEqual(UNUSED);
     await host.close();
     hosts.delete(host);

@@ -48,9 +48,7 @@ function expectBalance(a: HostStatistics, b: HostStatistics): void {
 }
 
 describe('WSACleanup right after the end of a connection', () => {
-  // Expected to fail: after the last WSPCleanup nobody drives the NIC any more (host-environment.ts
-  // leaves that to the provider), so the peer's word that it has let go is never read.
-  it.fails('leaves nothing in use once the peer has let go', async () => {
+  it('leaves nothing in use once the peer has let go', async () => {
     const { a, b, atA, atB } = await openPair();
     a.winsock.closesocket(atA);
     b.winsock.closesocket(atB);

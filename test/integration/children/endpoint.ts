@@ -48,13 +48,13 @@ export async function openEndpoint(plan: EndpointPlan): Promise<Endpoint> {
 
 /** The end of the host; says what was carried, and what was still in use before. */
 export async function closeEndpoint(host: Host, more: object = {}): Promise<void> {
+  await host.winsock.promises.WSACleanup();
   for (let turn = 0; turn < TURNS_MAX && host.usage().queuePairs > 0; turn++) {
     host.progress();
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
   }
-  await host.winsock.promises.WSACleanup();
   const statistics = host.statistics();
   const usage = host.usage();
   await host.close();
