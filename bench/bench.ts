@@ -23,6 +23,8 @@ export interface BenchSettings {
   readonly iterations: number;
   /** How often everything is measured; the medians count. */
   readonly pairs: number;
+  /** Rounds before them that do not count. */
+  readonly warmUps: number;
   /** Bytes of a large message, and how many make one sample. */
   readonly largeBytes: number;
   readonly largeCount: number;
@@ -36,8 +38,9 @@ export const FULL_SIZES = {
   bytes: 64,
   iterations: 100_000,
   pairs: 7,
+  warmUps: 3,
   largeBytes: 1 << 20,
-  largeCount: 512,
+  largeCount: 1024,
   heapRoundTrips: 500_000,
   idleMillis: 2_000,
 } as const;
@@ -45,6 +48,7 @@ export const QUICK_SIZES = {
   ...FULL_SIZES,
   iterations: 10_000,
   pairs: 3,
+  warmUps: 0,
   largeCount: 64,
   heapRoundTrips: 50_000,
   idleMillis: 500,
@@ -89,7 +93,7 @@ export async function runBench(
   const repeated = measures.filter(({ name }) => !ONCE.has(name));
   const single = measures.filter(({ name }) => ONCE.has(name));
   const samples = new Map<string, Sample[]>([
-    ...(await interleave(repeated, settings.pairs, step)),
+    ...(await interleave(repeated, settings.pairs, step, settings.warmUps)),
     ...(await interleave(single, 1, step)),
   ]);
   const results = measures.map((measure) => makeResult(measure, samples.get(measure.name) ?? []));

@@ -43,12 +43,23 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-/** Runs every measure `pairs` times in turn. Throws what `check` or a measure throws. */
+/**
+ * Runs every measure `pairs` times in turn, after `warmUps` rounds that do not count: two spinning
+ * processes on two cores leave V8's compiler threads little time, so code gets fast slowly. Throws
+ * what `check` or a measure throws.
+ */
 export async function interleave(
   measures: readonly Measure[],
   pairs: number,
   check: (measure: Measure, pair: number) => void = () => undefined,
+  warmUps = 0,
 ): Promise<Map<string, Sample[]>> {
+  for (let round = 0; round < warmUps; round++) {
+    for (const measure of measures) {
+      check(measure, round - warmUps);
+      await measure.run();
+    }
+  }
   const samples = new Map<string, Sample[]>(measures.map(({ name }) => [name, []]));
   for (let pair = 0; pair < pairs; pair++) {
     for (const measure of measures) {

@@ -32,7 +32,8 @@ export async function benchCommand(options: BenchArguments, signal: AbortSignal)
     const progress = {
       step: (name: string, pair: number): void => {
         signal.throwIfAborted();
-        if (showsSteps) process.stderr.write(`\r\x1b[K${pair + 1} of ${settings.pairs}: ${name}`);
+        const round = pair < 0 ? 'warming up' : `${pair + 1} of ${settings.pairs}`;
+        if (showsSteps) process.stderr.write(`\r\x1b[K${round}: ${name}`);
       },
     };
     const report = await runBench(peer, settings, progress);
