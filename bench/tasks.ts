@@ -119,7 +119,7 @@ const ACKNOWLEDGEMENT_BYTES = 64;
  * Messages before anything counts: every page of every slot was touched by both sides then. The copy
  * floor has touched its own as well.
  */
-const WARM_MESSAGES = 16 * SLOT_COUNT;
+export const WARM_MESSAGES = 16 * SLOT_COUNT;
 
 /** WSASend into posted WSARecv (or the provider's equivalents), in bytes per nanosecond. */
 export function measureStream(peer: PeerProcess, plan: StreamPlan): Promise<TransferReading> {

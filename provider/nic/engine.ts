@@ -15,10 +15,9 @@ import {
   segmentHeader,
 } from '../../native/layout/segment.layout.js';
 import type { Reactor, WatchToken } from '../../native/reactor.js';
-import { EPOLLERR, EPOLLIN } from '../../native/reactor.js';
+import { EPOLLIN } from '../../native/reactor.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { OwnerPipe } from '../../native/wake-pipe.js';
-import { addressText } from './address.js';
 import { emitFrame, FrameReader, wakeFrame } from './cm-frame.js';
 import type { EngineCommand, EngineEvent } from './commands.js';
 import { CompletionRing } from './completion-ring.js';
@@ -32,7 +31,8 @@ import { ENTRY_WORDS, WIRE_SLOTS } from './limits.js';
 import type { WireEndpoint } from './layout.js';
 import type { OwnMemory } from './mover.js';
 import { Mover } from './mover.js';
-import { PeerHost } from './peer-host.js';
+import type { PeerHost } from './peer-host.js';
+import { Peers } from './peers.js';
 import { RegionTable } from './regions.js';
 import { LOCAL_READ, Requester } from './requester.js';
 import { Responder } from './responder.js';
@@ -87,7 +87,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   /** By slot. */
   readonly #queuePairs: (EngineQueuePair | undefined)[] = [];
   readonly #completionRings = new Map<number, CompletionRing>();
-  readonly #peers = new Map<number, { peer: PeerHost; token: WatchToken }>();
+  readonly #peers: Peers;
   readonly #hot: HotList;
   /** Queue pairs whose flush could not finish at once. */
   readonly #flushing = new Set<EngineQueuePair>();
@@ -98,7 +98,6 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly #frames = new FrameReader();
   readonly #control = new Uint8Array(CONTROL_READ_BYTES);
   readonly #pipeToken: WatchToken;
-  readonly #wake: Uint8Array;
   #turns = 0;
   #open = true;
 
@@ -117,7 +116,16 @@ export class NicEngine implements EngineCore, ConnectionHost {
     this.probeAddress = arena.address + publicSegment.offset + segmentHeader.offset('generation');
     this.mover = new Mover(arena.view, native, publicSegment, arena.address);
     this.bounce = { ...bounce, holder: null };
-    this.#wake = emitFrame(wakeFrame(this.address));
+    this.#peers = new Peers({
+      directory: options.directory,
+      arena,
+      reactor: options.reactor,
+      processId: this.processId,
+      wake: emitFrame(wakeFrame(this.address)),
+      died: (peer) => {
+        this.#connections.handlePeerDeath(peer);
+      },
+    });
     this.#requester = new Requester(this);
     this.#responder = new Responder(this);
     this.#connections = new ConnectionManager(this);
@@ -268,11 +276,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
       if (qp !== undefined && qp.state !== QueuePairState.CLOSING) this.#destroy(qp);
     }
     this.#options.reactor.unwatch(this.#pipeToken);
-    for (const { peer, token } of this.#peers.values()) {
-      this.#options.reactor.unwatch(token);
-      peer.close();
-    }
-    this.#peers.clear();
+    this.#peers.close();
   }
 
   get hasConsumer(): boolean {
@@ -282,26 +286,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   // What the connection manager asks for ---------------------------------------------------------
 
   openPeer(address: number): PeerHost | null {
-    const known = this.#peers.get(address);
-    if (known !== undefined) {
-      if (known.peer.isAlive()) return known.peer;
-      this.#peerDied(known.peer);
-    }
-    const { directory, arena, reactor } = this.#options;
-    let host;
-    try {
-      host = directory.open(addressText(address), arena);
-    } catch {
-      // Another version, or a broken segment: no host that this NIC can talk to.
-      return null;
-    }
-    if (host === null) return null;
-    const peer = new PeerHost(host, this.view, this.processId, this.#wake);
-    const token = reactor.watch(peer.pipeDescriptor, EPOLLERR, () => {
-      this.#peerDied(peer);
-    });
-    this.#peers.set(address, { peer, token });
-    return peer;
+    return this.#peers.open(address);
   }
 
   reaches(peer: PeerHost, probeAddress: number): boolean {
@@ -476,17 +461,6 @@ export class NicEngine implements EngineCore, ConnectionHost {
       });
       if (length < this.#control.length) return;
     }
-  }
-
-  #peerDied(peer: PeerHost): void {
-    const known = this.#peers.get(peer.address);
-    if (known?.peer !== peer) return;
-    this.#peers.delete(peer.address);
-    this.#options.reactor.unwatch(known.token);
-    peer.alive = false;
-    this.#connections.handlePeerDeath(peer);
-    peer.close();
-    this.#options.directory.sweep();
   }
 
   #queuePair(slot: number): EngineQueuePair {

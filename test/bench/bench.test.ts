@@ -4,7 +4,6 @@
 import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QUICK_SIZES, runBench } from '../../bench/bench.js';
-import { SLOT_COUNT } from '../../bench/endpoint.js';
 import type { HostPlan } from '../../bench/host-plan.js';
 import { PeerProcess } from '../../bench/peer-process.js';
 import { PeerDied, PeerFailure } from '../../bench/peer-protocol.js';
@@ -19,7 +18,7 @@ const host: HostPlan = {
 const peerHost: HostPlan = { ...host, address: '127.77.0.2' };
 
 /** What a stream sends before it is timed. */
-const WARM = SLOT_COUNT;
+const WARM = tasks.WARM_MESSAGES;
 
 let peer: PeerProcess;
 beforeEach(() => {
