@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { HostPlan } from '../bench/host-plan.js';
+import { checkOptions } from '../index.js';
 import { UsageError } from './errors.js';
 
 export interface HostArguments {
@@ -27,7 +28,7 @@ export interface HostPlans {
 /** Memory for the buffers of both directions and for the connection beside them. */
 const MEMORY_MIB_MIN = 48;
 
-/** Throws UsageError. What openHost refuses is a HostOptionsError later. */
+/** Throws UsageError and HostOptionsError. */
 export async function hostPlans(options: HostArguments, command: string): Promise<HostPlans> {
   if (options.memory < MEMORY_MIB_MIN) {
     throw new UsageError(
@@ -44,6 +45,10 @@ export async function hostPlans(options: HostArguments, command: string): Promis
     segmentBytes: options.memory * 1024 * 1024,
     ...(options.provider === undefined ? {} : { provider: await providerModule(options.provider) }),
   };
+  const { fabric, engine, pin, segmentBytes } = shared;
+  for (const address of [options.address, options.peerAddress]) {
+    checkOptions({ fabric, engine, pin, segmentBytes, address });
+  }
   return {
     host: { ...shared, address: options.address },
     peerHost: { ...shared, address: options.peerAddress },
