@@ -96,9 +96,9 @@ describe('the clock', () => {
 
   it('counts the CPU time of the process', () => {
     const start = native.cpuTime();
-    let sum = 0;
-    while (native.cpuTime() - start < 1_000_000) sum++;
-    expect(sum).toBeGreaterThan(0);
+    // Other threads of the process count as well, so nothing is said about how long this takes.
+    for (let spin = 0; spin < 1_000_000; spin++) Math.sqrt(spin);
+    expect(native.cpuTime()).toBeGreaterThan(start);
   });
 });
 
