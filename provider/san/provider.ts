@@ -3,6 +3,7 @@
 // shared state first and is bound to it here. Sources: INIT-02, STARTUP, CLEANUP, SPI-01, EXT-02.
 
 import type { NicDevice } from '../nic/device.js';
+import { Opcode } from '../nic/verbs.js';
 import type { Agent } from '../../runtime/progress.js';
 import * as wsa from '../spi/error-codes.js';
 import { WsaError } from '../spi/errors.js';
@@ -25,7 +26,7 @@ import { drive } from './progress.js';
 import { wspBind, wspCloseSocket, wspSocket } from './socket.js';
 import type { SanEnvironment, SanProviderOptions } from './state.js';
 import { SanState } from './state.js';
-import { wspRdmaRead, wspRdmaWrite, wspRecv, wspSend } from './transfer.js';
+import { wspRdma, wspRecv, wspSend } from './transfer.js';
 
 export type { SanEnvironment, SanProviderOptions } from './state.js';
 
@@ -172,8 +173,8 @@ function extensionsOf(state: SanState): SanExtensions {
     WSPDeregisterMemory: wspDeregisterMemory.bind(null, state),
     WSPRegisterRdmaMemory: wspRegisterRdmaMemory.bind(null, state),
     WSPDeregisterRdmaMemory: wspDeregisterRdmaMemory.bind(null, state),
-    WSPRdmaWrite: wspRdmaWrite.bind(null, state),
-    WSPRdmaRead: state.hasRdmaRead ? wspRdmaRead.bind(null, state) : null,
+    WSPRdmaWrite: wspRdma.bind(null, state, Opcode.RDMA_WRITE),
+    WSPRdmaRead: state.hasRdmaRead ? wspRdma.bind(null, state, Opcode.RDMA_READ) : null,
     // Nothing stays pinned after deregistration, so there is nothing to call back about.
     WSPMemoryRegistrationCacheCallback: null,
   };

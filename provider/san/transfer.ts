@@ -85,16 +85,20 @@ export function wspRecv(
   return post(state, operation, lpOverlapped, lpNumberOfBytesRecvd, lpFlags, lpErrno);
 }
 
-/** Local buffers into the peer's memory. [RDMA-01 to -10] */
-export function wspRdmaWrite(
+/**
+ * WSPRdmaWrite moves local buffers into the peer's memory, WSPRdmaRead the peer's memory into local
+ * buffers: one call, two directions. [RDMA-01 to -10]
+ */
+export function wspRdma(
   state: SanState,
+  opcode: typeof Opcode.RDMA_WRITE | typeof Opcode.RDMA_READ,
   s: number,
   lpBuffers: readonly WSABUFEX[] | null,
   dwBufferCount: number,
   lpTargetBufferDescriptor: Uint8Array | null,
   dwTargetDescriptorLength: number,
   dwTargetBufferOffset: number,
-  lpdwNumberOfBytesWritten: Ref<number> | null,
+  lpdwNumberOfBytes: Ref<number> | null,
   dwFlags: number,
   lpOverlapped: WSAOVERLAPPED | null,
   lpCompletionRoutine: Routine,
@@ -105,49 +109,18 @@ export function wspRdmaWrite(
   if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
   if (socket.state !== 'connected') return fail(lpErrno, notConnectedError(socket));
   if (lpOverlapped === null || lpCompletionRoutine !== null) return fail(lpErrno, wsa.WSAEINVAL);
+  const isRead = opcode === Opcode.RDMA_READ;
   const operation = socket.takeOperation();
   const error =
-    describeEx(state, operation, lpBuffers, dwBufferCount, MEM_READ) ||
+    describeEx(state, operation, lpBuffers, dwBufferCount, isRead ? MEM_WRITE : MEM_READ) ||
     aim(state, lpTargetBufferDescriptor, dwTargetDescriptorLength, dwTargetBufferOffset);
   if (error !== 0) return abandon(state, operation, lpErrno, error);
   operation.isReceive = false;
+  operation.isRead = isRead;
   operation.flags = dwFlags;
-  state.request.opcode = Opcode.RDMA_WRITE;
+  state.request.opcode = opcode;
   state.request.flags = 0;
-  return post(state, operation, lpOverlapped, lpdwNumberOfBytesWritten, null, lpErrno);
-}
-
-/** The peer's memory into local buffers. [RDMA-01 to -10] */
-export function wspRdmaRead(
-  state: SanState,
-  s: number,
-  lpBuffers: readonly WSABUFEX[] | null,
-  dwBufferCount: number,
-  lpTargetBufferDescriptor: Uint8Array | null,
-  dwTargetDescriptorLength: number,
-  dwTargetBufferOffset: number,
-  lpdwNumberOfBytesRead: Ref<number> | null,
-  dwFlags: number,
-  lpOverlapped: WSAOVERLAPPED | null,
-  lpCompletionRoutine: Routine,
-  _lpThreadId: WSATHREADID | null,
-  lpErrno: Ref<number>,
-): number {
-  const socket = state.sockets.find(s);
-  if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
-  if (socket.state !== 'connected') return fail(lpErrno, notConnectedError(socket));
-  if (lpOverlapped === null || lpCompletionRoutine !== null) return fail(lpErrno, wsa.WSAEINVAL);
-  const operation = socket.takeOperation();
-  const error =
-    describeEx(state, operation, lpBuffers, dwBufferCount, MEM_WRITE) ||
-    aim(state, lpTargetBufferDescriptor, dwTargetDescriptorLength, dwTargetBufferOffset);
-  if (error !== 0) return abandon(state, operation, lpErrno, error);
-  operation.isReceive = false;
-  operation.isRead = true;
-  operation.flags = dwFlags;
-  state.request.opcode = Opcode.RDMA_READ;
-  state.request.flags = 0;
-  return post(state, operation, lpOverlapped, lpdwNumberOfBytesRead, null, lpErrno);
+  return post(state, operation, lpOverlapped, lpdwNumberOfBytes, null, lpErrno);
 }
 
 /** Why a socket that is not connected takes no transfer. [WSPSEND-19, CLOSE-07] */
