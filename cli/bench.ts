@@ -25,7 +25,6 @@ const SMALL_BYTES_MAX = 64 * 1024;
 /** Throws UsageError, CommandFailure (with --check), Interrupted, and what the run throws. */
 export async function benchCommand(options: BenchArguments, signal: AbortSignal): Promise<void> {
   const settings = await settingsOf(options);
-  sweepFabrics();
   const peer = new PeerProcess();
   try {
     const showsSteps = process.stderr.isTTY && !options.json;

@@ -29,8 +29,6 @@ export async function demoCommand(
   const plans = await hostPlans(options, 'demo');
   const fd = openFile(file);
   try {
-    // What runs that were killed have left; a running host keeps what is its own.
-    sweepFabrics();
     const peer = new PeerProcess();
     try {
       await transfer(peer, { file, fd, plans, options }, signal);
@@ -40,6 +38,7 @@ export async function demoCommand(
       }
     } finally {
       await peer.stop();
+      // What a killed peer has left; what others left went when the hosts were opened.
       sweepFabrics();
     }
   } finally {

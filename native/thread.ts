@@ -6,7 +6,7 @@ import type { Clock, Nanos } from '../runtime/clock.js';
 import type { Agent, IdleLimits, Parker } from '../runtime/progress.js';
 import { defaultIdleLimits, ProgressLoop } from '../runtime/progress.js';
 import { Arena } from './arena.js';
-import { registerForBarriers } from './futex.js';
+import { registerForBarriers, sleeperBarrier } from './futex.js';
 import { native } from './load.js';
 import type { EventLoopAttachment } from './reactor.js';
 import { Reactor } from './reactor.js';
@@ -29,7 +29,7 @@ export class HostThread {
   constructor(limits: IdleLimits = defaultIdleLimits) {
     const parker: Parker = {
       fence: () => {
-        if (this.#hasBarrier) native.barrier();
+        if (this.#hasBarrier) sleeperBarrier();
       },
       park: (deadline) => {
         this.#park(deadline);

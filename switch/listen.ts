@@ -48,11 +48,6 @@ export class Listener {
     this.#backlog = clampBacklog(backlog);
   }
 
-  /** The SAN listeners; for reports and tests. */
-  get companionCount(): number {
-    return this.#companions.length;
-  }
-
   /** An accept would find a SAN connection. */
   get hasArrival(): boolean {
     return this.#ready.length > 0 || this.#mayAsk;

@@ -2,7 +2,7 @@
 // they cross a message port when the engine lives in a worker thread. The data path is not here; it
 // is the queues of layout.ts.
 
-import type { ConnectFailure, DisconnectReason } from './verbs.js';
+import type { NicEvent } from './device.js';
 
 export type EngineCommand =
   | {
@@ -63,20 +63,8 @@ export type EngineCommand =
   | { readonly type: 'destroy'; readonly slot: number }
   | { readonly type: 'close' };
 
+/** What the application side is told, and one thing that it keeps to itself. */
 export type EngineEvent =
-  | {
-      readonly type: 'connect-request';
-      readonly port: number;
-      readonly requestId: number;
-      readonly remoteAddress: number;
-      readonly remotePort: number;
-      readonly privateData: Uint8Array;
-    }
-  | { readonly type: 'request-withdrawn'; readonly port: number; readonly requestId: number }
-  | { readonly type: 'established'; readonly queuePair: number; readonly privateData: Uint8Array }
-  | { readonly type: 'connect-failed'; readonly queuePair: number; readonly reason: ConnectFailure }
-  | { readonly type: 'disconnected'; readonly queuePair: number; readonly reason: DisconnectReason }
-  /** Every outstanding request of a destroyed queue pair has completed. */
-  | { readonly type: 'destroyed'; readonly queuePair: number }
-  /** The peer has let go as well: slot and memory may be used again. */
+  | NicEvent
+  /** The peer of a destroyed queue pair has let go as well: slot and memory may be used again. */
   | { readonly type: 'released'; readonly queuePair: number };

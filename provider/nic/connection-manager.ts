@@ -87,10 +87,6 @@ export class ConnectionManager {
     return this.#connections.size > 0 || this.#congested.size > 0;
   }
 
-  get connectionCount(): number {
-    return this.#connections.size;
-  }
-
   listen(port: number): void {
     this.#listeners.add(port);
   }
