@@ -15,6 +15,7 @@ export default defineConfig({
     exclude: isLong ? [] : [LONG_TESTS],
     pool: 'forks',
     maxWorkers: 2,
+    setupFiles: ['test/watchdog.ts'],
     // Tests of buffer lifetimes need to ask for a collection.
     execArgv: ['--expose-gc'],
     testTimeout: TIMEOUT_MS,
