@@ -1,6 +1,7 @@
 #include "floor.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,6 +43,8 @@ struct Spin {
       const double now = machine::Now();
       if (since == 0) since = now;
       if (now - since > kPatienceNanos) return false;
+      // On a single free processor the other side runs only when this one stands back.
+      sched_yield();
     }
     return true;
   }
