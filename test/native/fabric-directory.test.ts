@@ -133,7 +133,8 @@ describe('a fabric directory', () => {
     for (const child of children) child.send('go');
     const wins = await Promise.all(children.map(async (child) => Number(await child.line())));
     expect(await Promise.all(children.map((child) => child.ended))).toEqual([0, 0, 0]);
-    expect(Math.min(...wins)).toBeGreaterThan(0);
+    // How the kernel shares out its time decides who; that it was somebody is ours.
+    expect(Math.max(...wins)).toBeGreaterThan(0);
     expect(readdirSync(base)).toEqual([]);
   });
 });
