@@ -100,6 +100,12 @@ export class EngineQueuePair {
     this.lastSlot = new Int32Array(options.sendDepth);
   }
 
+  /** Whether part of the request at the head is in the bounce buffer, or has been through it. */
+  get isMidBounce(): boolean {
+    const headIsOut = this.bounceLength > 0 && (this.bounceIsRead || !this.bounceIsLast);
+    return headIsOut || this.bouncedBytes > 0;
+  }
+
   /** Whether nothing will happen here unless somebody rings: no answer is awaited, nothing waits. */
   get isQuiet(): boolean {
     return (

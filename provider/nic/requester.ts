@@ -140,7 +140,7 @@ export class Requester {
       return true;
     }
     // A request that began in the bounce buffer ends there, although the peer reaches us meanwhile.
-    if (qp.bouncedBytes > 0 || this.#needsBounce(qp, wqe, sgeCount))
+    if (qp.isMidBounce || this.#needsBounce(qp, wqe, sgeCount))
       return this.#publishBounced(qp, wqe, opcode, length);
     const slot = this.#slot(qp);
     for (let sge = 0; sge < sgeCount; sge++) {
