@@ -9,8 +9,12 @@ import { startChild } from './helpers.js';
 
 const PAGE = native.pageSize();
 
-/** Page-aligned address inside a buffer with room for `pages`. */
+/** Kept, because an address alone does not keep memory from being collected. */
+const kept: ArrayBuffer[] = [];
+
+/** Page-aligned address inside `buffer`, which stays until the tests end. */
 function alignedIn(buffer: ArrayBuffer): number {
+  kept.push(buffer);
   return Math.ceil(native.addressOf(buffer) / PAGE) * PAGE;
 }
 
