@@ -7,7 +7,7 @@ const LONG_TESTS = 'test/**/*.long.test.ts';
 const isLong = process.env['WSD_LONG_TESTS'] === '1';
 
 /** A watchdog, not an expectation: nothing healthy comes near it. */
-const TIMEOUT_MS = isLong ? 30 * 60_000 : 30_000;
+const TIMEOUT_MS = isLong ? 30 * 60_000 : 60_000;
 
 export default defineConfig({
   test: {
