@@ -14,6 +14,12 @@
 /** One readiness report of epollWait: two 32-bit words, the token and the EPOLL* bits. */
 export const EPOLL_RECORD_WORDS = 2;
 
+/**
+ * What socketReceiveMessage tells in 32-bit words: the length of the name (as much as there was room
+ * for), the length of the control data, and the MSG_* bits of the message.
+ */
+export const MESSAGE_WORDS = 3;
+
 export interface NativeBinding {
   // Arena and segments (shm.cc) ------------------------------------------------------------------
   /**
@@ -176,6 +182,33 @@ export interface NativeBinding {
     count: number,
     flags: number,
   ): number;
+  /**
+   * sendmsg of one message: `count` buffers (-EMSGSIZE beyond IOV_MAX), all of it or nothing, to
+   * `name` with `control`; their whole lengths count, null leaves one out.
+   */
+  socketSendMessage(
+    fd: number,
+    buffers: readonly (Uint8Array | null)[],
+    lengths: readonly number[],
+    count: number,
+    flags: number,
+    name: Uint8Array | null,
+    control: Uint8Array | null,
+  ): number;
+  /**
+   * recvmsg of one message into `count` buffers (-EMSGSIZE beyond IOV_MAX), its name and its control
+   * data. Returns the bytes received; `result` (MESSAGE_WORDS) tells the rest.
+   */
+  socketReceiveMessage(
+    fd: number,
+    buffers: readonly (Uint8Array | null)[],
+    lengths: readonly number[],
+    count: number,
+    flags: number,
+    name: Uint8Array | null,
+    control: Uint8Array | null,
+    result: Int32Array,
+  ): number;
   socketShutdown(fd: number, how: number): number;
   /** Returns the length stored in `sockaddr`. */
   socketName(fd: number, sockaddr: Uint8Array): number;
@@ -226,6 +259,12 @@ export interface NativeBinding {
     slots: number,
     iterations: number,
   ): number;
+  /**
+   * A ping-pong of `bytes` between two threads over blocking kernel sockets of 127.0.0.1, of type
+   * SOCK_STREAM (1) or SOCK_DGRAM (2), at least 100 iterations. Returns the median round trip in
+   * nanoseconds over batches of 100.
+   */
+  socketPingPong(type: number, bytes: number, iterations: number): number;
 }
 
 /** Every call is allowed in every order; after `close` they do nothing. */

@@ -80,11 +80,25 @@ export class ProgressLoop {
   /**
    * Drives everything on this thread until `done()` holds or `deadline` passes: spins for the idle
    * limit, then sleeps. Returns what `done()` said last. `done` must be cheap and free of effects.
+   * Whoever waits for the kernel alone spins for nothing and says so with `spinNanos`.
    */
-  waitUntil(done: () => boolean, deadline: Nanos = Infinity): boolean {
+  waitUntil(
+    done: () => boolean,
+    deadline: Nanos = Infinity,
+    spinNanos: Nanos = this.#limits.spinNanos,
+  ): boolean {
     let idleSince: Nanos = -1;
     let polls = 0;
     while (!done()) {
+      if (spinNanos === 0) {
+        // The look that comes before every sleep is enough.
+        if (this.clock.now() < deadline) this.sleep(done, deadline);
+        else {
+          this.poll();
+          return done();
+        }
+        continue;
+      }
       if (this.poll() > 0) {
         idleSince = -1;
         // Work alone must not outlast the deadline of whoever waits.
@@ -101,7 +115,7 @@ export class ProgressLoop {
       const now = this.clock.now();
       if (now >= deadline) return done();
       if (idleSince < 0) idleSince = now;
-      if (now - idleSince >= this.#limits.spinNanos) {
+      if (now - idleSince >= spinNanos) {
         this.sleep(done, deadline);
         idleSince = -1;
       }

@@ -1,5 +1,6 @@
 #include "translate.h"
 
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -10,10 +11,12 @@
 #include "dma.h"
 #include "floor.h"
 #include "hold.h"
+#include "message.h"
 #include "pin.h"
 #include "poll.h"
 #include "shm.h"
 #include "socket.h"
+#include "socket_floor.h"
 #include "types.h"
 #include "wake.h"
 #include "watcher.h"
@@ -103,6 +106,20 @@ struct Argument<Bytes> {
   static constexpr const char* kWanted = "a Uint8Array";
   static bool Read(napi_env env, napi_value value, Bytes* out) {
     return ReadView<Bytes, uint8_t, napi_uint8_array>(env, value, out);
+  }
+};
+
+struct OptionalBytes {
+  Bytes bytes;  // empty, without an address, for null
+};
+
+template <>
+struct Argument<OptionalBytes> {
+  static constexpr const char* kWanted = "a Uint8Array or null";
+  static bool Read(napi_env env, napi_value value, OptionalBytes* out) {
+    napi_valuetype type;
+    if (napi_typeof(env, value, &type) == napi_ok && type == napi_null) return true;
+    return Argument<Bytes>::Read(env, value, &out->bytes);
   }
 };
 
@@ -335,20 +352,56 @@ bool ReadBuffers(napi_env env, const void* name, Array buffers, Array lengths, u
   return true;
 }
 
+// Runs `transfer` on the first `count` buffers: all of a stream's that the kernel takes at once, but
+// a message is whole or refused. Null leaves a TypeError pending.
+template <typename Transfer>
+napi_value WithBuffers(napi_env env, const void* name, Array buffers, Array lengths,
+    uint32_t count, bool is_message, Transfer transfer) {
+  if (count > buffers.length || count > lengths.length) {
+    Throw(env, name, "count exceeds the buffers or lengths given");
+    return nullptr;
+  }
+  if (is_message && count > sockets::kBufferCountMax) return ToValue(env, int64_t(-EMSGSIZE));
+  const uint32_t used = count < sockets::kBufferCountMax ? count : sockets::kBufferCountMax;
+  iovec vectors[sockets::kBufferCountMax];
+  if (!ReadBuffers(env, name, buffers, lengths, used, vectors)) return nullptr;
+  return ToValue(env, transfer(vectors, size_t(used)));
+}
+
 template <int64_t (*Transfer)(int, iovec*, size_t, int)>
 napi_value SocketTransfer(napi_env env, napi_callback_info info) {
   std::tuple<int, Array, Array, uint32_t, int> arguments;
   void* name;
   if (!ReadAll(env, info, &arguments, &name)) return nullptr;
   const auto& [fd, buffers, lengths, count, flags] = arguments;
-  if (count > buffers.length || count > lengths.length) {
-    Throw(env, name, "count exceeds the buffers or lengths given");
-    return nullptr;
-  }
-  const uint32_t used = count < sockets::kBufferCountMax ? count : sockets::kBufferCountMax;
-  iovec vectors[sockets::kBufferCountMax];
-  if (!ReadBuffers(env, name, buffers, lengths, used, vectors)) return nullptr;
-  return ToValue(env, Transfer(fd, vectors, used, flags));
+  return WithBuffers(env, name, buffers, lengths, count, false,
+      [fd = fd, flags = flags](iovec* vectors, size_t used) {
+        return Transfer(fd, vectors, used, flags);
+      });
+}
+
+napi_value SocketSendMessage(napi_env env, napi_callback_info info) {
+  std::tuple<int, Array, Array, uint32_t, int, OptionalBytes, OptionalBytes> arguments;
+  void* name;
+  if (!ReadAll(env, info, &arguments, &name)) return nullptr;
+  const auto& [fd, buffers, lengths, count, flags, peer, control] = arguments;
+  return WithBuffers(env, name, buffers, lengths, count, true,
+      [fd = fd, flags = flags, to = peer.bytes, with = control.bytes](
+          iovec* vectors, size_t used) {
+        return sockets::SendMessage(fd, vectors, used, flags, to, with);
+      });
+}
+
+napi_value SocketReceiveMessage(napi_env env, napi_callback_info info) {
+  std::tuple<int, Array, Array, uint32_t, int, OptionalBytes, OptionalBytes, Words> arguments;
+  void* name;
+  if (!ReadAll(env, info, &arguments, &name)) return nullptr;
+  const auto& [fd, buffers, lengths, count, flags, peer, control, result] = arguments;
+  return WithBuffers(env, name, buffers, lengths, count, true,
+      [fd = fd, flags = flags, from = peer.bytes, with = control.bytes, told = result](
+          iovec* vectors, size_t used) {
+        return sockets::ReceiveMessage(fd, vectors, used, flags, from, with, told);
+      });
 }
 
 napi_value Watch(napi_env env, napi_callback_info info) {
@@ -412,6 +465,8 @@ const Entry kEntries[] = {
     CALL("socketConnect", sockets::Connect),
     {"socketSend", SocketTransfer<sockets::Send>},
     {"socketReceive", SocketTransfer<sockets::Receive>},
+    {"socketSendMessage", SocketSendMessage},
+    {"socketReceiveMessage", SocketReceiveMessage},
     CALL("socketShutdown", sockets::Shutdown),
     CALL("socketName", sockets::Name),
     CALL("socketPeerName", sockets::PeerName),
@@ -427,6 +482,7 @@ const Entry kEntries[] = {
     CALL("spinPingPong", floors::SpinPingPong),
     CALL("futexPingPong", floors::FutexPingPong),
     CALL("copyRate", floors::CopyRate),
+    CALL("socketPingPong", floors::SocketPingPong),
 };
 
 #undef CALL

@@ -57,7 +57,10 @@ int64_t PipeWrite(int fd, Bytes bytes, uint64_t length) {
 
 int64_t PipeAlive(int fd) {
   pollfd entry = {fd, 0, 0};
-  const int result = poll(&entry, 1, 0);
+  int result;
+  do {
+    result = poll(&entry, 1, 0);
+  } while (result < 0 && errno == EINTR);
   if (result < 0) return -errno;
   if (entry.revents & POLLNVAL) return -EBADF;
   return entry.revents & POLLERR ? 0 : 1;

@@ -1,6 +1,7 @@
 // The published entry `winsock-direct/spi`: all that a provider needs to be written against.
 
 export * from './address-list.js';
+export * from './base-extensions.js';
 export * from './base-provider.js';
 export * from './control-message.js';
 export * from './errors.js';

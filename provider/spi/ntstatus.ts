@@ -94,6 +94,30 @@ export function wsaErrorOfStatus(status: number): number {
   return ERROR_OF.get(unsigned) ?? (unsigned >= ERROR_SEVERITY ? wsa.WSAEINVAL : 0);
 }
 
+/**
+ * Where Win32 has a number of its own for a status; for the others it is taken to be Winsock's.
+ * [W1.3, W1.5]
+ */
+const WIN32_OF: ReadonlyMap<number, number> = new Map<number, number>([
+  [NTSTATUS.STATUS_BUFFER_OVERFLOW, wsa.ERROR_MORE_DATA],
+  [NTSTATUS.STATUS_NOT_SUPPORTED, wsa.ERROR_NOT_SUPPORTED],
+  [NTSTATUS.STATUS_ACCESS_VIOLATION, wsa.ERROR_NOACCESS],
+  [NTSTATUS.STATUS_INVALID_PARAMETER, wsa.WSA_INVALID_PARAMETER],
+  [NTSTATUS.STATUS_INVALID_HANDLE, wsa.WSA_INVALID_HANDLE],
+  [NTSTATUS.STATUS_IO_TIMEOUT, wsa.ERROR_SEM_TIMEOUT],
+  [NTSTATUS.STATUS_LOCAL_DISCONNECT, wsa.ERROR_NETNAME_DELETED],
+  [NTSTATUS.STATUS_REMOTE_DISCONNECT, wsa.ERROR_NETNAME_DELETED],
+  [NTSTATUS.STATUS_CONNECTION_RESET, wsa.ERROR_NETNAME_DELETED],
+  [NTSTATUS.STATUS_CONNECTION_ABORTED, wsa.ERROR_CONNECTION_ABORTED],
+  [NTSTATUS.STATUS_CONNECTION_REFUSED, wsa.ERROR_CONNECTION_REFUSED],
+  [NTSTATUS.STATUS_PORT_UNREACHABLE, wsa.ERROR_PORT_UNREACHABLE],
+]);
+
+/** What the Win32 functions, which are not Winsock's, say about a status. 0 is success. [W1.5] */
+export function win32ErrorOfStatus(status: number): number {
+  return WIN32_OF.get(status >>> 0) ?? wsaErrorOfStatus(status);
+}
+
 /** Where several statuses mean one error, the one that a socket operation ends with. */
 const PREFERRED: ReadonlyMap<number, NtStatusName> = new Map<number, NtStatusName>([
   [wsa.WSA_IO_PENDING, 'STATUS_PENDING'],

@@ -2,7 +2,13 @@
 // field here and never the profile's name. A field is added with the clause that names the
 // difference. Sources: wsd-spec sections 0, 17 and 19; the TRAP clauses of winsock-spec; W14.
 
-import { WSA_OPERATION_ABORTED, WSAECONNABORTED, WSAENETDOWN, WSAENOBUFS } from './error-codes.js';
+import {
+  WSA_OPERATION_ABORTED,
+  WSAECONNABORTED,
+  WSAECONNRESET,
+  WSAENETDOWN,
+  WSAENOBUFS,
+} from './error-codes.js';
 
 export type ProfileName = 'documented' | 'windows' | 'real-switch' | 'hostile';
 
@@ -36,6 +42,16 @@ export interface Profile {
   readonly threadExitSparesPortOperations: boolean;
   /** A wait for a pending operation whose event is already set returns success. [W9.11.3] */
   readonly signalledEventEndsWait: boolean;
+  /** WSAGetOverlappedResult writes the count of a failed operation, too. [W9.11.4] */
+  readonly failedResultWritesCount: boolean;
+  /** New data, connections and urgent bytes are reported without a re-enabling call. [W10.4] */
+  readonly arrivalsReportAgain: boolean;
+  /** A receive that fails for its arguments re-enables FD_READ. [W10.3, W10.4] */
+  readonly failedReceiveReenables: boolean;
+  /** FD_CLOSE does not wait until what came before the end has been read. [W10.8] */
+  readonly closePrecedesData: boolean;
+  /** The error of FD_CLOSE when the peer has reset the connection. [W10.8] */
+  readonly resetCloseError: number;
 
   // What the provider answers -------------------------------------------------------------------
   /** A transfer posted to a full queue. [WSPSEND-20, IMPL-01] */
@@ -60,6 +76,15 @@ export interface Profile {
   readonly receiveQueueDepth: number | null;
   /** Provider descriptors are odd and sparse instead of small and dense. [COMP-06] */
   readonly oddHandles: boolean;
+  /**
+   * Registering the same memory of a socket again gives the same handle or descriptor and counts, or
+   * every registration has its own. [REGMEM-03]
+   */
+  readonly repeatedRegistration: 'counted' | 'distinct';
+  /** Bytes of one WSPSend; null: as many as the NIC allows. [OPT-03] */
+  readonly maxMessageBytes: number | null;
+  /** Bytes of one RDMA call; null: as many as the NIC allows. [OPT-04] */
+  readonly maxRdmaBytes: number | null;
 
   // What the switch does ------------------------------------------------------------------------
   /** Buffers per WSPSend and WSPRecv; null: as many as the message has. [WSPSEND-16, RDMA-11] */
@@ -71,6 +96,13 @@ export interface Profile {
    * [WSPSEND-08]
    */
   readonly transferEvent: 'event' | 'zero-or-odd';
+  /** Receives kept posted per connection; null: as many as the provider's queue takes. [SESS-08] */
+  readonly receivesPosted: number | null;
+  /**
+   * The first WSPRegisterRdmaMemory of a connection asks for the length of a descriptor, with none.
+   * [REGRDMA-04]
+   */
+  readonly probesDescriptorLength: boolean;
   /** Late calls with INVALID_SOCKET after WSPCloseSocket. [CLOSE-06] */
   readonly callsAfterClose: boolean;
 }
@@ -87,6 +119,11 @@ const documented: Profile = {
   closedReceiveError: WSA_OPERATION_ABORTED,
   threadExitSparesPortOperations: false,
   signalledEventEndsWait: false,
+  failedResultWritesCount: false,
+  arrivalsReportAgain: false,
+  failedReceiveReenables: true,
+  closePrecedesData: false,
+  resetCloseError: WSAECONNRESET,
   sendQueueFullError: WSAENOBUFS,
   flushedReceiveError: null,
   overlappedResultWaits: true,
@@ -95,9 +132,14 @@ const documented: Profile = {
   sendQueueDepth: null,
   receiveQueueDepth: null,
   oddHandles: false,
+  repeatedRegistration: 'counted',
+  maxMessageBytes: null,
+  maxRdmaBytes: null,
   maxBuffersPerCall: null,
   maxRdmaBuffersPerCall: null,
   transferEvent: 'event',
+  receivesPosted: null,
+  probesDescriptorLength: false,
   callsAfterClose: false,
 };
 
@@ -116,6 +158,11 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     closedReceiveError: WSAECONNABORTED,
     threadExitSparesPortOperations: true,
     signalledEventEndsWait: true,
+    failedResultWritesCount: true,
+    arrivalsReportAgain: true,
+    failedReceiveReenables: false,
+    closePrecedesData: true,
+    resetCloseError: WSAECONNABORTED,
   },
   'real-switch': {
     ...documented,
@@ -129,6 +176,8 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     maxBuffersPerCall: 1,
     maxRdmaBuffersPerCall: 4,
     transferEvent: 'zero-or-odd',
+    receivesPosted: 12,
+    probesDescriptorLength: true,
     callsAfterClose: true,
   },
   hostile: {
@@ -137,7 +186,13 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     completion: 'always-pending',
     notificationOrder: 'shuffled',
     sendQueueDepth: 1,
+    receiveQueueDepth: 4,
     oddHandles: true,
+    repeatedRegistration: 'distinct',
+    // The least that holds a negotiation message (SESS-05), and a size that divides nothing.
+    maxMessageBytes: 256,
+    maxRdmaBytes: 1009,
+    probesDescriptorLength: true,
     callsAfterClose: true,
   },
 };

@@ -120,6 +120,18 @@ export const FD_ROUTING_INTERFACE_CHANGE = 0x100;
 export const FD_ADDRESS_LIST_CHANGE = 0x200;
 export const FD_ALL_EVENTS = 0x3ff;
 
+/** Events of WSAPoll: what may be asked for, and what is only answered. */
+export const POLLRDNORM = 0x0100;
+export const POLLRDBAND = 0x0200;
+export const POLLIN = 0x0300;
+export const POLLPRI = 0x0400;
+export const POLLWRNORM = 0x0010;
+export const POLLOUT = 0x0010;
+export const POLLWRBAND = 0x0020;
+export const POLLERR = 0x0001;
+export const POLLHUP = 0x0002;
+export const POLLNVAL = 0x0004;
+
 export const FILE_SKIP_COMPLETION_PORT_ON_SUCCESS = 1;
 export const FILE_SKIP_SET_EVENT_ON_HANDLE = 2;
 
@@ -160,6 +172,9 @@ export const SO_UPDATE_ACCEPT_CONTEXT = 0x700b;
 export const SO_CONNECT_TIME = 0x700c;
 export const SO_UPDATE_CONNECT_CONTEXT = 0x7010;
 export const TCP_NODELAY = 0x0001;
+export const TCP_KEEPIDLE = 3;
+export const TCP_KEEPCNT = 16;
+export const TCP_KEEPINTVL = 17;
 
 export const IP_TOS = 3;
 export const IP_TTL = 4;
@@ -201,6 +216,8 @@ export const SIO_ADDRESS_LIST_QUERY = 0x48000016;
 export const SIO_ADDRESS_LIST_CHANGE = 0x28000017;
 export const SIO_BASE_HANDLE = 0x48000022;
 export const SIO_UDP_CONNRESET = 0x9800000c;
+/** mstcpip.h: on, idle time and interval in milliseconds, 32 bits each. */
+export const SIO_KEEPALIVE_VALS = 0x98000004;
 
 // Catalog entries [W2.12, DATA-04, DATA-05] -------------------------------------------------------
 
@@ -346,6 +363,13 @@ export interface linger {
 export interface fd_set {
   fd_count: number;
   fd_array: number[];
+}
+
+/** One question of WSAPoll; `fd` below 0 or INVALID_SOCKET: none. */
+export interface WSAPOLLFD {
+  fd: number;
+  events: number;
+  revents: number;
 }
 
 export interface timeval {

@@ -30,6 +30,9 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   POINTER_BYTES: 'ours: the size of a pointer',
   CMSG_ALIGNMENT: 'ours: the alignment behind WSA_CMSG_SPACE, checked through it',
   WSP_VERSION_2_2: 'ours: MAKEWORD(2, 2)',
+  TCP_KEEPIDLE: 'of newer headers: in the ws2ipdef.h of Windows 10',
+  TCP_KEEPCNT: 'of newer headers: in the ws2ipdef.h of Windows 10',
+  TCP_KEEPINTVL: 'of newer headers: in the ws2ipdef.h of Windows 10',
 };
 
 const numbers = (Object.entries(spi) as [string, unknown][]).filter(
@@ -50,7 +53,7 @@ const GROUPS: readonly [title: string, pattern: RegExp, count: number][] = [
   ['families and types are those of the header [W2.7]', /^(AF_|SOCK_)/, 8],
   ['socket options are those of the header [W2.8 OPT-10]', /^(SOL_|SO_)/, 34],
   ['IP options are those of the header [W2.9]', /^IP(V6)?_/, 10],
-  ['control codes are those of the header [W2.10]', /^(IOC|FIO|SIO)/, 26],
+  ['control codes are those of the header [W2.10]', /^(IOC|FIO|SIO)/, 27],
   ['completion modes are those of the header [W2.11]', /^FILE_SKIP_/, 2],
   ['service flags are those of the header [W2.12 DATA-05]', /^XP1_/, 20],
   ['provider flags are those of the header [W2.12 DATA-04]', /^PFL_/, 4],
