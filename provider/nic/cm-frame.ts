@@ -49,6 +49,8 @@ export const RejectReason = {
 export const FrameFlag = {
   /** The sender can read and write memory of the receiver's process directly. */
   REACHES_YOU: 1,
+  /** The sender limits retries: a SEND to it is complete only when acknowledged. */
+  ACKNOWLEDGE_SENDS: 2,
 } as const;
 
 export interface Frame {

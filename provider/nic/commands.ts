@@ -2,7 +2,9 @@
 // they cross a message port when the engine lives in a worker thread. The data path is not here; it
 // is the queues of layout.ts.
 
+import type { Nanos } from '../../runtime/clock.js';
 import type { NicEvent } from './device.js';
+import type { Patience } from './engine-queue-pair.js';
 
 export type EngineCommand =
   | {
@@ -10,8 +12,15 @@ export type EngineCommand =
       readonly index: number;
       /** Byte offsets in the host's private segment; depth in entries. */
       readonly ring: number;
-      readonly consumer: number;
+      readonly control: number;
       readonly depth: number;
+    }
+  | { readonly type: 'enable-completion-events'; readonly index: number }
+  | {
+      readonly type: 'moderate-completion-queue';
+      readonly index: number;
+      readonly countMin: number;
+      readonly periodMax: Nanos;
     }
   | {
       readonly type: 'create-queue-pair';
@@ -27,6 +36,7 @@ export type EngineCommand =
       readonly receiveDepth: number;
       /** First sequence number of the inbound ring. */
       readonly sequence: number;
+      readonly patience: Patience;
     }
   | {
       readonly type: 'register-memory';

@@ -8,7 +8,13 @@ import { FrameFlag, FrameType, RejectReason } from './cm-frame.js';
 import type { EngineEvent } from './commands.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import type { WireEndpoint } from './layout.js';
-import { CONNECT_TIMEOUT, CONTROL_RETRY, MAX_PRIVATE_DATA, RELEASE_TIMEOUT } from './limits.js';
+import {
+  CONNECT_TIMEOUT,
+  CONTROL_RETRY,
+  MAX_PRIVATE_DATA,
+  RELEASE_TIMEOUT,
+  REQUESTS_PER_PEER,
+} from './limits.js';
 import type { PeerHost } from './peer-host.js';
 import type { ConnectFailure, DisconnectReason } from './verbs.js';
 
@@ -43,6 +49,8 @@ type Phase =
   | 'requesting'
   /** REQ received, the listener has not answered. */
   | 'requested'
+  /** REP sent, RTU not received: whether the request came from where it says is not known yet. */
+  | 'accepted'
   | 'connected'
   /** DREQ sent, waiting for the peer to let go. */
   | 'disconnecting';
@@ -53,8 +61,9 @@ interface Connection {
   phase: Phase;
   queuePair: EngineQueuePair | null;
   remoteId: number;
-  /** The remote endpoint of a request that waits for its answer. */
+  /** The remote endpoint and wish of a request that waits for its answer. */
   endpoint: WireEndpoint | null;
+  acknowledgesSends: boolean;
   reachesPeer: boolean;
   port: number;
   deadline: Nanos;
@@ -77,6 +86,11 @@ export class ConnectionManager {
   readonly #byQueuePair = new Map<EngineQueuePair, Connection>();
   readonly #listeners = new Set<number>();
   readonly #congested = new Set<PeerHost>();
+  #earliest: Nanos = Infinity;
+  /** Accepted, and not confirmed by RTU. */
+  readonly #unconfirmed = new Set<Connection>();
+  /** Requests that wait for an answer here. */
+  readonly #requestsOf = new Map<PeerHost, number>();
 
   constructor(host: ConnectionHost) {
     this.#host = host;
@@ -85,6 +99,11 @@ export class ConnectionManager {
   /** Whether doTimers may ever have something to do: connections, or frames for a full pipe. */
   get hasTimers(): boolean {
     return this.#connections.size > 0 || this.#congested.size > 0;
+  }
+
+  /** Whether a queue pair cannot send before a frame has arrived. */
+  get awaitsFrames(): boolean {
+    return this.#unconfirmed.size > 0;
   }
 
   listen(port: number): void {
@@ -117,6 +136,7 @@ export class ConnectionManager {
       queuePair: qp,
       remoteId: 0,
       endpoint: null,
+      acknowledgesSends: false,
       reachesPeer: false,
       port,
       deadline: this.#host.clock.now() + CONNECT_TIMEOUT,
@@ -131,13 +151,13 @@ export class ConnectionManager {
       this.#host.deactivate(qp, 'peer-disconnected');
       return;
     }
-    connection.phase = 'connected';
-    connection.deadline = Infinity;
+    this.#countRequest(connection.peer, -1);
+    connection.phase = 'accepted';
+    this.#unconfirmed.add(connection);
     connection.queuePair = qp;
     this.#byQueuePair.set(qp, connection);
-    qp.attach(connection.peer, connection.endpoint);
+    qp.attach(connection.peer, connection.endpoint, connection.acknowledgesSends);
     this.#send(connection, FrameType.REP, { privateData });
-    this.#host.activate(qp);
     this.#host.report({ type: 'established', queuePair: qp.slot, privateData: NO_DATA });
   }
 
@@ -145,6 +165,7 @@ export class ConnectionManager {
     const connection = this.#connections.get(requestId);
     if (connection?.phase !== 'requested') return;
     this.#send(connection, FrameType.REJ, { reason: RejectReason.REJECTED });
+    this.#countRequest(connection.peer, -1);
     this.#remove(connection);
   }
 
@@ -178,7 +199,7 @@ export class ConnectionManager {
         this.#handleReply(connection, frame);
         break;
       case FrameType.RTU:
-        connection.peer.reachesUs = (frame.flags & FrameFlag.REACHES_YOU) !== 0;
+        this.#handleReady(connection, frame);
         break;
       case FrameType.REJ:
         this.#handleReject(connection, frame);
@@ -202,9 +223,8 @@ export class ConnectionManager {
 
   /** The earliest time at which doTimers has something to do. */
   nextDeadline(): Nanos {
-    let earliest = this.#congested.size > 0 ? this.#host.clock.now() + CONTROL_RETRY : Infinity;
-    for (const { deadline } of this.#connections.values()) earliest = Math.min(earliest, deadline);
-    return earliest;
+    const retry = this.#congested.size > 0 ? this.#host.clock.now() + CONTROL_RETRY : Infinity;
+    return Math.min(retry, this.#earliest);
   }
 
   doTimers(now: Nanos): number {
@@ -212,6 +232,7 @@ export class ConnectionManager {
       peer.retry();
       if (!peer.isCongested) this.#congested.delete(peer);
     }
+    if (now < this.#earliest) return 0;
     let expired = 0;
     for (const connection of [...this.#connections.values()]) {
       if (connection.deadline > now) continue;
@@ -219,6 +240,20 @@ export class ConnectionManager {
       this.#expire(connection);
     }
     return expired;
+  }
+
+  /** Of all connections, whose number must not matter to those who only look at the time. */
+  #setDeadline(connection: Connection, deadline: Nanos): void {
+    const before = connection.deadline;
+    connection.deadline = deadline;
+    this.#earliest = Math.min(this.#earliest, deadline);
+    if (before === this.#earliest && before !== deadline) this.#findEarliest();
+  }
+
+  #findEarliest(): void {
+    this.#earliest = Infinity;
+    for (const { deadline } of this.#connections.values())
+      this.#earliest = Math.min(this.#earliest, deadline);
   }
 
   #handleRequest(frame: Frame): void {
@@ -233,18 +268,18 @@ export class ConnectionManager {
       queuePair: null,
       remoteId: frame.sourceComm,
       endpoint: frame.endpoint,
+      acknowledgesSends: (frame.flags & FrameFlag.ACKNOWLEDGE_SENDS) !== 0,
       reachesPeer: this.#host.reaches(peer, frame.probeAddress),
       port: frame.targetPort,
       deadline: Infinity,
     });
-    if (!valid || !this.#listeners.has(frame.targetPort)) {
-      const { NO_LISTENER, NO_CONSUMER } = RejectReason;
-      this.#send(connection, FrameType.REJ, {
-        reason: this.#host.hasConsumer ? NO_LISTENER : NO_CONSUMER,
-      });
+    const reason = valid ? this.#objection(peer, frame.targetPort) : RejectReason.NO_LISTENER;
+    if (reason !== 0) {
+      this.#send(connection, FrameType.REJ, { reason });
       this.#remove(connection);
       return;
     }
+    this.#countRequest(peer, 1);
     this.#host.report({
       type: 'connect-request',
       port: frame.targetPort,
@@ -253,6 +288,33 @@ export class ConnectionManager {
       remotePort: frame.sourcePort,
       privateData: frame.privateData,
     });
+  }
+
+  /** Why a request is refused without asking anybody; 0 when it is not. */
+  #objection(peer: PeerHost, port: number): number {
+    const { NO_LISTENER, NO_CONSUMER, NO_RESOURCES } = RejectReason;
+    if (!this.#listeners.has(port)) return this.#host.hasConsumer ? NO_LISTENER : NO_CONSUMER;
+    // A peer has no more queue pairs to connect: whoever asks on only wants to use up memory.
+    const waiting = this.#requestsOf.get(peer) ?? 0;
+    return waiting < REQUESTS_PER_PEER ? 0 : NO_RESOURCES;
+  }
+
+  #countRequest(peer: PeerHost, change: 1 | -1): void {
+    const count = (this.#requestsOf.get(peer) ?? 0) + change;
+    if (count === 0) this.#requestsOf.delete(peer);
+    else this.#requestsOf.set(peer, count);
+  }
+
+  /**
+   * The requester exists: only who was sent the REP knows its ids. Until here nothing was written into
+   * the memory that the request named, because anybody can write a REQ in somebody's name.
+   */
+  #handleReady(connection: Connection, frame: Frame): void {
+    if (connection.phase !== 'accepted' || connection.queuePair === null) return;
+    connection.phase = 'connected';
+    this.#unconfirmed.delete(connection);
+    connection.peer.reachesUs = (frame.flags & FrameFlag.REACHES_YOU) !== 0;
+    this.#host.activate(connection.queuePair);
   }
 
   #handleReply(connection: Connection, frame: Frame): void {
@@ -265,10 +327,10 @@ export class ConnectionManager {
       return;
     }
     connection.phase = 'connected';
-    connection.deadline = Infinity;
+    this.#setDeadline(connection, Infinity);
     connection.reachesPeer = this.#host.reaches(connection.peer, frame.probeAddress);
     connection.peer.reachesUs = (frame.flags & FrameFlag.REACHES_YOU) !== 0;
-    qp.attach(connection.peer, frame.endpoint);
+    qp.attach(connection.peer, frame.endpoint, (frame.flags & FrameFlag.ACKNOWLEDGE_SENDS) !== 0);
     this.#send(connection, FrameType.RTU, {});
     this.#host.activate(qp);
     this.#host.report({ type: 'established', queuePair: qp.slot, privateData: frame.privateData });
@@ -313,12 +375,13 @@ export class ConnectionManager {
     const phase = connection.phase;
     this.#remove(connection);
     if (phase === 'requested') {
-      const { id, port } = connection;
+      const { id, port, peer } = connection;
+      this.#countRequest(peer, -1);
       this.#host.report({ type: 'request-withdrawn', port, requestId: id });
     } else if (qp !== null && phase === 'requesting') {
       this.#reportFailure(qp, failure);
     } else if (qp !== null) {
-      if (phase === 'connected') this.#host.deactivate(qp, reason);
+      if (phase === 'connected' || phase === 'accepted') this.#host.deactivate(qp, reason);
       this.#host.released(qp);
     }
   }
@@ -336,7 +399,8 @@ export class ConnectionManager {
   /** The peer knows our ring from the request on, answered or not; it is asked to forget it. */
   #beginRelease(connection: Connection, qp: EngineQueuePair): void {
     connection.phase = 'disconnecting';
-    connection.deadline = this.#host.clock.now() + RELEASE_TIMEOUT;
+    this.#unconfirmed.delete(connection);
+    this.#setDeadline(connection, this.#host.clock.now() + RELEASE_TIMEOUT);
     qp.peerReleased = false;
     this.#send(connection, FrameType.DREQ, {});
   }
@@ -352,12 +416,16 @@ export class ConnectionManager {
 
   #add(connection: Connection): Connection {
     this.#connections.set(connection.id, connection);
+    this.#earliest = Math.min(this.#earliest, connection.deadline);
     if (connection.queuePair !== null) this.#byQueuePair.set(connection.queuePair, connection);
     return connection;
   }
 
   #remove(connection: Connection): void {
     this.#connections.delete(connection.id);
+    this.#unconfirmed.delete(connection);
+    if (connection.deadline === this.#earliest && connection.deadline !== Infinity)
+      this.#findEarliest();
     if (connection.queuePair !== null) this.#byQueuePair.delete(connection.queuePair);
   }
 
@@ -379,7 +447,9 @@ export class ConnectionManager {
     frame.reason = fields.reason ?? 0;
     frame.privateData = fields.privateData ?? NO_DATA;
     if (connection.reachesPeer) frame.flags |= FrameFlag.REACHES_YOU;
-    if (connection.queuePair !== null) frame.endpoint = this.#host.endpointOf(connection.queuePair);
+    const qp = connection.queuePair;
+    if (qp !== null) frame.endpoint = this.#host.endpointOf(qp);
+    if (qp?.limitsRetries === true) frame.flags |= FrameFlag.ACKNOWLEDGE_SENDS;
     this.#sendTo(connection.peer, frame);
   }
 

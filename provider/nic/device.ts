@@ -42,16 +42,36 @@ export interface MemoryRegion {
 export type RegistrationFailure =
   /** The buffer is detached, empty, resizable, or shorter than the length. */
   | 'invalid-buffer'
-  /** The memlock limit, with pin: 'require'. */
+  /** The memlock limit, with pin: 'require'; or the NIC has no region left. */
   | 'no-resources'
   /** The queue pair is gone. */
   | 'invalid-queue-pair';
 
+/** Completion events of one queue, in the manner of ibv_req_notify_cq. Free for queues never armed. */
+export interface CompletionNotification {
+  /** The queue's number: NicEvent 'completion-event'. */
+  readonly index: number;
+  /**
+   * Asks for one 'completion-event': for the next completion, or for the next that is a failure or
+   * answers a request with SendFlag.SOLICITED. The last call counts. Poll afterwards: completions
+   * that were there before raise no event.
+   */
+  arm(kind: 'next' | 'solicited'): void;
+  /**
+   * Raises the event only after `countMin` completions, or `periodMax` nanoseconds after the first of
+   * them, whichever is earlier.
+   */
+  moderate(limits: { readonly countMin: number; readonly periodMax: number }): void;
+}
+
 export interface CompletionQueue {
+  /** Absent where a device has no completion events. */
+  readonly notification?: CompletionNotification;
   /**
    * Fills `completion` with the next completion and returns true, or returns false when there is
    * none. Completions of one queue appear in the order in which their requests were posted, sends
-   * and receives apart. Does not drive the NIC: see NicDevice.progress.
+   * and receives apart. Does not drive the NIC: see NicDevice.progress. A full queue loses nothing:
+   * the NIC takes no more work until there is room.
    */
   poll(completion: WorkCompletion): boolean;
 }
@@ -61,6 +81,23 @@ export interface QueuePairOptions {
   /** Requests that may be outstanding; powers of two. */
   readonly sendDepth?: number;
   readonly receiveDepth?: number;
+  /**
+   * How often a request of the peer that finds no receive is tried again, 0 to 7; 7, the default, is
+   * for ever. After that the connection ends and the peer's request fails with RNR_RETRY_EXC_ERR.
+   */
+  readonly rnrRetry?: number;
+  /**
+   * The pause before each such try, in nanoseconds. By default that of the cost model, or 0 (a message
+   * is taken as soon as there is a receive), or 640 µs when rnrRetry is limited.
+   */
+  readonly minRnrTimer?: number;
+  /**
+   * How long the peer may take to acknowledge a request, in nanoseconds; by default for ever. A peer
+   * without a receive is not silent. After that and `retryCount` (0 to 7, default 7) more times as long
+   * the connection ends and the oldest request fails with RETRY_EXC_ERR.
+   */
+  readonly ackTimeout?: number;
+  readonly retryCount?: number;
 }
 
 export interface QueuePair {
@@ -108,7 +145,9 @@ export type NicEvent =
   | { readonly type: 'established'; readonly queuePair: number; readonly privateData: Uint8Array }
   | { readonly type: 'connect-failed'; readonly queuePair: number; readonly reason: ConnectFailure }
   | { readonly type: 'disconnected'; readonly queuePair: number; readonly reason: DisconnectReason }
-  | { readonly type: 'destroyed'; readonly queuePair: number };
+  | { readonly type: 'destroyed'; readonly queuePair: number }
+  /** An armed completion queue has completions; CompletionNotification.index. */
+  | { readonly type: 'completion-event'; readonly completionQueue: number };
 
 export interface NicDevice {
   readonly attributes: NicAttributes;

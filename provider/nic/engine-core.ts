@@ -1,21 +1,17 @@
 // What the parts of one engine share.
 
 import type { SharedView } from '../../native/shared-view.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { BounceBuffer } from './bounce.js';
+import type { LinkTime } from './cost-model.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import type { Mover, OwnMemory } from './mover.js';
 import type { RegionTable } from './regions.js';
 
-/** The engine's one bounce buffer, for peers that cannot reach this process's own memory. */
-export interface BounceBuffer {
-  /** Offset in the public segment. */
-  readonly address: number;
-  readonly bytes: number;
-  holder: EngineQueuePair | null;
-}
-
 /** Events worth knowing of and rare enough to count. Messages and bytes are counted at the SPI. */
 export interface EngineCounters {
   protocolErrors: number;
+  /** Messages that found no receive; however often they were tried. */
   receiverNotReady: number;
 }
 
@@ -26,6 +22,9 @@ export interface EngineCore {
   readonly mover: Mover;
   readonly bounce: BounceBuffer;
   readonly counters: EngineCounters;
+  readonly clock: Clock;
+  /** Null without a cost model. */
+  readonly link: LinkTime | null;
   /**
    * Whether a slot is published with a plain store; otherwise with an exchange, because the kernel
    * has no barrier for the sleeper to use (docs/shared-memory.md).
@@ -37,3 +36,8 @@ export interface EngineCore {
 
 /** 64-bit values travel as two words. */
 export const TWO_32 = 2 ** 32;
+
+/** The address in a scatter/gather element or reference at word `entry`. */
+export function addressAt(words: Int32Array, entry: number): number {
+  return ((words[entry + 1] as number) >>> 0) * TWO_32 + ((words[entry] as number) >>> 0);
+}

@@ -18,6 +18,8 @@ export interface EnginePort {
   sendPosted(slot: number, stateWord: number): void;
   /** The receive queue of `slot` has a new entry. */
   receivePosted(slot: number, stateWord: number): void;
+  /** There is room in a completion queue for which work was held back. */
+  roomMade(): void;
   /** Events since the last call, in order, handed to `handle`. Returns how many. */
   drainEvents(handle: (event: EngineEvent) => void): number;
   /** Lets an inline engine work on one queue pair. */
@@ -56,8 +58,11 @@ export class InlinePort implements EnginePort {
   }
 
   receivePosted(slot: number): void {
-    // A connected queue pair finds it in its next turn; one whose connection is over flushes now.
-    if (this.#engine.isBroken(slot)) this.#engine.kick(slot);
+    this.#engine.receivePosted(slot);
+  }
+
+  roomMade(): void {
+    // The next turn finds it.
   }
 
   drainEvents(handle: (event: EngineEvent) => void): number {

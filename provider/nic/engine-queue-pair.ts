@@ -1,27 +1,50 @@
 // A queue pair as its engine sees it: where its queues lie, how far each has been worked off, and
 // with whom it is connected. Data only; requester.ts and responder.ts are the algorithms.
 
+import type { Nanos } from '../../runtime/clock.js';
 import type { CompletionRing } from './completion-ring.js';
 import type { WireEndpoint } from './layout.js';
+import { INLINE_BYTES } from './limits.js';
 import type { PeerHost } from './peer-host.js';
+import { QpState, RETRY_FOREVER } from './verbs.js';
 
-/** States are numbers, not strings: the engine asks for them in every turn. */
+/** Numbers, not strings: the engine asks for them in every turn. */
 export const QueuePairState = {
-  /** Created; not connected, or connecting. Receives may be posted. */
-  IDLE: 0,
-  READY: 1,
-  /** The connection is over; everything outstanding and everything posted now completes flushed. */
-  ERROR: 2,
-  /** Destroyed by its owner; flushing, then waiting for the peer to let go. */
-  CLOSING: 3,
+  ...QpState,
+  /** Destroyed by its owner: flushing as in ERR, then waiting for the peer to let go. */
+  CLOSING: 7,
 } as const;
 export type QueuePairState = (typeof QueuePairState)[keyof typeof QueuePairState];
+
+/** Why the message at the head of the inbound ring is not executed. */
+export const Wait = {
+  NONE: 0,
+  /** For a receive: whoever posts one rings. */
+  RECEIVE: 1,
+  /** For room in the completion queue. */
+  ROOM: 2,
+  /** For the time `retryAt`. */
+  TIME: 3,
+} as const;
+export type Wait = (typeof Wait)[keyof typeof Wait];
+
+/** How patient a queue pair is; set at its creation. Times in nanoseconds. */
+export interface Patience {
+  /** Receiver not ready: the pause before the peer's request is tried again; 0 for none. */
+  readonly minRnrTimer: Nanos;
+  /** How often it is tried again; RETRY_FOREVER for always. */
+  readonly rnrRetry: number;
+  /** How long the peer may take to acknowledge, one try; 0 for ever. */
+  readonly ackTimeout: Nanos;
+  readonly retryCount: number;
+}
 
 export class EngineQueuePair {
   readonly slot: number;
   readonly number: number;
   readonly completions: CompletionRing;
-  state: QueuePairState = QueuePairState.IDLE;
+  readonly patience: Patience;
+  state: QueuePairState = QueuePairState.INIT;
   /** Keys of its memory regions. */
   readonly keys = new Set<number>();
 
@@ -55,6 +78,8 @@ export class EngineQueuePair {
   readonly lastSlot: Int32Array;
   /** RDMA READs published and not yet acknowledged. */
   readsOutstanding = 0;
+  /** Until when a peer that writes READ data is waited for; 0 while nobody waits. */
+  pushEnds: Nanos = 0;
   /** Bytes of the request at the head that went through the bounce buffer already. */
   bouncedBytes = 0;
   /** The bufferful under way: its length, the count of slots after its own, and whether it is the last. */
@@ -63,10 +88,32 @@ export class EngineQueuePair {
   bounceIsLast = false;
   bounceIsRead = false;
 
+  /** With costs: when each send queue entry may complete, and what was reckoned last. */
+  readonly dues: Float64Array | null;
+  lastDue: Nanos = 0;
+  /** Messages up to here go without the send queue; -1 for none. */
+  directBytes: number;
+  /** A SEND is complete when acknowledged, however short: somebody counts retries or time. */
+  acknowledgesSends = false;
+  /** When the peer was last heard of while a request was outstanding, and what it had acknowledged. */
+  heardAt: Nanos = 0;
+  heardCount = 0;
+
   /** Whether the engine polls this queue pair without being asked. */
   hot = false;
-  /** An arrived message waits for a receive, or for room in the completion queue. */
-  isBlocked = false;
+  /** Turns that found work since the last sweep of the polled ones. */
+  activity = 0;
+  /** Doorbells answered since that sweep. */
+  rings = 0;
+  sweep = 0;
+  /** What an arrived message waits for. */
+  wait: Wait = Wait.NONE;
+  retryAt: Nanos = 0;
+  /** The count of slots before the one that was last found without a receive, and its tries left. */
+  rnrSlot = -1;
+  rnrTriesLeft = 0;
+  /** The connection is over: what has arrived is executed now or never. */
+  isLastChance = false;
   /** A posted request waits for room in the completion queue or for the bounce buffer. */
   isHeld = false;
   /** Set once the owner was told that the connection is over. */
@@ -86,6 +133,9 @@ export class EngineQueuePair {
     ring: number;
     ownState: number;
     sequence: number;
+    patience: Patience;
+    /** The NIC has a cost model. */
+    isTimed: boolean;
   }) {
     this.slot = options.slot;
     this.number = options.number;
@@ -98,6 +148,9 @@ export class EngineQueuePair {
     this.ownState = options.ownState;
     this.inboundSequence = options.sequence;
     this.lastSlot = new Int32Array(options.sendDepth);
+    this.patience = options.patience;
+    this.dues = options.isTimed ? new Float64Array(options.sendDepth) : null;
+    this.directBytes = options.isTimed ? -1 : INLINE_BYTES;
   }
 
   /** Whether part of the request at the head is in the bounce buffer, or has been through it. */
@@ -106,24 +159,55 @@ export class EngineQueuePair {
     return headIsOut || this.bouncedBytes > 0;
   }
 
-  /** Whether nothing will happen here unless somebody rings: no answer is awaited, nothing waits. */
+  /** Whether nothing will happen here unless somebody rings. */
   get isQuiet(): boolean {
     return (
-      this.sendCompleted === this.sendTaken &&
+      (this.wait === Wait.NONE || this.wait === Wait.RECEIVE) &&
+      !this.isHeld &&
       this.bounceLength === 0 &&
-      !this.isBlocked &&
-      !this.isHeld
+      (this.sendCompleted === this.sendTaken || !this.isClocked)
     );
   }
 
-  /** Attaches the peer's end. `endpoint` was checked against the peer's segment (peer-host.ts). */
-  attach(peer: PeerHost, endpoint: WireEndpoint): void {
+  /** Whether outstanding requests have a time at which to look at them. */
+  get isClocked(): boolean {
+    return this.dues !== null || this.patience.ackTimeout > 0;
+  }
+
+  /** Whether its peer's requests are not tried for ever, so that a sender must be told. */
+  get limitsRetries(): boolean {
+    return this.patience.rnrRetry < RETRY_FOREVER;
+  }
+
+  /** The time at which there is something to do that nothing announces; Infinity for none. */
+  get nextDue(): Nanos {
+    let due = this.wait === Wait.TIME ? this.retryAt : Infinity;
+    if (this.sendCompleted === this.sendTaken) return due;
+    if (this.dues !== null) {
+      due = Math.min(due, this.dues[this.sendCompleted & this.sendMask] as number);
+    }
+    return this.patience.ackTimeout > 0 ? Math.min(due, this.silenceEnds) : due;
+  }
+
+  /** When a peer that has not been heard of since is given up. */
+  get silenceEnds(): Nanos {
+    const { ackTimeout, retryCount } = this.patience;
+    return this.heardAt + ackTimeout * (retryCount + 1);
+  }
+
+  /**
+   * Attaches the peer's end. `endpoint` was checked against the peer's segment (peer-host.ts);
+   * `acknowledgesSends` is the peer's wish.
+   */
+  attach(peer: PeerHost, endpoint: WireEndpoint, acknowledgesSends: boolean): void {
     this.peer = peer;
     this.peerSlot = endpoint.slot;
     this.outboundRing = peer.wordIndex(endpoint.ring);
     this.peerState = peer.wordIndex(endpoint.state);
     this.outboundSequence = endpoint.sequence | 0;
     this.peerReleased = false;
-    this.state = QueuePairState.READY;
+    this.acknowledgesSends = acknowledgesSends || this.patience.ackTimeout > 0;
+    if (this.acknowledgesSends) this.directBytes = -1;
+    this.state = QueuePairState.RTR;
   }
 }

@@ -8,40 +8,38 @@ import type { Clock, Nanos } from '../../runtime/clock.js';
 import type { Arena } from '../../native/arena.js';
 import type { NativeBinding } from '../../native/binding.js';
 import type { FabricDirectory } from '../../native/fabric-directory.js';
-import {
-  PARKED_NO,
-  PARKED_PIPE,
-  READY_SUMMARY_WORDS,
-  segmentHeader,
-} from '../../native/layout/segment.layout.js';
+import { PARKED_NO, PARKED_PIPE, segmentHeader } from '../../native/layout/segment.layout.js';
 import type { Reactor, WatchToken } from '../../native/reactor.js';
 import { EPOLLIN } from '../../native/reactor.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { OwnerPipe } from '../../native/wake-pipe.js';
+import type { BounceBuffer } from './bounce.js';
 import { emitFrame, FrameReader, wakeFrame } from './cm-frame.js';
 import type { EngineCommand, EngineEvent } from './commands.js';
-import { CompletionRing } from './completion-ring.js';
+import { CompletionRings } from './completion-rings.js';
 import type { ConnectionHost } from './connection-manager.js';
 import { ConnectionManager } from './connection-manager.js';
-import type { BounceBuffer, EngineCore, EngineCounters } from './engine-core.js';
-import { EngineQueuePair, QueuePairState } from './engine-queue-pair.js';
-import { HotList } from './hot-list.js';
+import type { CostModel } from './cost-model.js';
+import { LinkTime } from './cost-model.js';
+import type { EngineCore, EngineCounters } from './engine-core.js';
+import { EngineQueuePair, QueuePairState, Wait } from './engine-queue-pair.js';
 import { STATE_ARMED, STATE_CLOSED } from './layout.js';
-import { ENTRY_WORDS, WIRE_SLOTS } from './limits.js';
+import { ENTRY_WORDS, RESCUE_INTERVAL, WIRE_SLOTS } from './limits.js';
 import type { WireEndpoint } from './layout.js';
 import type { OwnMemory } from './mover.js';
 import { Mover } from './mover.js';
 import type { PeerHost } from './peer-host.js';
+import { ringDoorbell } from './peer-host.js';
 import { Peers } from './peers.js';
+import { NO_PROCESS } from './process-of.js';
 import { RegionTable } from './regions.js';
 import { LOCAL_READ, Requester } from './requester.js';
 import { Responder } from './responder.js';
+import { Scheduler } from './scheduler.js';
 import { Access } from './verbs.js';
 import type { DisconnectReason, WorkRequest } from './verbs.js';
 
 const PARKED = segmentHeader.word('engineParked');
-const SUMMARY = segmentHeader.word('readySummary');
-const READY = segmentHeader.word('readyMap');
 
 /** Turns between two looks at the clock while connection timers run. */
 const TURNS_PER_TIMER_CHECK = 256;
@@ -62,6 +60,8 @@ export interface EngineOptions {
   readonly bounce: { readonly address: number; readonly bytes: number };
   /** Whether every process on the fabric's machine takes part in barriers; see docs/shared-memory.md. */
   readonly hasBarrier: boolean;
+  /** What the link costs; null for nothing. */
+  readonly costs: CostModel | null;
   /** Called for every event, on the engine's thread. */
   readonly report: (event: EngineEvent) => void;
 }
@@ -76,6 +76,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly counters: EngineCounters = { protocolErrors: 0, receiverNotReady: 0 };
   readonly hasBarrier: boolean;
   readonly clock: Clock;
+  readonly link: LinkTime | null;
   readonly address: number;
   readonly generation: number;
   readonly processId = process.pid;
@@ -86,9 +87,9 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly #private: number;
   /** By slot. */
   readonly #queuePairs: (EngineQueuePair | undefined)[] = [];
-  readonly #completionRings = new Map<number, CompletionRing>();
+  readonly #rings: CompletionRings;
   readonly #peers: Peers;
-  readonly #hot: HotList;
+  readonly #scheduler: Scheduler;
   /** Queue pairs whose flush could not finish at once. */
   readonly #flushing = new Set<EngineQueuePair>();
   #hasFlushing = false;
@@ -99,6 +100,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly #control = new Uint8Array(CONTROL_READ_BYTES);
   readonly #pipeToken: WatchToken;
   #turns = 0;
+  #rescueAt: Nanos = 0;
   #open = true;
 
   constructor(options: EngineOptions) {
@@ -108,6 +110,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     this.view = arena.view;
     this.own = publicSegment;
     this.clock = options.clock;
+    this.link = options.costs === null ? null : new LinkTime(options.costs, options.clock);
     this.report = options.report;
     this.address = publicSegment.address;
     this.generation = publicSegment.generation;
@@ -126,10 +129,25 @@ export class NicEngine implements EngineCore, ConnectionHost {
         this.#connections.handlePeerDeath(peer);
       },
     });
+    this.#rings = new CompletionRings({
+      view: this.view,
+      base: this.#private,
+      clock: this.clock,
+      report: this.report,
+    });
     this.#requester = new Requester(this);
     this.#responder = new Responder(this);
     this.#connections = new ConnectionManager(this);
-    this.#hot = new HotList(this.view, native, (qp) => this.#turn(qp));
+    this.#scheduler = new Scheduler({
+      view: this.view,
+      native,
+      header: this.#header,
+      queuePairs: this.#queuePairs,
+      turn: (qp) => this.#turn(qp),
+      flush: (qp) => {
+        this.#flush(qp);
+      },
+    });
     this.#pipeToken = options.reactor.watch(options.pipe.fd, EPOLLIN, () => {
       this.#readControl();
     });
@@ -139,15 +157,13 @@ export class NicEngine implements EngineCore, ConnectionHost {
   command(command: EngineCommand): void {
     switch (command.type) {
       case 'create-completion-queue':
-        this.#completionRings.set(
-          command.index,
-          new CompletionRing(
-            this.view,
-            this.#private + command.ring / 4,
-            this.#private + command.consumer / 4,
-            command.depth,
-          ),
-        );
+        this.#rings.create(command);
+        return;
+      case 'enable-completion-events':
+        this.#rings.enableEvents(command.index);
+        return;
+      case 'moderate-completion-queue':
+        this.#rings.moderate(command);
         return;
       case 'create-queue-pair':
         this.#createQueuePair(command);
@@ -200,23 +216,22 @@ export class NicEngine implements EngineCore, ConnectionHost {
   /** New work in the send queue of `slot`, and nobody else looks: an inline engine sends at once. */
   kick(slot: number): void {
     const qp = this.#queuePair(slot);
-    if (qp.state === QueuePairState.READY) {
-      this.#requester.transmit(qp);
-      if (!qp.hot) this.#hot.add(qp);
-    } else if (qp.state === QueuePairState.ERROR) this.#flush(qp);
+    if (qp.state === QueuePairState.RTS) this.#scheduler.follow(qp, this.#requester.transmit(qp));
+    else if (qp.state === QueuePairState.ERR) this.#flush(qp);
+  }
+
+  /** A new receive in the queue of `slot`: whatever does not look at it by itself is told. */
+  receivePosted(slot: number): void {
+    const qp = this.#queuePairs[slot];
+    if (qp === undefined) return;
+    if (qp.state === QueuePairState.ERR) this.#flush(qp);
+    else if (qp.wait === Wait.RECEIVE && !qp.hot) ringDoorbell(this.view, this.#header, slot);
   }
 
   /** Takes a small SEND straight from the request, or leaves it to the send queue: false. */
   sendDirect(slot: number, request: WorkRequest): boolean {
     const qp = this.#queuePairs[slot];
-    if (qp === undefined || !this.#requester.sendDirect(qp, request)) return false;
-    if (!qp.hot) this.#hot.add(qp);
-    return true;
-  }
-
-  /** Whether the connection of `slot` is over while its owner keeps the queue pair. */
-  isBroken(slot: number): boolean {
-    return this.#queuePairs[slot]?.state === QueuePairState.ERROR;
+    return qp !== undefined && this.#requester.sendDirect(qp, request);
   }
 
   /** One turn for one queue pair. */
@@ -226,44 +241,50 @@ export class NicEngine implements EngineCore, ConnectionHost {
     // Most polls find nothing: no slot, no answer awaited, nothing to send.
     const next = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
     const isIdle = this.view.loadAcquire(next) !== qp.inboundSequence && qp.isQuiet;
-    return isIdle && !this.#requester.hasWork(qp) ? 0 : this.#turn(qp);
+    if (isIdle && !this.#requester.hasWork(qp)) return 0;
+    const work = this.#turn(qp);
+    this.#scheduler.follow(qp, work);
+    return work;
   }
 
   doWork(): number {
-    let work = 0;
-    const hot = this.#hot.members;
-    for (let index = 0; index < hot.length; index++)
-      work += this.#turn(hot[index] as EngineQueuePair);
-    const words = this.view.words;
-    for (let index = 0; index < READY_SUMMARY_WORDS; index++) {
-      if (words[this.#header + SUMMARY + index] !== 0) work += this.#takeReady(index);
-    }
+    let work = this.#scheduler.step();
     if (this.#hasFlushing) this.#retryFlushes();
-    if (++this.#turns % TURNS_PER_TIMER_CHECK === 0 && this.#connections.hasTimers) {
-      work += this.#connections.doTimers(this.clock.now());
+    const isTimeToLook = ++this.#turns % TURNS_PER_TIMER_CHECK === 0;
+    if (isTimeToLook && (this.#connections.hasTimers || this.#rings.hasEvents)) {
+      work += this.#doTimers(this.clock.now());
     }
     return work;
   }
 
   arm(): void {
-    this.#hot.arm();
-    this.view.storeRelease(this.#header + PARKED, PARKED_PIPE);
+    this.#scheduler.arm();
+    // A full fence: where there is no membarrier, nobody else provides one.
+    this.view.exchange(this.#header + PARKED, PARKED_PIPE);
   }
 
   disarm(): void {
     this.view.storeRelease(this.#header + PARKED, PARKED_NO);
-    this.#hot.disarm();
+    this.#scheduler.disarm();
   }
 
   deadline(): Nanos {
     // A sleeper has no turns to count, so it looks at the timers whenever it wakes.
     this.#turns = TURNS_PER_TIMER_CHECK - 1;
     const retryFlush = this.#flushing.size > 0 ? this.clock.now() + 100_000 : Infinity;
-    return Math.min(this.#connections.nextDeadline(), retryFlush);
+    // One peer alone could only stop its own connections: it needs no rescue, and no time-out.
+    const needsRescue = this.#peers.count > 1 && this.#connections.hasTimers;
+    return Math.min(
+      this.#connections.nextDeadline(),
+      this.#scheduler.nextDue(),
+      this.#rings.nextDue(),
+      retryFlush,
+      needsRescue ? this.#rescueAt : Infinity,
+    );
   }
 
   fail(qp: EngineQueuePair): void {
-    if (qp.state !== QueuePairState.READY) return;
+    if (qp.state !== QueuePairState.RTS) return;
     this.#connections.abort(qp);
     this.#endConnection(qp, qp.peer?.isAlive() === false ? 'peer-died' : 'error');
   }
@@ -280,7 +301,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   get hasConsumer(): boolean {
-    return this.#completionRings.size > 0;
+    return this.#rings.count > 0;
   }
 
   // What the connection manager asks for ---------------------------------------------------------
@@ -291,6 +312,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   reaches(peer: PeerHost, probeAddress: number): boolean {
     if (peer.processId === this.processId) return true;
+    if (peer.processId === NO_PROCESS) return false;
     const scratch = this.own.offset + this.bounce.address + this.bounce.bytes;
     return this.mover.probe(peer.processId, probeAddress, peer.generation, scratch);
   }
@@ -310,13 +332,18 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   activate(qp: EngineQueuePair): void {
-    this.#hot.add(qp);
+    qp.state = QueuePairState.RTS;
+    this.#scheduler.offer(qp);
+    this.#scheduler.follow(qp, this.#turn(qp));
   }
 
   deactivate(qp: EngineQueuePair, reason: DisconnectReason): void {
-    if (qp.state === QueuePairState.READY) {
-      // What the peer had published before the end was sent, and is still delivered.
-      while (qp.state === QueuePairState.READY && this.#responder.receive(qp) > 0);
+    if (qp.state === QueuePairState.RTS) {
+      // What the peer had published before the end was sent, and is still delivered: a ring at most.
+      qp.isLastChance = true;
+      let left = WIRE_SLOTS;
+      for (let took = 1; took > 0 && left > 0 && qp.state === QueuePairState.RTS; left -= took)
+        took = this.#responder.receive(qp);
       this.#requester.complete(qp);
     }
     this.#endConnection(qp, reason);
@@ -330,40 +357,31 @@ export class NicEngine implements EngineCore, ConnectionHost {
   // -----------------------------------------------------------------------------------------------
 
   #turn(qp: EngineQueuePair): number {
-    if (qp.state !== QueuePairState.READY) return 0;
+    if (qp.state !== QueuePairState.RTS) return 0;
     let work = this.#responder.receive(qp);
-    if (qp.state === QueuePairState.READY) work += this.#requester.complete(qp);
-    if (qp.state === QueuePairState.READY) work += this.#requester.transmit(qp);
+    if (qp.state === QueuePairState.RTS) work += this.#requester.complete(qp);
+    if (qp.state === QueuePairState.RTS) work += this.#requester.transmit(qp);
+    if (work > 0) qp.activity++;
     return work;
   }
 
-  /** Takes the queue pairs whose bits are set in the words that summary word `index` stands for. */
-  #takeReady(index: number): number {
-    let taken = 0;
-    let summary = this.view.exchange(this.#header + SUMMARY + index, 0);
-    while (summary !== 0) {
-      const word = index * 32 + lowestBit(summary);
-      summary &= summary - 1;
-      let ready = this.view.exchange(this.#header + READY + word, 0);
-      while (ready !== 0) {
-        const qp = this.#queuePairs[word * 32 + lowestBit(ready)];
-        ready &= ready - 1;
-        if (qp === undefined) continue; // A stray bit costs a look and nothing more.
-        taken++;
-        if (qp.state === QueuePairState.READY) this.#hot.add(qp);
-        else if (qp.state === QueuePairState.ERROR) this.#flush(qp);
-      }
+  #doTimers(now: Nanos): number {
+    // Who polls for its first completion may look at no descriptor meanwhile.
+    if (this.#connections.awaitsFrames) this.#readControl();
+    let work = this.#connections.doTimers(now);
+    this.#rings.expire(now);
+    if (now >= this.#rescueAt) {
+      work += this.#scheduler.rescue();
+      this.#rescueAt = now + RESCUE_INTERVAL;
     }
-    return taken;
+    return work;
   }
 
   #createQueuePair(command: Extract<EngineCommand, { type: 'create-queue-pair' }>): void {
-    const completions = this.#completionRings.get(command.completionQueue);
-    assert(completions !== undefined, 'a queue pair names an existing completion queue');
     const qp = new EngineQueuePair({
       slot: command.slot,
       number: command.number,
-      completions,
+      completions: this.#rings.at(command.completionQueue),
       sendQueue: this.#private + command.sendQueue / 4,
       sendDepth: command.sendDepth,
       receiveQueue: this.#private + command.receiveQueue / 4,
@@ -371,7 +389,11 @@ export class NicEngine implements EngineCore, ConnectionHost {
       ring: this.#header + command.ring / 4,
       ownState: this.#header + command.state / 4,
       sequence: command.sequence,
+      patience: command.patience,
+      isTimed: this.link !== null,
     });
+    // Nobody polls it yet: whoever publishes rings.
+    this.view.storeRelease(qp.ownState + STATE_ARMED, 1);
     this.#queuePairs[command.slot] = qp;
   }
 
@@ -379,6 +401,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     const { slot, address, length, access } = command;
     const local = LOCAL_READ | (access & Access.LOCAL_WRITE);
     const qp = this.#queuePair(slot);
+    this.link?.register(length);
     this.regions.add(command.localKey, address, length, local, slot);
     qp.keys.add(command.localKey);
     const remote = access & (Access.REMOTE_READ | Access.REMOTE_WRITE);
@@ -392,9 +415,9 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   #destroy(qp: EngineQueuePair): void {
-    const wasConnected = qp.state === QueuePairState.READY;
+    const wasConnected = qp.state === QueuePairState.RTS;
     qp.state = QueuePairState.CLOSING;
-    this.#hot.remove(qp);
+    this.#scheduler.remove(qp);
     for (const key of qp.keys) this.regions.remove(key);
     qp.keys.clear();
     this.#revoke(qp);
@@ -405,8 +428,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   #endConnection(qp: EngineQueuePair, reason: DisconnectReason): void {
     if (qp.state === QueuePairState.CLOSING) return;
-    qp.state = QueuePairState.ERROR;
-    this.#hot.remove(qp);
+    qp.state = QueuePairState.ERR;
+    this.#scheduler.remove(qp);
     this.#revoke(qp);
     this.#flush(qp);
     if (qp.disconnectReported) return;
@@ -419,7 +442,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     this.view.exchange(qp.ownState + STATE_CLOSED, 1);
     // Whoever posts from now on rings, because nobody polls any more; what was posted before this
     // barrier is seen by the flush that follows.
-    this.view.storeRelease(qp.ownState + STATE_ARMED, 1);
+    this.view.exchange(qp.ownState + STATE_ARMED, 1);
     this.#options.native.barrier();
   }
 
@@ -469,8 +492,4 @@ export class NicEngine implements EngineCore, ConnectionHost {
     assert(qp !== undefined, 'the queue pair exists');
     return qp;
   }
-}
-
-function lowestBit(word: number): number {
-  return 31 - Math.clz32(word & -word);
 }

@@ -1,20 +1,21 @@
 // The queue pairs that an engine polls without being asked. Every other one is armed: whoever
-// publishes for it sees that and sets its ready bit. The list is short, so that a turn costs the same
-// whether ten connections exist or ten thousand.
+// publishes for it sees that and rings its doorbell. The list is short and sheds who is idle, so that
+// a step costs the same whether ten connections exist or ten thousand.
 
+import type { Nanos } from '../../runtime/clock.js';
 import type { NativeBinding } from '../../native/binding.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import { QueuePairState } from './engine-queue-pair.js';
 import { STATE_ARMED } from './layout.js';
-import { HOT_QUEUE_PAIRS } from './limits.js';
+import { ACTIVITY_TO_STAY, HOT_QUEUE_PAIRS } from './limits.js';
 
 export class HotList {
   readonly #view: SharedView;
   readonly #native: NativeBinding;
   readonly #turn: (queuePair: EngineQueuePair) => number;
   /** Replaced, never changed, when one leaves: a walk under way goes on over the old list. */
-  members: EngineQueuePair[] = [];
+  members: readonly EngineQueuePair[] = [];
 
   constructor(
     view: SharedView,
@@ -26,14 +27,18 @@ export class HotList {
     this.#turn = turn;
   }
 
-  get size(): number {
-    return this.members.length;
-  }
-
+  /** Polls it from now on, however many there are: it waits for what nobody rings for. */
   add(qp: EngineQueuePair): void {
     if (qp.hot) return;
-    if (this.members.length >= HOT_QUEUE_PAIRS) this.#coolHalf();
-    this.#append(qp);
+    qp.hot = true;
+    qp.activity = ACTIVITY_TO_STAY;
+    this.members = [...this.members, qp];
+    this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
+  }
+
+  /** Polls it from now on if there is a place. */
+  offer(qp: EngineQueuePair): void {
+    if (this.members.length < HOT_QUEUE_PAIRS) this.add(qp);
   }
 
   remove(qp: EngineQueuePair): void {
@@ -42,37 +47,46 @@ export class HotList {
     this.members = this.members.filter((other) => other !== qp);
   }
 
+  /** Before a sleep. With a full fence each: nobody else provides one where there is no membarrier. */
   arm(): void {
-    for (const qp of this.members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 1);
+    for (const qp of this.members) this.#view.exchange(qp.ownState + STATE_ARMED, 1);
   }
 
   disarm(): void {
     for (const qp of this.members) this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
   }
 
-  #append(qp: EngineQueuePair): void {
-    qp.hot = true;
-    this.members = [...this.members, qp];
-    this.#view.storeRelease(qp.ownState + STATE_ARMED, 0);
+  /** The earliest time at which a member has something to do that nothing announces. */
+  nextDue(): Nanos {
+    let earliest = Infinity;
+    for (const qp of this.members) earliest = Math.min(earliest, qp.nextDue);
+    return earliest;
   }
 
   /**
-   * Arms the quiet ones of the older half and lets them go. One barrier serves all of them; what was
-   * published before it without a doorbell is found by the last turn.
+   * Arms those that did little since the last call, and lets them go; all of them at most when the
+   * list is overfull. One barrier serves all; what was published before it without a doorbell is found
+   * by the last turn.
    */
-  #coolHalf(): void {
-    const half = HOT_QUEUE_PAIRS / 2;
-    const cooled = this.members.filter((qp, index) => index < half && qp.isQuiet);
-    for (const qp of cooled) {
+  shed(): void {
+    // Few of them cost less than a doorbell would.
+    if (this.members.length <= HOT_QUEUE_PAIRS / 2) return;
+    const isCrowded = this.members.length > HOT_QUEUE_PAIRS;
+    const shed = this.members.filter(
+      (qp) => qp.isQuiet && (isCrowded || qp.activity < ACTIVITY_TO_STAY),
+    );
+    for (const qp of this.members) qp.activity = 0;
+    if (shed.length === 0) return;
+    for (const qp of shed) {
       qp.hot = false;
-      this.#view.storeRelease(qp.ownState + STATE_ARMED, 1);
+      this.#view.exchange(qp.ownState + STATE_ARMED, 1);
     }
     this.members = this.members.filter((qp) => qp.hot);
     this.#native.barrier();
-    for (const qp of cooled) {
+    for (const qp of shed) {
       // A turn may leave something behind, and nobody rings for that again.
       if (this.#turn(qp) === 0 && qp.isQuiet) continue;
-      if (qp.state === QueuePairState.READY) this.#append(qp);
+      if (qp.state === QueuePairState.RTS) this.add(qp);
     }
   }
 }

@@ -43,6 +43,8 @@ export const Slot = {
   REMOTE_KEY: 3,
   REMOTE_ADDRESS_LOW: 4,
   REMOTE_ADDRESS_HIGH: 5,
+  /** With SlotFlag.TIMED: the time before which this slot has not arrived, 64 bits of nanoseconds. */
+  DUE: 6,
   /** Payload of an inline message, or references: address low, address high, length, unused. */
   PAYLOAD: 8,
 } as const;
@@ -54,7 +56,25 @@ export const SlotFlag = {
   ACKNOWLEDGE: 2,
   /** The message goes on in the next slot; a receive is complete only with the last. */
   MORE: 4,
+  /** The receive's completion is a solicited event. */
+  SOLICITED: 8,
+  /** The slot is on its way until Slot.DUE. */
+  TIMED: 16,
 } as const;
+
+/**
+ * Beside a completion queue: how far the application has read, and its arming (a count of armings << 1,
+ * | 1 for solicited completions only); and, written by the engine, whether work waits for room.
+ */
+export const completionQueueControl = struct('CompletionQueueControl', [
+  field('consumed', 'u32', { align: CACHE_LINE_BYTES }),
+  field('armed', 'u32'),
+  field('held', 'u32', { align: CACHE_LINE_BYTES }),
+]);
+
+export const CQ_CONSUMED = completionQueueControl.word('consumed');
+export const CQ_ARMED = completionQueueControl.word('armed');
+export const CQ_HELD = completionQueueControl.word('held');
 
 /** A completion queue entry. */
 export const Cqe = {
@@ -69,13 +89,15 @@ export const Cqe = {
 /**
  * What an engine tells its peer about one queue pair. `acknowledged` is the count of slots of its
  * inbound ring that were executed; with `status` not SUCCESS the slot after that failed. `armed`
- * asks whoever publishes for this queue pair to ring the host's doorbell. `closed` revokes every
- * reference to the owner's memory. `pushing` is up while this engine writes into the peer's memory.
+ * asks whoever publishes for this queue pair to ring the host's doorbell. `notReady` says that the
+ * next slot waits for a receive: the peer is slow, not silent. `closed` revokes every reference to the
+ * owner's memory. `pushing` is up while this engine writes into the peer's memory.
  */
 export const queuePairState = struct('QueuePairState', [
   field('acknowledged', 'u32', { align: CACHE_LINE_BYTES }),
   field('status', 'u32'),
   field('armed', 'u32'),
+  field('notReady', 'u32'),
   field('closed', 'u32', { align: CACHE_LINE_BYTES }),
   field('pushing', 'u32'),
 ]);
@@ -83,6 +105,7 @@ export const queuePairState = struct('QueuePairState', [
 export const STATE_ACKNOWLEDGED = queuePairState.word('acknowledged');
 export const STATE_STATUS = queuePairState.word('status');
 export const STATE_ARMED = queuePairState.word('armed');
+export const STATE_NOT_READY = queuePairState.word('notReady');
 export const STATE_CLOSED = queuePairState.word('closed');
 export const STATE_PUSHING = queuePairState.word('pushing');
 

@@ -1,7 +1,7 @@
 // Every bound of the NIC in one place, with the assertions that relate them.
 
 import { assert } from '../../runtime/assert.js';
-import { milliseconds, seconds } from '../../runtime/clock.js';
+import { microseconds, milliseconds, seconds } from '../../runtime/clock.js';
 import { MAX_SGE } from './verbs.js';
 
 /** Words (32 bits) of one send or receive queue entry, and of one slot of a wire ring: two cache lines. */
@@ -40,8 +40,19 @@ export const PROBE_BYTES = 64;
 /** Private data of a connection request or answer: what every transport can carry. */
 export const MAX_PRIVATE_DATA = 48;
 
-/** Queue pairs that the engine polls without being asked; others ring the doorbell. */
-export const HOT_QUEUE_PAIRS = 64;
+/**
+ * Queue pairs that the engine polls without being asked; others ring the doorbell. As many as cost
+ * together about what one doorbell costs.
+ */
+export const HOT_QUEUE_PAIRS = 8;
+/** A queue pair whose doorbell rings this often between two sweeps is polled from then on. */
+export const RINGS_BEFORE_HOT = 64;
+/** And one that finds work less often than this between two sweeps is polled no more. */
+export const ACTIVITY_TO_STAY = 64;
+/** Steps of the engine between two sweeps, which take idle queue pairs off the polled ones. */
+export const STEPS_PER_SWEEP = 4096;
+/** How long a doorbell that somebody took away (anybody may write it) can hold a message up. */
+export const RESCUE_INTERVAL = milliseconds(100);
 /** Work taken from one queue pair before the next has its turn. */
 export const TURN_BUDGET = 32;
 
@@ -50,3 +61,11 @@ export const CONNECT_TIMEOUT = seconds(5);
 export const CONTROL_RETRY = milliseconds(2);
 /** How long a destroyed queue pair's memory waits for the peer's word that it has let go. */
 export const RELEASE_TIMEOUT = seconds(4);
+/** Requests of one peer that may wait for an answer: as many as it can have queue pairs. */
+export const REQUESTS_PER_PEER = 4096;
+
+/** Receiver not ready: the timer of a queue pair that limits retries and states none. */
+export const DEFAULT_RNR_TIMER = microseconds(640);
+
+/** Memory regions of one NIC: bounds the tables, and keeps guessing a key hopeless. */
+export const MAX_MEMORY_REGIONS = 1 << 16;

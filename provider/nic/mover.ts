@@ -9,6 +9,8 @@ import type { PeerHost } from './peer-host.js';
 
 /** Added to a process address to make it a NIC address. Sums stay exact: addresses are below 2^47. */
 export const PROCESS_SPACE = 2 ** 52;
+/** No process has an address from here on; the addon takes only numbers that it can convert. */
+const ADDRESS_END = 2 ** 52;
 
 export interface OwnMemory {
   /** Arena offset and length of the host's public segment. */
@@ -142,13 +144,15 @@ export class Mover {
   /** Whether the 8 bytes at `address` of another process can be read and hold `expected`. */
   probe(processId: number, address: number, expected: number, scratch: number): boolean {
     const target = this.#arenaAddress + scratch;
-    if (this.#native.move(0, target, processId, address, 8) !== 8) return false;
+    if (!this.#move(0, target, processId, address, 8)) return false;
     return this.#view.load64(scratch / 4) === expected;
   }
 
   #move(toPid: number, to: number, fromPid: number, from: number, length: number): boolean {
     if (length === 0) return true;
     if (to === 0 || from === 0) return false;
+    // A peer may have written any 64 bits as an address.
+    if (to >= ADDRESS_END || from >= ADDRESS_END) return false;
     return this.#native.move(toPid, to, fromPid, from, length) === length;
   }
 

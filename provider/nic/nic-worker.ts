@@ -7,7 +7,6 @@ import { MonotonicClock } from '../../runtime/clock.js';
 import { Arena } from '../../native/arena.js';
 import { FabricDirectory } from '../../native/fabric-directory.js';
 import { registerForBarriers, wakeWord } from '../../native/futex.js';
-import { segmentHeader } from '../../native/layout/segment.layout.js';
 import { native } from '../../native/load.js';
 import { Reactor } from '../../native/reactor.js';
 import { Segment } from '../../native/segment.js';
@@ -15,9 +14,7 @@ import { OwnerPipe } from '../../native/wake-pipe.js';
 import type { EngineCommand, EngineEvent } from './commands.js';
 import { NicEngine } from './engine.js';
 import type { WorkerTask } from './worker-layout.js';
-import { COMMANDS_DONE, COMMANDS_POSTED, EVENTS_POSTED } from './worker-layout.js';
-
-const HOST_PARKED = segmentHeader.word('hostParked');
+import { COMMANDS_DONE, COMMANDS_POSTED, EVENTS_POSTED, HOST_PARKED } from './worker-layout.js';
 
 /** Idle turns between two looks at the kernel: control frames and deaths may wait that long. */
 const TURNS_PER_POLL = 64;
@@ -54,7 +51,7 @@ class EngineWorker {
     this.#private = Segment.open(this.#arena, task.privatePath);
     this.#pipe = OwnerPipe.attach(task.pipePath);
     this.#control = this.#private.word(task.control);
-    this.#hostParked = this.#public.word(0) + HOST_PARKED;
+    this.#hostParked = this.#control + HOST_PARKED;
     const directory = new FabricDirectory(
       task.fabric,
       task.base === null ? {} : { base: task.base },
@@ -70,6 +67,7 @@ class EngineWorker {
       privateSegment: this.#private,
       bounce: task.bounce,
       hasBarrier: registerForBarriers(),
+      costs: task.costs,
       report: (event) => {
         this.#report(event);
       },

@@ -8,7 +8,9 @@ import { QUEUE_PAIR_SLOTS } from '../../native/layout/segment.layout.js';
 import type { Segment } from '../../native/segment.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineEvent } from './commands.js';
+import type { CompletionQueueHost } from './completion-queue.js';
 import { SharedCompletionQueue } from './completion-queue.js';
+import type { CostModel } from './cost-model.js';
 import type {
   CompletionQueue,
   MemoryRegion,
@@ -21,12 +23,15 @@ import type {
 } from './device.js';
 import type { EnginePort } from './engine-port.js';
 import type { BufferPin, HostMemory } from './host-memory.js';
-import { queuePairBlock } from './layout.js';
+import type { Patience } from './engine-queue-pair.js';
+import { completionQueueControl, queuePairBlock } from './layout.js';
 import {
   CQE_WORDS,
   DEFAULT_CQ_DEPTH,
   DEFAULT_QUEUE_DEPTH,
+  DEFAULT_RNR_TIMER,
   INLINE_BYTES,
+  MAX_MEMORY_REGIONS,
   MAX_MESSAGE_BYTES,
   MAX_PRIVATE_DATA,
 } from './limits.js';
@@ -34,7 +39,7 @@ import type { QueuePairHost } from './queue-pair.js';
 import { LinkState, SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
 import type { WorkCompletion } from './verbs.js';
-import { MAX_SGE, Opcode } from './verbs.js';
+import { MAX_SGE, Opcode, RETRY_FOREVER } from './verbs.js';
 
 export interface NicOptions {
   readonly arena: Arena;
@@ -43,6 +48,7 @@ export interface NicOptions {
   readonly privateSegment: Segment;
   readonly memory: HostMemory;
   readonly port: EnginePort;
+  readonly costs: CostModel | null;
 }
 
 interface Registration extends MemoryRegion {
@@ -60,7 +66,7 @@ interface QueuePairRecord {
   readonly registrations: Set<Registration>;
 }
 
-export class Nic implements NicDevice, QueuePairHost {
+export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
   readonly role = 'nic';
   readonly attributes: NicAttributes;
   readonly port: EnginePort;
@@ -73,6 +79,7 @@ export class Nic implements NicDevice, QueuePairHost {
   readonly #queuePairs: (SharedQueuePair | undefined)[] = [];
   readonly #freeSlots: number[] = [];
   readonly #keys = new Set<number>();
+  readonly #numbers = new Set<number>();
   readonly #ports = new Set<number>();
   #events: NicEvent[] = [];
   /** Slots whose peer has let go before their owner has seen the end. */
@@ -108,6 +115,12 @@ export class Nic implements NicDevice, QueuePairHost {
     return count;
   }
 
+  /** Bytes of shared memory in use: queues, rings, and what VirtualAlloc has handed out. */
+  get sharedBytes(): number {
+    const { publicSegment, privateSegment } = this.#options;
+    return publicSegment.allocatedBytes + privateSegment.allocatedBytes;
+  }
+
   addressOf(buffer: Uint8Array): number {
     return this.#options.memory.nicAddressOf(buffer);
   }
@@ -119,19 +132,17 @@ export class Nic implements NicDevice, QueuePairHost {
     );
     const segment = this.#options.privateSegment;
     const ring = segment.allocate(depth * CQE_WORDS * 4);
-    const consumer = segment.allocate(64);
-    assert(ring !== null && consumer !== null, 'the private segment holds the completion queues');
+    const control = segment.allocate(completionQueueControl.bytes);
+    assert(ring !== null && control !== null, 'the private segment holds the completion queues');
     const index = this.#completionQueues++;
-    this.port.command({ type: 'create-completion-queue', index, ring, consumer, depth });
+    this.port.command({ type: 'create-completion-queue', index, ring, control, depth });
     return new SharedCompletionQueue({
       index,
       view: this.#view,
       ring: segment.word(ring),
-      consumer: segment.word(consumer),
+      control: segment.word(control),
       depth,
-      taken: (completion) => {
-        this.#completionTaken(completion);
-      },
+      host: this,
     });
   }
 
@@ -155,7 +166,7 @@ export class Nic implements NicDevice, QueuePairHost {
       return null;
     }
     if (slot === this.#nextSlot) this.#nextSlot++;
-    const number = this.#random() & 0xffffff;
+    const number = this.#newNumber();
     this.port.command({
       type: 'create-queue-pair',
       slot,
@@ -169,6 +180,7 @@ export class Nic implements NicDevice, QueuePairHost {
       receiveDepth,
       // Never 0, which is what fresh memory holds, for the first lap of the ring.
       sequence: (this.#random() & 0x3fffffff) + 1,
+      patience: patienceOf(options, this.#options.costs),
     });
     const queuePair = new SharedQueuePair({
       slot,
@@ -198,6 +210,8 @@ export class Nic implements NicDevice, QueuePairHost {
       return 'invalid-queue-pair';
     }
     if (!(length > 0) || length > buffer.byteLength) return 'invalid-buffer';
+    // Two keys each.
+    if (this.#keys.size >= 2 * MAX_MEMORY_REGIONS) return 'no-resources';
     const memory = this.#options.memory;
     const address = memory.nicAddressOf(buffer);
     if (address === 0) return 'invalid-buffer';
@@ -306,6 +320,27 @@ export class Nic implements NicDevice, QueuePairHost {
     this.port.command({ type: 'destroy', slot: queuePair.slot });
   }
 
+  // What completion queues ask for ---------------------------------------------------------------
+
+  taken(completion: WorkCompletion): void {
+    const queuePair = this.#queuePairs[completion.queuePair];
+    if (queuePair === undefined) return;
+    if (completion.opcode === Opcode.RECV) queuePair.receivesOutstanding--;
+    else queuePair.sendsOutstanding--;
+  }
+
+  roomMade(): void {
+    this.port.roomMade();
+  }
+
+  enableEvents(index: number): void {
+    this.port.command({ type: 'enable-completion-events', index });
+  }
+
+  moderate(index: number, countMin: number, periodMax: number): void {
+    this.port.command({ type: 'moderate-completion-queue', index, countMin, periodMax });
+  }
+
   /** Ends every registration, when the engine has ended and nothing moves any more. */
   releaseAll(): void {
     for (const record of this.#records.values()) this.#releaseRegistrations(record);
@@ -346,6 +381,7 @@ export class Nic implements NicDevice, QueuePairHost {
       return;
     }
     this.#records.delete(slot);
+    this.#numbers.delete(record.queuePair.number);
     this.#queuePairs[slot] = undefined;
     this.#options.publicSegment.free(record.block);
     this.#options.privateSegment.free(record.queues);
@@ -358,13 +394,6 @@ export class Nic implements NicDevice, QueuePairHost {
       queuePair === undefined ||
       (queuePair.sendsOutstanding === 0 && queuePair.receivesOutstanding === 0)
     );
-  }
-
-  #completionTaken(completion: WorkCompletion): void {
-    const queuePair = this.#queuePairs[completion.queuePair];
-    if (queuePair === undefined) return;
-    if (completion.opcode === Opcode.RECV) queuePair.receivesOutstanding--;
-    else queuePair.sendsOutstanding--;
   }
 
   #release(registration: Registration): void {
@@ -383,6 +412,16 @@ export class Nic implements NicDevice, QueuePairHost {
     }
   }
 
+  /** A queue pair number that no other queue pair of this NIC has, and that tells nothing of them. */
+  #newNumber(): number {
+    for (;;) {
+      const number = this.#random() & 0xffffff;
+      if (this.#numbers.has(number)) continue;
+      this.#numbers.add(number);
+      return number;
+    }
+  }
+
   /** A 32-bit number that nobody can guess. Drawn in bulk: one call of the generator costs 1 µs. */
   #random(): number {
     if (this.#randomsUsed === this.#randoms.length) {
@@ -391,6 +430,22 @@ export class Nic implements NicDevice, QueuePairHost {
     }
     return this.#randoms[this.#randomsUsed++] as number;
   }
+}
+
+function patienceOf(options: QueuePairOptions, costs: CostModel | null): Patience {
+  const { rnrRetry = RETRY_FOREVER, ackTimeout = 0, retryCount = RETRY_FOREVER } = options;
+  for (const retries of [rnrRetry, retryCount]) {
+    assert(Number.isInteger(retries) && retries >= 0 && retries <= 7, 'retry counts are 0 to 7');
+  }
+  const minRnrTimer = options.minRnrTimer ?? costs?.rnrTimerNanos ?? 0;
+  const isLimited = rnrRetry < RETRY_FOREVER;
+  // Retries that follow at once would all find the same.
+  return {
+    rnrRetry,
+    minRnrTimer: isLimited && minRnrTimer === 0 ? DEFAULT_RNR_TIMER : minRnrTimer,
+    ackTimeout,
+    retryCount,
+  };
 }
 
 function isPowerOfTwo(value: number): boolean {

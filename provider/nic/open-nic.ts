@@ -17,6 +17,8 @@ import { PeerPipe } from '../../native/wake-pipe.js';
 import { addressText } from './address.js';
 import { emitFrame, wakeFrame } from './cm-frame.js';
 import type { EngineEvent } from './commands.js';
+import type { CostModel, CostModelName } from './cost-model.js';
+import { COST_MODELS } from './cost-model.js';
 import { NicEngine } from './engine.js';
 import type { EnginePort } from './engine-port.js';
 import { InlinePort } from './engine-port.js';
@@ -50,6 +52,8 @@ export interface OpenNicOptions {
   readonly segmentBytes?: number;
   /** How long a worker engine spins without work before it sleeps. */
   readonly spinNanos?: number;
+  /** What the link and the NIC cost: a preset's name, or figures. Default: nothing. */
+  readonly costModel?: CostModelName | CostModel;
   /** Where fabrics live; the default is the system's shared memory. */
   readonly base?: string;
   readonly warn: (message: string) => void;
@@ -102,7 +106,14 @@ async function startNic(
     warn: options.warn,
   });
   const port = await startEngine(options, directory, claimed, privateSegment);
-  const nic = new Nic({ arena, publicSegment: claimed.segment, privateSegment, memory, port });
+  const nic = new Nic({
+    arena,
+    publicSegment: claimed.segment,
+    privateSegment,
+    memory,
+    port,
+    costs: costsOf(options),
+  });
   let isOpen = true;
   const abandon = (): void => {
     if (!isOpen) return;
@@ -142,6 +153,7 @@ function startEngine(
     privateSegment,
     bounce,
     hasBarrier: registerForBarriers(),
+    costs: costsOf(options),
     report: (event) => {
       events.push(event);
     },
@@ -175,6 +187,7 @@ async function startWorker(
     pipePath: pipe.path,
     bounce,
     spinNanos: options.spinNanos ?? DEFAULT_WORKER_SPIN,
+    costs: costsOf(options),
     ringOwnDoorbell: (slot) => {
       ringDoorbell(view, header, slot);
       if (view.loadAcquire(header + PARKED) !== PARKED_NO) wakeEngine();
@@ -199,6 +212,11 @@ function createPrivateSegment(claimed: ClaimedHost, options: OpenNicOptions): Se
   });
   if (options.engine === 'inline') unlinkSync(path);
   return created;
+}
+
+function costsOf({ costModel }: OpenNicOptions): CostModel | null {
+  if (costModel === undefined) return null;
+  return typeof costModel === 'string' ? COST_MODELS[costModel] : costModel;
 }
 
 function baseOf(options: OpenNicOptions): { base?: string } {

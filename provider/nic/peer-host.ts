@@ -11,6 +11,7 @@ import { queuePairState } from './layout.js';
 import type { WireEndpoint } from './layout.js';
 import { ENTRY_BYTES, WIRE_SLOTS } from './limits.js';
 import { PROCESS_SPACE } from './mover.js';
+import { NO_PROCESS } from './process-of.js';
 
 const PARKED = segmentHeader.word('engineParked');
 const SUMMARY = segmentHeader.word('readySummary');
@@ -19,6 +20,7 @@ const READY = segmentHeader.word('readyMap');
 export class PeerHost {
   readonly address: number;
   readonly generation: number;
+  /** NO_PROCESS when its segment states one that is not its own. */
   readonly processId: number;
   /** Where its segment lies in our arena, and how long it is. */
   readonly offset: number;
@@ -34,16 +36,22 @@ export class PeerHost {
   readonly #outbox: Uint8Array[] = [];
   readonly #wake: Uint8Array;
 
-  constructor(host: MappedHost, view: SharedView, processId: number, wake: Uint8Array) {
+  /** `processId` was verified, or is NO_PROCESS; `isHere` says that it would be this process. */
+  constructor(
+    host: MappedHost,
+    view: SharedView,
+    options: { processId: number; isHere: boolean; wake: Uint8Array },
+  ) {
+    const { processId, isHere, wake } = options;
     const segment = host.segment;
     this.#host = host;
     this.#view = view;
-    this.#isSameProcess = segment.pid === processId;
+    this.#isSameProcess = isHere && processId !== NO_PROCESS;
     this.#base = segment.word(0);
     this.#wake = wake;
     this.address = segment.address;
     this.generation = segment.generation;
-    this.processId = segment.pid;
+    this.processId = processId;
     this.offset = segment.offset;
     this.bytes = segment.bytes;
   }

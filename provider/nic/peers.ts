@@ -7,6 +7,7 @@ import type { Reactor, WatchToken } from '../../native/reactor.js';
 import { EPOLLERR } from '../../native/reactor.js';
 import { addressText } from './address.js';
 import { PeerHost } from './peer-host.js';
+import { NO_PROCESS, readsPipe } from './process-of.js';
 
 export interface PeersOptions {
   readonly directory: FabricDirectory;
@@ -43,12 +44,22 @@ export class Peers {
       return null;
     }
     if (host === null) return null;
-    const peer = new PeerHost(host, arena.view, processId, wake);
+    const { pid } = host.segment;
+    const peer = new PeerHost(host, arena.view, {
+      processId: readsPipe(pid, host.pipe.fd) ? pid : NO_PROCESS,
+      isHere: pid === processId,
+      wake,
+    });
     const token = reactor.watch(peer.pipeDescriptor, EPOLLERR, () => {
       this.#forget(peer);
     });
     this.#peers.set(address, { peer, token });
     return peer;
+  }
+
+  /** Hosts that this NIC is or was connected with, and that live as far as is known. */
+  get count(): number {
+    return this.#peers.size;
   }
 
   close(): void {

@@ -2,10 +2,13 @@
 // slots in the peer's ring, and completes them as the peer acknowledges. A request becomes one slot;
 // only one that goes through the bounce buffer becomes several, one after the other.
 
+import { assert } from '../../runtime/assert.js';
 import { PARKED_NO } from '../../native/layout/segment.layout.js';
 import type { SharedView } from '../../native/shared-view.js';
+import { needsBounce, throughBounce } from './bounce.js';
+import type { LinkTime } from './cost-model.js';
 import type { EngineCore } from './engine-core.js';
-import { TWO_32 } from './engine-core.js';
+import { addressAt, TWO_32 } from './engine-core.js';
 import { QueuePairState } from './engine-queue-pair.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
@@ -13,6 +16,7 @@ import {
   SlotFlag,
   STATE_ACKNOWLEDGED,
   STATE_ARMED,
+  STATE_NOT_READY,
   STATE_PUSHING,
   STATE_STATUS,
   Wqe,
@@ -21,15 +25,19 @@ import {
   ENTRY_WORDS,
   INLINE_BYTES,
   MAX_MESSAGE_BYTES,
+  RELEASE_TIMEOUT,
   SGE_WORDS,
   TURN_BUDGET,
   WIRE_SLOTS,
 } from './limits.js';
-import { PROCESS_SPACE } from './mover.js';
 import type { Mover } from './mover.js';
 import type { RegionTable } from './regions.js';
-import { Access, MAX_SGE, Opcode, WcStatus, wcStatusName } from './verbs.js';
+import { Access, MAX_SGE, Opcode, SendFlag, WcStatus, wcStatusName } from './verbs.js';
 import type { WorkRequest } from './verbs.js';
+
+const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
+// Without a branch on the shortest way: the flag of a request is that of a slot, one bit up.
+assert(SendFlag.SOLICITED << 9 === SlotFlag.SOLICITED << 8, 'the flags are one bit apart');
 
 /** Every local key carries this right besides Access; remote keys never do. */
 export const LOCAL_READ = 8;
@@ -69,10 +77,7 @@ export class Requester {
       if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
       if (((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) {
         this.#refreshAcknowledged(qp);
-        if (
-          qp.state !== QueuePairState.READY ||
-          ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS
-        )
+        if (qp.state !== QueuePairState.RTS || ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS)
           break;
       }
       if (!qp.completions.hasRoom(1) || !this.#publishRequest(qp, wqe)) {
@@ -87,15 +92,21 @@ export class Requester {
   /** Completes what the peer has acknowledged. Returns the completions. */
   complete(qp: EngineQueuePair): number {
     if (qp.sendCompleted === qp.sendTaken && qp.bounceLength === 0) return 0;
+    if (qp.patience.ackTimeout > 0 && this.#isSilent(qp)) {
+      if (qp.completions.hasRoom(1)) this.#failOldest(qp, WcStatus.RETRY_EXC_ERR);
+      return 0;
+    }
     // Before the count: the peer writes the count first, so a status comes with its final count.
     const status = this.#peerStatus(qp);
     this.#refreshAcknowledged(qp);
-    if (qp.state !== QueuePairState.READY) return 0;
+    if (qp.state !== QueuePairState.RTS) return 0;
     if (qp.bounceLength > 0 && ((qp.acknowledged - qp.bounceSlot) | 0) >= 0) this.#afterBounce(qp);
     let completed = 0;
     while (qp.sendCompleted !== qp.sendTaken && qp.completions.hasRoom(1)) {
       const index = qp.sendCompleted & qp.sendMask;
       if (((qp.acknowledged - (qp.lastSlot[index] as number)) | 0) < 0) break;
+      // What was acknowledged before a refusal is complete, due or not.
+      if (status === WcStatus.SUCCESS && !this.#isDue(qp, index)) break;
       this.#completeHead(qp, WcStatus.SUCCESS);
       completed++;
     }
@@ -109,9 +120,7 @@ export class Requester {
    */
   flush(qp: EngineQueuePair): boolean {
     const words = this.#words;
-    if (qp.readsOutstanding > 0 && qp.peer !== null && qp.peer.alive) {
-      if (words[qp.peerState + STATE_PUSHING] !== 0) return false;
-    }
+    if (qp.readsOutstanding > 0 && this.#isPushing(qp)) return false;
     if (this.#core.bounce.holder === qp) this.#core.bounce.holder = null;
     for (;;) {
       const index = qp.sendCompleted & qp.sendMask;
@@ -121,6 +130,20 @@ export class Requester {
       if (qp.sendTaken === qp.sendCompleted) qp.sendTaken = (qp.sendTaken + 1) | 0;
       this.#completeHead(qp, WcStatus.WR_FLUSH_ERR);
     }
+  }
+
+  #isDue(qp: EngineQueuePair, index: number): boolean {
+    return qp.dues === null || this.#core.clock.now() >= (qp.dues[index] as number);
+  }
+
+  /** Whether the peer may be writing into memory of ours; not believed for ever. */
+  #isPushing(qp: EngineQueuePair): boolean {
+    const { peer } = qp;
+    if (peer === null || !peer.alive) return false;
+    if (this.#view.loadAcquire(qp.peerState + STATE_PUSHING) === 0) return false;
+    const now = this.#core.clock.now();
+    if (qp.pushEnds === 0) qp.pushEnds = now + RELEASE_TIMEOUT;
+    return now < qp.pushEnds;
   }
 
   #publishRequest(qp: EngineQueuePair, wqe: number): boolean {
@@ -140,7 +163,7 @@ export class Requester {
       return true;
     }
     // A request that began in the bounce buffer ends there, although the peer reaches us meanwhile.
-    if (qp.isMidBounce || this.#needsBounce(qp, wqe, sgeCount))
+    if (qp.isMidBounce || needsBounce(this.#words, qp, wqe, sgeCount))
       return this.#publishBounced(qp, wqe, opcode, length);
     const slot = this.#slot(qp);
     for (let sge = 0; sge < sgeCount; sge++) {
@@ -169,11 +192,11 @@ export class Requester {
     const length = request.lengths[0] as number;
     const head = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
     if (
-      qp.state !== QueuePairState.READY ||
+      qp.state !== QueuePairState.RTS ||
       qp.sendTaken !== qp.sendCompleted ||
       words[head] === ((qp.sendTaken + 1) | 0) ||
       ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS ||
-      length > INLINE_BYTES ||
+      length > qp.directBytes ||
       offset >= this.#segmentBytes ||
       (offset & 7) !== 0 ||
       !qp.completions.hasRoom(1) ||
@@ -189,7 +212,7 @@ export class Requester {
     }
     const slot = this.#slot(qp);
     this.#mover.collectSmall(slot + Slot.PAYLOAD, offset | 0, length);
-    words[slot + Slot.CONTROL] = Opcode.SEND | (SlotFlag.INLINE << 8);
+    words[slot + Slot.CONTROL] = INLINE_SEND | ((request.flags & SendFlag.SOLICITED) << 9);
     words[slot + Slot.LENGTH] = length;
     this.#publish(qp, slot);
     qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
@@ -216,17 +239,21 @@ export class Requester {
       offset += size;
     }
     // A WRITE is complete only when its key was found good; a SEND when its bytes are gone.
-    const flags = opcode === Opcode.SEND ? SlotFlag.INLINE : SlotFlag.INLINE | SlotFlag.ACKNOWLEDGE;
+    const isDone = opcode === Opcode.SEND && !qp.acknowledgesSends;
+    const flags = isDone ? SlotFlag.INLINE : SlotFlag.INLINE | SlotFlag.ACKNOWLEDGE;
     this.#publishSlot(qp, wqe, slot, opcode, flags, 0, length, 0);
-    if (opcode === Opcode.SEND) this.#inlineSendPublished(qp);
+    if (isDone) this.#inlineSendPublished(qp);
     else this.#requestPublished(qp);
   }
 
   /** Its bytes have left the sender's buffer: complete, unless an earlier request is not. */
   #inlineSendPublished(qp: EngineQueuePair): void {
-    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.acknowledged;
+    const index = qp.sendTaken & qp.sendMask;
+    qp.lastSlot[index] = qp.acknowledged;
     qp.sendTaken = (qp.sendTaken + 1) | 0;
-    if (((qp.sendTaken - qp.sendCompleted) | 0) === 1) this.#completeHead(qp, WcStatus.SUCCESS);
+    if (qp.dues !== null) qp.dues[index] = qp.lastDue;
+    else if (((qp.sendTaken - qp.sendCompleted) | 0) === 1)
+      this.#completeHead(qp, WcStatus.SUCCESS);
   }
 
   /** One bufferful of a request whose memory the peer cannot reach. Taken when its last one is out. */
@@ -237,7 +264,7 @@ export class Requester {
     bounce.holder = qp;
     const words = this.#words;
     const part = Math.min(bounce.bytes, length - qp.bouncedBytes);
-    if (opcode !== Opcode.RDMA_READ) this.#throughBounce(wqe, qp.bouncedBytes, part, true);
+    if (opcode !== Opcode.RDMA_READ) throughBounce(this.#core, wqe, qp.bouncedBytes, part, true);
     const slot = this.#slot(qp);
     words[slot + Slot.PAYLOAD] = bounce.address;
     words[slot + Slot.PAYLOAD + 1] = 0;
@@ -265,36 +292,12 @@ export class Requester {
     const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
     // The last part of a SEND or WRITE has taken its request: what lies at `wqe` is another.
     const isRead = qp.bounceIsRead;
-    if (isRead) this.#throughBounce(wqe, qp.bouncedBytes, bounced, false);
+    if (isRead) throughBounce(this.#core, wqe, qp.bouncedBytes, bounced, false);
     if (isRead && qp.bounceIsLast)
       this.#requestPublished(qp); // completeHead counts the READ off.
     else if (isRead) qp.readsOutstanding--;
     qp.bouncedBytes = qp.bounceIsLast ? 0 : qp.bouncedBytes + bounced;
     if (qp.bounceIsLast) this.#core.bounce.holder = null;
-  }
-
-  /** Copies `length` bytes at `skip` of a request's memory into the bounce buffer, or back. */
-  #throughBounce(wqe: number, skip: number, length: number, outward: boolean): void {
-    const { view, own, mover, bounce } = this.#core;
-    const words = view.words;
-    let at = own.offset + bounce.address;
-    let left = length;
-    const sgeCount = ((words[wqe + Wqe.CONTROL] as number) >>> 16) & 0xff;
-    for (let sge = 0; sge < sgeCount && left > 0; sge++) {
-      const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
-      const size = (words[entry + 2] as number) >>> 0;
-      if (skip >= size) {
-        skip -= size;
-        continue;
-      }
-      const part = Math.min(size - skip, left);
-      const address = addressAt(words, entry) + skip;
-      if (outward) mover.collect(at, address, part);
-      else mover.deliver(at, address, part);
-      at += part;
-      left -= part;
-      skip = 0;
-    }
   }
 
   #checkRequest(
@@ -323,15 +326,6 @@ export class Requester {
     return total === length ? WcStatus.SUCCESS : WcStatus.LOC_QP_OP_ERR;
   }
 
-  #needsBounce(qp: EngineQueuePair, wqe: number, sgeCount: number): boolean {
-    if (qp.peer === null || qp.peer.reachesUs) return false;
-    const words = this.#words;
-    for (let sge = 0; sge < sgeCount; sge++) {
-      if (addressAt(words, wqe + Wqe.SGE + sge * SGE_WORDS) >= PROCESS_SPACE) return true;
-    }
-    return false;
-  }
-
   #slot(qp: EngineQueuePair): number {
     return qp.outboundRing + (qp.published & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
   }
@@ -348,6 +342,10 @@ export class Requester {
     remoteOffset: number,
   ): void {
     const words = this.#words;
+    const requested = (words[wqe + Wqe.CONTROL] as number) >>> 8;
+    if ((requested & SendFlag.SOLICITED) !== 0 && opcode === Opcode.SEND)
+      flags |= SlotFlag.SOLICITED;
+    if (this.#core.link !== null) flags |= this.#stamp(this.#core.link, qp, slot, opcode, length);
     words[slot + Slot.CONTROL] = opcode | (flags << 8) | (references << 16);
     words[slot + Slot.LENGTH] = length;
     if (opcode !== Opcode.SEND) {
@@ -358,6 +356,21 @@ export class Requester {
       words[slot + Slot.REMOTE_ADDRESS_HIGH] = low >= TWO_32 ? high + 1 : high;
     }
     this.#publish(qp, slot);
+  }
+
+  /** Writes when the slot arrives, and notes when its request may complete. */
+  #stamp(
+    link: LinkTime,
+    qp: EngineQueuePair,
+    slot: number,
+    opcode: number,
+    length: number,
+  ): number {
+    const isRead = opcode === Opcode.RDMA_READ;
+    const due = link.send(isRead ? 0 : length);
+    qp.lastDue = isRead ? link.response(due, length) : link.acknowledged(due);
+    this.#view.store64(slot + Slot.DUE, due);
+    return SlotFlag.TIMED;
   }
 
   /** The sequence word goes last; then the doorbell, if the reader asked for one. */
@@ -371,8 +384,24 @@ export class Requester {
   }
 
   #requestPublished(qp: EngineQueuePair): void {
-    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
+    const index = qp.sendTaken & qp.sendMask;
+    qp.lastSlot[index] = qp.published;
+    if (qp.dues !== null) qp.dues[index] = qp.lastDue;
+    if (qp.patience.ackTimeout > 0 && qp.sendTaken === qp.sendCompleted) this.#heard(qp);
     qp.sendTaken = (qp.sendTaken + 1) | 0;
+  }
+
+  #heard(qp: EngineQueuePair): void {
+    qp.heardAt = this.#core.clock.now();
+    qp.heardCount = qp.acknowledged;
+  }
+
+  /** Whether the peer has said nothing for longer than its owner waits. */
+  #isSilent(qp: EngineQueuePair): boolean {
+    const isWaiting = this.#view.loadAcquire(qp.peerState + STATE_NOT_READY) !== 0;
+    this.#refreshAcknowledged(qp);
+    if (isWaiting || qp.acknowledged !== qp.heardCount) this.#heard(qp);
+    return qp.state === QueuePairState.RTS && this.#core.clock.now() >= qp.silenceEnds;
   }
 
   /** Completes the oldest request. Its entry stays valid until now: the owner waits for this. */
@@ -403,12 +432,15 @@ export class Requester {
   /** The peer refused the slot after the last one it acknowledged. */
   #handleNak(qp: EngineQueuePair, status: number): void {
     if (!qp.completions.hasRoom(1)) return;
+    const known = wcStatusName(status) !== `status ${status}`;
+    this.#failOldest(qp, known ? (status as WcStatus) : WcStatus.BAD_RESP_ERR);
+  }
+
+  /** The oldest request that was published has failed, if any is outstanding. */
+  #failOldest(qp: EngineQueuePair, status: WcStatus): void {
     if (qp.sendCompleted === qp.sendTaken && qp.bounceLength > 0)
       qp.sendTaken = (qp.sendTaken + 1) | 0;
-    const known = wcStatusName(status) !== `status ${status}`;
-    if (qp.sendCompleted !== qp.sendTaken) {
-      this.#completeHead(qp, known ? (status as WcStatus) : WcStatus.BAD_RESP_ERR);
-    }
+    if (qp.sendCompleted !== qp.sendTaken) this.#completeHead(qp, status);
     this.#core.fail(qp);
   }
 
@@ -428,9 +460,4 @@ export class Requester {
     }
     qp.acknowledged = said;
   }
-}
-
-/** The address in a scatter/gather element or reference. */
-export function addressAt(words: Int32Array, entry: number): number {
-  return ((words[entry + 1] as number) >>> 0) * TWO_32 + ((words[entry] as number) >>> 0);
 }

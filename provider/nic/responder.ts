@@ -5,13 +5,16 @@
 
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
+import { addressAt } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
+import { Wait } from './engine-queue-pair.js';
 import {
   Slot,
   SlotFlag,
   STATE_ACKNOWLEDGED,
   STATE_ARMED,
   STATE_CLOSED,
+  STATE_NOT_READY,
   STATE_PUSHING,
   STATE_STATUS,
   Wqe,
@@ -27,14 +30,13 @@ import {
 } from './limits.js';
 import type { Mover } from './mover.js';
 import type { RegionTable } from './regions.js';
-import { addressAt } from './requester.js';
-import { Access, MAX_SGE, Opcode, WcStatus } from './verbs.js';
+import { Access, MAX_SGE, Opcode, RETRY_FOREVER, WcStatus } from './verbs.js';
 
 /** The control word of a SEND whose payload is in the slot. */
 const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
 const ACKNOWLEDGE_BIT = SlotFlag.ACKNOWLEDGE << 8;
 
-/** What executing one slot came to, besides a WcStatus for the peer. */
+/** What executing one slot came to, besides a WcStatus for the peer: qp.wait says for what it waits. */
 const NOT_READY = -1;
 
 /** A slot's header, read once. One object serves for ever. */
@@ -69,15 +71,12 @@ export class Responder {
     const view = this.#view;
     let slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
     if (view.loadAcquire(slot) !== qp.inboundSequence) return 0;
+    if (qp.wait !== Wait.NONE && !this.#mayTryAgain(qp)) return 0;
     let executed = 0;
     let acknowledge = false;
-    qp.isBlocked = false;
     while (executed < TURN_BUDGET && view.loadAcquire(slot) === qp.inboundSequence) {
       const outcome = this.#receiveSmall(qp, slot) ? WcStatus.SUCCESS : this.#execute(qp, slot);
-      if (outcome === NOT_READY) {
-        qp.isBlocked = true;
-        break;
-      }
+      if (outcome === NOT_READY) break;
       if (outcome !== WcStatus.SUCCESS) {
         this.#refuse(qp, outcome);
         return executed + 1;
@@ -106,6 +105,52 @@ export class Responder {
       if (!qp.completions.hasRoom(1)) return false;
       this.#completeReceive(qp, entry, WcStatus.WR_FLUSH_ERR, 0);
     }
+  }
+
+  #mayTryAgain(qp: EngineQueuePair): boolean {
+    if (qp.wait === Wait.TIME && !qp.isLastChance && this.#core.clock.now() < qp.retryAt) {
+      return false;
+    }
+    this.#view.storeRelease(qp.ownState + STATE_NOT_READY, 0);
+    qp.wait = Wait.NONE;
+    return true;
+  }
+
+  /** Whether the slot is still on its way, as its sender's cost model has it. */
+  #isUnderWay(qp: EngineQueuePair, slot: number): boolean {
+    if ((this.#request.flags & SlotFlag.TIMED) === 0 || qp.isLastChance) return false;
+    const due = this.#view.load64(slot + Slot.DUE);
+    if (this.#core.clock.now() >= due) return false;
+    qp.wait = Wait.TIME;
+    qp.retryAt = due;
+    return true;
+  }
+
+  /** No receive is posted: tries again when there is one, or at every tick of the RNR timer. */
+  #receiverNotReady(qp: EngineQueuePair): number {
+    const { minRnrTimer, rnrRetry } = qp.patience;
+    if (qp.rnrSlot !== qp.executed) {
+      this.#core.counters.receiverNotReady++;
+      qp.rnrSlot = qp.executed;
+      qp.rnrTriesLeft = rnrRetry;
+    } else qp.rnrTriesLeft--;
+    if (qp.rnrTriesLeft <= 0 && rnrRetry !== RETRY_FOREVER) return WcStatus.RNR_RETRY_EXC_ERR;
+    if (minRnrTimer === 0) return this.#waitFor(qp, Wait.RECEIVE);
+    qp.retryAt = this.#core.clock.now() + minRnrTimer;
+    return this.#waitFor(qp, Wait.TIME);
+  }
+
+  #waitFor(qp: EngineQueuePair, wait: Wait): number {
+    qp.wait = wait;
+    // The peer is to know that it waits for the application and not for the network.
+    this.#view.storeRelease(qp.ownState + STATE_NOT_READY, 1);
+    return NOT_READY;
+  }
+
+  /** The peer has closed: nothing more can be done until the connection manager says so. */
+  #waitForEnd(qp: EngineQueuePair): number {
+    qp.retryAt = Infinity;
+    return this.#waitFor(qp, Wait.TIME);
   }
 
   #read(slot: number): void {
@@ -160,6 +205,7 @@ export class Responder {
   #execute(qp: EngineQueuePair, slot: number): number {
     this.#read(slot);
     const request = this.#request;
+    if (this.#isUnderWay(qp, slot)) return NOT_READY;
     const inline = (request.flags & SlotFlag.INLINE) !== 0;
     if (request.length > (inline ? INLINE_BYTES : MAX_MESSAGE_BYTES))
       return WcStatus.REM_INV_REQ_ERR;
@@ -180,11 +226,8 @@ export class Responder {
     const words = this.#words;
     const request = this.#request;
     const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
-    if (words[entry] !== ((qp.receiveTaken + 1) | 0)) {
-      this.#core.counters.receiverNotReady++;
-      return NOT_READY;
-    }
-    if (!qp.completions.hasRoom(1)) return NOT_READY;
+    if (words[entry] !== ((qp.receiveTaken + 1) | 0)) return this.#receiverNotReady(qp);
+    if (!qp.completions.hasRoom(1)) return this.#waitFor(qp, Wait.ROOM);
     const start = qp.receivedBytes;
     if (start + request.length > (words[entry + Wqe.LENGTH] as number) >>> 0) {
       this.#completeReceive(qp, entry, WcStatus.LOC_LEN_ERR, 0);
@@ -204,6 +247,7 @@ export class Responder {
     }
     qp.receivedBytes = 0;
     this.#completeReceive(qp, entry, WcStatus.SUCCESS, start + request.length);
+    if ((request.flags & SlotFlag.SOLICITED) !== 0) qp.completions.events?.solicited();
     return WcStatus.SUCCESS;
   }
 
@@ -262,7 +306,7 @@ export class Responder {
     }
     if (left > 0) return WcStatus.REM_INV_REQ_ERR;
     // The sender may have closed meanwhile and used its memory again: then this is not the message.
-    return this.#isRevoked(qp) ? NOT_READY : WcStatus.SUCCESS;
+    return this.#isRevoked(qp) ? this.#waitForEnd(qp) : WcStatus.SUCCESS;
   }
 
   #pullIntoReceive(
@@ -317,7 +361,9 @@ export class Responder {
       return WcStatus.REM_ACCESS_ERR;
     }
     view.exchange(qp.ownState + STATE_PUSHING, 1);
-    const outcome = this.#isRevoked(qp) ? NOT_READY : this.#pushReferences(qp, request.address);
+    const outcome = this.#isRevoked(qp)
+      ? this.#waitForEnd(qp)
+      : this.#pushReferences(qp, request.address);
     view.storeRelease(qp.ownState + STATE_PUSHING, 0);
     return outcome;
   }
@@ -351,12 +397,14 @@ export class Responder {
   #acknowledge(qp: EngineQueuePair): void {
     const { view } = this.#core;
     qp.executedPublished = qp.executed;
-    view.storeRelease(qp.ownState + STATE_ACKNOWLEDGED, qp.executed);
+    // Before the look at `armed`, as a slot is published before it: see Requester.
+    if (this.#core.hasBarrier) view.storeRelease(qp.ownState + STATE_ACKNOWLEDGED, qp.executed);
+    else view.exchange(qp.ownState + STATE_ACKNOWLEDGED, qp.executed);
     if (view.words[qp.peerState + STATE_ARMED] !== 0) qp.peer?.ringDoorbell(qp.peerSlot);
   }
 
   #refuse(qp: EngineQueuePair, status: number): void {
-    this.#core.counters.protocolErrors++;
+    if (status !== WcStatus.RNR_RETRY_EXC_ERR) this.#core.counters.protocolErrors++;
     // The count first: see Requester.complete.
     this.#acknowledge(qp);
     this.#view.storeRelease(qp.ownState + STATE_STATUS, status);

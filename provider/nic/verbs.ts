@@ -9,6 +9,8 @@ export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 export const SendFlag = {
   /** Do not start this request before every earlier RDMA READ of the queue pair has completed. */
   FENCE: 1,
+  /** The receiver's completion wakes a completion queue that is armed for solicited ones only. */
+  SOLICITED: 4,
 } as const;
 
 /** Access rights of a memory region. Local reading is always allowed. */
@@ -29,8 +31,9 @@ export const WcStatus = {
   /** The remote key does not exist, belongs to another queue pair, or does not allow the access. */
   REM_ACCESS_ERR: 10,
   REM_OP_ERR: 11,
-  /** The peer stopped answering. */
+  /** The peer stopped answering: no acknowledgement within the time-out and its retries. */
   RETRY_EXC_ERR: 12,
+  /** The peer had no receive posted, as often as it lets a request be retried. */
   RNR_RETRY_EXC_ERR: 13,
   GENERAL_ERR: 21,
 } as const;
@@ -43,6 +46,23 @@ const STATUS_NAMES = new Map<number, string>(
 export function wcStatusName(status: number): string {
   return STATUS_NAMES.get(status) ?? `status ${status}`;
 }
+
+/**
+ * States of a queue pair, numbered as in ibv_qp_state. Creating one is RESET to INIT in one step;
+ * there is no SQD and no SQE, because nothing here drains a send queue without ending it.
+ */
+export const QpState = {
+  /** Receives may be posted. */
+  INIT: 1,
+  /** Accepted; requests may be posted, and are sent once the peer is known to be who it says. */
+  RTR: 2,
+  RTS: 3,
+  /** The connection is over; everything outstanding and everything posted now completes flushed. */
+  ERR: 6,
+} as const;
+
+/** Of QueuePairOptions.rnrRetry and retryCount: never give up (a retry count of 7, as on the wire). */
+export const RETRY_FOREVER = 7;
 
 /** Why posting a work request was refused; 0 means posted. Nothing completes for a refused request. */
 export const PostResult = {

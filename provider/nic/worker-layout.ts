@@ -2,6 +2,7 @@
 // private segment, and what the worker is told at its start.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { CostModel } from './cost-model.js';
 import { CACHE_LINE_BYTES, field, struct } from '../../native/layout/struct.js';
 
 export const workerControl = struct('WorkerControl', [
@@ -11,11 +12,14 @@ export const workerControl = struct('WorkerControl', [
   field('commandsDone', 'u32', { align: CACHE_LINE_BYTES }),
   /** Events that were put into the message port; written by the worker. */
   field('eventsPosted', 'u32', { align: CACHE_LINE_BYTES }),
+  /** The host's thread sleeps; written by the host. Here, and not where every peer could clear it. */
+  field('hostParked', 'u32', { align: CACHE_LINE_BYTES }),
 ]);
 
 export const COMMANDS_POSTED = workerControl.word('commandsPosted');
 export const COMMANDS_DONE = workerControl.word('commandsDone');
 export const EVENTS_POSTED = workerControl.word('eventsPosted');
+export const HOST_PARKED = workerControl.word('hostParked');
 
 /** What a worker needs to become the engine of a host. Everything else it opens itself. */
 export interface WorkerTask {
@@ -31,4 +35,5 @@ export interface WorkerTask {
   /** Offset of WorkerControl in the private segment. */
   readonly control: number;
   readonly spinNanos: number;
+  readonly costs: CostModel | null;
 }

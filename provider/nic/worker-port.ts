@@ -14,13 +14,19 @@ import type { Reactor, WatchToken } from '../../native/reactor.js';
 import { EPOLLIN } from '../../native/reactor.js';
 import type { Segment } from '../../native/segment.js';
 import type { EngineCommand, EngineEvent } from './commands.js';
+import type { CostModel } from './cost-model.js';
 import type { EnginePort } from './engine-port.js';
 import { STATE_ARMED } from './layout.js';
 import type { WorkerTask } from './worker-layout.js';
-import { COMMANDS_DONE, COMMANDS_POSTED, EVENTS_POSTED, workerControl } from './worker-layout.js';
+import {
+  COMMANDS_DONE,
+  COMMANDS_POSTED,
+  EVENTS_POSTED,
+  HOST_PARKED,
+  workerControl,
+} from './worker-layout.js';
 
 const ENGINE_PARKED = segmentHeader.word('engineParked');
-const HOST_PARKED = segmentHeader.word('hostParked');
 
 /** How often a command looks for its answer before its thread sleeps for it. */
 const SPINS_BEFORE_SLEEP = 20_000;
@@ -37,6 +43,7 @@ export interface WorkerPortOptions {
   readonly pipePath: string;
   readonly bounce: { readonly address: number; readonly bytes: number };
   readonly spinNanos: number;
+  readonly costs: CostModel | null;
   /** Sets the ready bit of a slot of this host. */
   readonly ringOwnDoorbell: (slot: number) => void;
   /** Writes to the host's own pipe, where the engine sleeps. */
@@ -91,6 +98,7 @@ export class WorkerPort implements EnginePort {
       bounce: options.bounce,
       control,
       spinNanos: options.spinNanos,
+      costs: options.costs,
     };
     this.#task = this.#pool
       .run(task, { transferList: [channel.port2] })
@@ -123,7 +131,7 @@ export class WorkerPort implements EnginePort {
     this.#port.postMessage(command);
     this.#commands = (this.#commands + 1) | 0;
     view.exchange(this.#control + COMMANDS_POSTED, this.#commands);
-    if (view.loadAcquire(this.#header + ENGINE_PARKED) !== PARKED_NO) this.#options.wakeEngine();
+    this.#wakeIfParked();
     const done = this.#control + COMMANDS_DONE;
     for (let spin = 0; spin < SPINS_BEFORE_SLEEP; spin++) {
       if (view.loadAcquire(done) === this.#commands) return;
@@ -152,6 +160,10 @@ export class WorkerPort implements EnginePort {
     this.#ringIfArmed(slot, stateWord);
   }
 
+  roomMade(): void {
+    this.#wakeIfParked();
+  }
+
   drainEvents(handle: (event: EngineEvent) => void): number {
     const posted = this.#options.arena.view.loadAcquire(this.#control + EVENTS_POSTED);
     let drained = 0;
@@ -174,11 +186,11 @@ export class WorkerPort implements EnginePort {
   }
 
   arm(): void {
-    this.#options.arena.view.storeRelease(this.#header + HOST_PARKED, PARKED_FUTEX);
+    this.#options.arena.view.exchange(this.#control + HOST_PARKED, PARKED_FUTEX);
   }
 
   disarm(): void {
-    this.#options.arena.view.storeRelease(this.#header + HOST_PARKED, PARKED_NO);
+    this.#options.arena.view.storeRelease(this.#control + HOST_PARKED, PARKED_NO);
   }
 
   deadline(): number {
@@ -197,6 +209,11 @@ export class WorkerPort implements EnginePort {
     this.#port.close();
     await this.#pool.destroy();
     this.#options.ended();
+  }
+
+  #wakeIfParked(): void {
+    const parked = this.#options.arena.view.loadAcquire(this.#header + ENGINE_PARKED);
+    if (parked !== PARKED_NO) this.#options.wakeEngine();
   }
 
   #ringIfArmed(slot: number, stateWord: number): void {

@@ -5,26 +5,30 @@ import { expect, it } from 'vitest';
 import { SharedView } from '../../../native/shared-view.js';
 import { SharedCompletionQueue } from '../../../provider/nic/completion-queue.js';
 import { CompletionRing } from '../../../provider/nic/completion-ring.js';
+import { completionQueueControl, CQ_HELD } from '../../../provider/nic/layout.js';
 import { CQE_WORDS } from '../../../provider/nic/limits.js';
 import { Opcode, WorkCompletion } from '../../../provider/nic/verbs.js';
 
-function make(depth: number): {
-  ring: CompletionRing;
-  queue: SharedCompletionQueue;
-  taken: number[];
-} {
-  const view = new SharedView(new ArrayBuffer((depth * CQE_WORDS + 16) * 4));
-  const consumer = depth * CQE_WORDS;
+function make(depth: number) {
+  const control = depth * CQE_WORDS;
+  const view = new SharedView(new ArrayBuffer(control * 4 + completionQueueControl.bytes));
   const taken: number[] = [];
+  const calls: string[] = [];
   const queue = new SharedCompletionQueue({
     index: 0,
     view,
     ring: 0,
-    consumer,
+    control,
     depth,
-    taken: (completion) => taken.push(completion.id),
+    host: {
+      taken: (completion) => taken.push(completion.id),
+      roomMade: () => calls.push('room'),
+      enableEvents: () => calls.push('enable'),
+      moderate: () => calls.push('moderate'),
+    },
   });
-  return { ring: new CompletionRing(view, 0, consumer, depth), queue, taken };
+  const ring = new CompletionRing(view, 0, control, depth);
+  return { view, control, ring, queue, taken, calls };
 }
 
 it('what is pushed comes out once, in order, whatever the depth and the turns', () => {
@@ -64,4 +68,26 @@ it('a completion keeps every field', () => {
     status: 21,
     byteLength: 0xf0000000,
   });
+});
+
+it('the reader wakes an engine that found no room, and no other', () => {
+  const depth = 4;
+  const { view, control, ring, queue, calls } = make(depth);
+  const completion = new WorkCompletion();
+  const fill = (): void => {
+    while (ring.hasRoom(1)) ring.push(1, 0, Opcode.SEND, 0, 0);
+  };
+  const drain = (): void => {
+    while (queue.poll(completion));
+  };
+  ring.push(1, 0, Opcode.SEND, 0, 0);
+  ring.push(1, 0, Opcode.SEND, 0, 0);
+  drain();
+  expect([calls, view.loadPlain(control + CQ_HELD)]).toEqual([[], 0]);
+  fill();
+  expect(view.loadPlain(control + CQ_HELD)).toBe(1);
+  drain();
+  // Once for each time the reader says how far it has read.
+  expect(calls).toEqual(['room', 'room']);
+  expect([ring.hasRoom(1), view.loadPlain(control + CQ_HELD)]).toEqual([true, 0]);
 });

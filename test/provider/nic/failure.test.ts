@@ -2,16 +2,25 @@
 
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../../runtime/clock.js';
 import { Prng } from '../../../runtime/prng.js';
 import { QUEUE_PAIR_SLOTS, segmentHeader } from '../../../native/layout/segment.layout.js';
 import { FabricDirectory } from '../../../native/fabric-directory.js';
 import { addressText } from '../../../provider/nic/address.js';
 import { emitFrame, FrameType, wakeFrame } from '../../../provider/nic/cm-frame.js';
 import { WcStatus } from '../../../provider/nic/verbs.js';
-import { ENTRY_BYTES, WIRE_SLOTS } from '../../../provider/nic/limits.js';
+import {
+  ENTRY_BYTES,
+  HOT_QUEUE_PAIRS,
+  RESCUE_INTERVAL,
+  WIRE_SLOTS,
+} from '../../../provider/nic/limits.js';
+import { readsPipe } from '../../../provider/nic/process-of.js';
 import { queuePairState } from '../../../provider/nic/layout.js';
+import { LocalEnd } from './harness/end.js';
 import {
   completions,
+  expectEvent,
   FAR,
   INLINE,
   Machine,
@@ -22,6 +31,7 @@ import {
 } from './harness/pair.js';
 
 const SEED = 0x5eed;
+const THIRD = 0x7f4d0003;
 
 describe('a peer that goes away', () => {
   it.each(['segment', 'process'] as const)(
@@ -176,6 +186,134 @@ describe('a peer that writes nonsense', () => {
       status: WcStatus.SUCCESS,
     });
     await pair.disconnect(connection);
+    await pair.close();
+  });
+
+  it.each([
+    ['the doorbells', false],
+    ['the doorbells, and the flag of a sleeper,', true],
+  ])('over %s delays the messages of others, and loses none', async (_, isParkedToo) => {
+    const machine = new Machine();
+    const clock = new VirtualClock(1);
+    const near = await LocalEnd.open(machine.loop, machine.options(NEAR), clock);
+    const [far, third] = [await machine.open(FAR), await machine.open(THIRD)];
+    const connect = async (end: LocalEnd): Promise<[number, number]> => {
+      const slot = await end.queuePair();
+      await end.connect(slot, NEAR, 80);
+      const { requestId } = await expectEvent(near, 'connect-request');
+      const nearSlot = await near.queuePair();
+      await near.accept(nearSlot, requestId);
+      await expectEvent(near, 'established');
+      await expectEvent(end, 'established');
+      return [nearSlot, slot];
+    };
+    await near.listen(80);
+    await connect(third);
+    let slots = await connect(far);
+    // More than are polled, so that the last one is not.
+    for (let count = 0; count < 2 * HOT_QUEUE_PAIRS; count++) slots = await connect(far);
+    const host = new FabricDirectory('test', { base: machine.base }).open(
+      addressText(NEAR),
+      machine.loop.arena,
+    );
+    const words = machine.loop.arena.view.words;
+    const header = host?.segment.word(0) ?? 0;
+    // The rescue that is due from the start.
+    for (let turn = 0; turn < 1000; turn++) near.opened.nic.progress();
+    const deadlines: number[] = [];
+    for (let message = 1; message <= 5; message++) {
+      await near.postReceive(slots[0], { id: message, sges: [] });
+      near.opened.nic.port.arm();
+      await far.postSend(slots[1], { sges: [] });
+      const first = segmentHeader.word(isParkedToo ? 'engineParked' : 'readySummary');
+      words.fill(0, header + first, header + segmentHeader.bytes / 4);
+      for (let turn = 0; turn < 1000; turn++) near.opened.nic.progress();
+      expect(await near.completionsNow(slots[0])).toEqual([]);
+      const deadline = near.opened.nic.port.deadline();
+      deadlines.push(deadline - clock.now());
+      clock.advanceTo(deadline);
+      near.opened.nic.progress();
+      near.opened.nic.port.disarm();
+      const found = await near.completionsNow(slots[0]);
+      expect(found).toMatchObject([{ id: message, status: WcStatus.SUCCESS }]);
+    }
+    // A sleeper wakes by itself within this time.
+    expect(Math.max(...deadlines)).toBeLessThanOrEqual(RESCUE_INTERVAL);
+    host?.close();
+    for (const end of [near, far, third]) await end.close();
+    expect(machine.files()).toEqual([]);
+    machine.close();
+  });
+
+  it('into its own process id cannot have memory moved in that process', async () => {
+    const pair = await Pair.open(TWO_PROCESSES);
+    const connection = await pair.connect();
+    const { block, region } = await registered(pair.far, connection.far, {
+      storage: 'process',
+      bytes: 4096,
+    });
+    const host = new FabricDirectory('test', { base: pair.machine.base }).open(
+      addressText(FAR),
+      pair.machine.loop.arena,
+    );
+    if (host === null) throw new Error('no far host');
+    expect(readsPipe(pair.farProcess?.pid ?? 0, host.pipe.fd)).toBe(true);
+    // This process writes to that pipe and does not read from it; nor does any other.
+    expect(
+      [process.pid, process.ppid, 0x7fffffff].map((pid) => readsPipe(pid, host.pipe.fd)),
+    ).toEqual([false, false, false]);
+    host.close();
+    // A host of this process that looks now sees a peer that claims to live here.
+    const words = pair.machine.loop.arena.view.words;
+    const far = new FabricDirectory('test', { base: pair.machine.base }).open(
+      addressText(FAR),
+      pair.machine.loop.arena,
+    );
+    const pid = (far?.segment.word(0) ?? 0) + segmentHeader.word('pid');
+    words[pid] = process.pid;
+    const third = await pair.machine.open(THIRD);
+    await pair.far.listen(81);
+    const slot = await third.queuePair();
+    await third.connect(slot, FAR, 81);
+    const { requestId } = await expectEvent(pair.far, 'connect-request');
+    const farSlot = await pair.far.queuePair();
+    await pair.far.accept(farSlot, requestId);
+    await expectEvent(third, 'established');
+    const theirs = await registered(pair.far, farSlot, { storage: 'process', bytes: 4096 });
+    const mine = await registered(third, slot, { bytes: 4096 });
+    // It still works: through the bounce buffer, which nobody's word is needed for.
+    await pair.far.write(theirs.block.id, 0, new Uint8Array(4096).fill(7));
+    await third.postReceive(slot, { sges: [[mine.region.address, 4096, mine.region.localKey]] });
+    const sge = [theirs.region.address, 4096, theirs.region.localKey] as const;
+    await pair.far.postSend(farSlot, { sges: [sge] });
+    expect((await third.completion(slot)).status).toBe(WcStatus.SUCCESS);
+    expect(await third.read(mine.block.id, 0, 4096)).toEqual(new Uint8Array(4096).fill(7));
+    expect(region.length).toBe(4096);
+    await pair.far.release(block.id);
+    far?.close();
+    await third.close();
+    await pair.close();
+  });
+
+  it('a request whose probe address cannot be one is as good as any from an unreachable process', async () => {
+    const pair = await Pair.open(TWO_PROCESSES);
+    const base = { base: pair.machine.base };
+    const { arena } = pair.machine.loop;
+    const [host, far] = [NEAR, FAR].map((address) =>
+      new FabricDirectory('test', base).open(addressText(address), arena),
+    );
+    await pair.near.listen(80);
+    const common = { ...wakeFrame(FAR), type: FrameType.REQ, targetAddress: NEAR, targetPort: 80 };
+    const endpoint = { queuePair: 1, slot: 0, ring: 4096, state: 65_536, sequence: 1 };
+    const generation = far?.segment.generation ?? 0;
+    for (const probeAddress of [0, 1, 2 ** 52, 2 ** 53, 2 ** 63, 2 ** 64 - 2048]) {
+      host?.pipe.write(emitFrame({ ...common, generation, endpoint, probeAddress, sourceComm: 9 }));
+      const { requestId } = await expectEvent(pair.near, 'connect-request');
+      await pair.near.reject(requestId);
+    }
+    await pair.near.unlisten(80);
+    host?.close();
+    far?.close();
     await pair.close();
   });
 

@@ -4,6 +4,7 @@
 
 import { MonotonicClock } from '../../../../runtime/clock.js';
 import type { Clock } from '../../../../runtime/clock.js';
+import type { CostModel, CostModelName } from '../../../../provider/nic/cost-model.js';
 import type { NativeBinding } from '../../../../native/binding.js';
 import { native } from '../../../../native/load.js';
 import type {
@@ -31,6 +32,7 @@ export interface EndOptions {
   readonly engine: 'inline' | 'worker';
   /** The kernel refuses direct access to other processes' memory. */
   readonly isCutOff?: boolean;
+  readonly costModel?: CostModelName | CostModel;
 }
 
 /** Memory of an end: `id` names it, `address` is its NIC address. */
@@ -70,6 +72,10 @@ export interface QueueOptions {
   readonly sendDepth?: number;
   readonly receiveDepth?: number;
   readonly completionDepth?: number;
+  readonly rnrRetry?: number;
+  readonly minRnrTimer?: number;
+  readonly ackTimeout?: number;
+  readonly retryCount?: number;
 }
 
 export interface Counts {
@@ -143,6 +149,7 @@ export class LocalEnd implements End {
       pin: 'try',
       segmentBytes: 32 * 2 ** 20,
       warn: () => undefined,
+      ...(options.costModel === undefined ? {} : { costModel: options.costModel }),
     });
     loop.add(opened.nic);
     return new LocalEnd(loop, opened);
@@ -158,12 +165,11 @@ export class LocalEnd implements End {
   }
 
   queuePair(options: QueueOptions = {}): Promise<number> {
-    const completions = this.opened.nic.createCompletionQueue(options.completionDepth ?? 256);
-    const { sendDepth = 64, receiveDepth = 64 } = options;
+    const { completionDepth = 256, ...attributes } = options;
+    const completions = this.opened.nic.createCompletionQueue(completionDepth);
     const queuePair = this.opened.nic.createQueuePair({
       completionQueue: completions,
-      sendDepth,
-      receiveDepth,
+      ...attributes,
     });
     if (queuePair === null) return Promise.reject(new Error('no queue pair is left'));
     this.#queuePairs.set(queuePair.slot, { queuePair, completions });
@@ -286,6 +292,10 @@ export class LocalEnd implements End {
   async close(): Promise<void> {
     await this.opened.close();
     this.#loop.remove(this.opened.nic);
+  }
+
+  completionQueueOf(slot: number): CompletionQueue {
+    return this.#entry(slot).completions;
   }
 
   /** The queue pair itself, for tests that need more than an end offers. */

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeEach, describe, expect } from 'vitest';
+import type { CostModel } from '../../../../provider/nic/cost-model.js';
 import type { NicEvent } from '../../../../provider/nic/device.js';
 import { Access } from '../../../../provider/nic/verbs.js';
 import type { Block, Completion, End, EndOptions, QueueOptions, Region, Storage } from './end.js';
@@ -26,6 +27,7 @@ export interface Arrangement {
   /** The far end lives in a child process. */
   readonly isApart: boolean;
   readonly isCutOff?: boolean;
+  readonly costModel?: CostModel;
 }
 
 export const INLINE: Arrangement = {
@@ -126,8 +128,10 @@ export class Pair {
   static async open(arrangement: Arrangement = INLINE): Promise<Pair> {
     const machine = new Machine();
     const isCutOff = arrangement.isCutOff === true;
-    const nearOptions = { ...machine.options(NEAR, arrangement.near), isCutOff };
-    const farOptions = { ...machine.options(FAR, arrangement.far), isCutOff };
+    const { costModel } = arrangement;
+    const common = { isCutOff, ...(costModel === undefined ? {} : { costModel }) };
+    const nearOptions = { ...machine.options(NEAR, arrangement.near), ...common };
+    const farOptions = { ...machine.options(FAR, arrangement.far), ...common };
     const near = await LocalEnd.open(machine.loop, nearOptions);
     if (!arrangement.isApart)
       return new Pair(machine, near, await LocalEnd.open(machine.loop, farOptions), null);
