@@ -1,38 +1,15 @@
 // From the NIC's completion queue to the caller's WSAOVERLAPPED. Two steps, so that a posting call may
 // look for its own completion without notifying anybody: harvest() takes completions off the queue,
-// deliver() publishes them. Here is the only place that turns a NIC status into a Winsock error.
+// deliver() publishes them. What a NIC status means in Winsock errors is errors.ts.
 // Sources: OVL-05 to OVL-18, WSPSEND-12, WSPSEND-15, CLOSE-02, CLOSE-03, CLOSE-07.
 
-import type { WcStatus } from '../nic/verbs.js';
 import { WcStatus as Status } from '../nic/verbs.js';
 import * as wsa from '../spi/error-codes.js';
 import type { WSAOVERLAPPED } from '../spi/winsock2.js';
-import { releaseRegistration } from './memory.js';
+import { operationError } from './errors.js';
+import { releaseRegistration } from './pinned-memory.js';
 import type { Operation, SanSocket } from './record.js';
 import type { SanState } from './state.js';
-
-/**
- * What an operation ends with for each NIC status. A status outside the table is WSAECONNABORTED:
- * whatever it is, the queue pair is in the error state. WR_FLUSH_ERR is not here: it says only that
- * something else ended the connection, and flushError() says what.
- */
-const ERROR_OF_STATUS: Readonly<Partial<Record<WcStatus, number>>> = {
-  [Status.SUCCESS]: 0,
-  // A message longer than the receive: one of the two switches broke the session protocol.
-  [Status.LOC_LEN_ERR]: wsa.WSAECONNABORTED,
-  [Status.LOC_QP_OP_ERR]: wsa.WSAECONNABORTED,
-  // The memory was detached or deregistered under the operation.
-  [Status.LOC_PROT_ERR]: wsa.WSAECONNABORTED,
-  [Status.BAD_RESP_ERR]: wsa.WSAECONNABORTED,
-  [Status.REM_INV_REQ_ERR]: wsa.WSAECONNABORTED,
-  // The peer does not allow the access. [RDMA-10]
-  [Status.REM_ACCESS_ERR]: wsa.WSAECONNABORTED,
-  [Status.REM_OP_ERR]: wsa.WSAECONNABORTED,
-  // "Timeout or other failure": not a reset, nobody said anything. [WSPSEND-12]
-  [Status.RETRY_EXC_ERR]: wsa.WSAECONNABORTED,
-  [Status.RNR_RETRY_EXC_ERR]: wsa.WSAECONNABORTED,
-  [Status.GENERAL_ERR]: wsa.WSAECONNABORTED,
-};
 
 /**
  * Whether a success can be told by the WSAOVERLAPPED alone, at once: the caller polls for it, so no
@@ -82,7 +59,7 @@ export function harvest(state: SanState): number {
     } else if (status === Status.WR_FLUSH_ERR) {
       flushed(state, socket, operation);
     } else {
-      const error = ERROR_OF_STATUS[status as WcStatus] ?? wsa.WSAECONNABORTED;
+      const error = operationError(status);
       fail(state, operation, socket.state === 'closed' ? wsa.WSA_OPERATION_ABORTED : error);
       connectionLost(state, socket, error);
     }
@@ -142,7 +119,7 @@ export function releaseMemory(state: SanState, operation: Operation): void {
     if (registration === null || registration === undefined) continue;
     registration.busy--;
     if (registration.busy === 0 && socket.state === 'closed') {
-      releaseRegistration(state, socket, registration);
+      releaseRegistration(state, registration);
     }
   }
   operation.registrationCount = 0;
@@ -220,7 +197,9 @@ function notify(state: SanState, operation: Operation): void {
     } else {
       // Stores Internal itself, and only then lets it be seen as done. [OVL-06, OVL-09]
       const { errno, upcalls } = state;
+      state.notifying++;
       upcalls?.lpWPUCompleteOverlappedRequest(socket.handle, overlapped, error, bytes, errno);
+      state.notifying--;
     }
   }
   socket.unfinished--;

@@ -1,25 +1,10 @@
-// Socket options and control codes, which are few: the rest is the switch's and TCP/IP's business.
-// Sources: OPT-01 to OPT-10, GETOPT, SETOPT, IOC, IOCTL, EXT-01 to EXT-03.
+// WSPGetSockOpt and WSPSetSockOpt. The options are few: the rest is the switch's and TCP/IP's business.
+// Sources: OPT-01 to OPT-10, GETOPT, SETOPT.
 
-import { answerAddressList } from '../spi/address-list.js';
 import * as wsa from '../spi/error-codes.js';
-import { GUID_BYTES, guidText } from '../spi/guid.js';
-import { sockaddrIn } from '../spi/sockaddr.js';
-import type {
-  Ref,
-  WSAOVERLAPPED,
-  WSAOVERLAPPED_COMPLETION_ROUTINE,
-  WSATHREADID,
-} from '../spi/winsock2.js';
+import type { Ref } from '../spi/winsock2.js';
 import * as ws from '../spi/winsock2.js';
-import type { ExtensionFunctionPointer, SanExtensions } from '../spi/ws2san.js';
-import {
-  EXTENSION_FUNCTION_POINTER_BYTES,
-  isExtensionFunctionPointer,
-  SAN_EXTENSIONS,
-  SO_MAX_RDMA_SIZE,
-  SO_RDMA_THRESHOLD_SIZE,
-} from '../spi/ws2san.js';
+import { SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE } from '../spi/ws2san.js';
 import { fail } from '../spi/ws2spi.js';
 import type { SanSocket } from './record.js';
 import type { SanState } from './state.js';
@@ -69,54 +54,6 @@ export function wspSetSockOpt(
   return 0;
 }
 
-/** Finds extension functions and lists addresses. [IOCTL-01 to -04, IOC-01, IOC-02] */
-export function wspIoctl(
-  state: SanState,
-  extensions: SanExtensions,
-  s: number,
-  dwIoControlCode: number,
-  lpvInBuffer: Uint8Array | null,
-  cbInBuffer: number,
-  lpvOutBuffer: Uint8Array | ExtensionFunctionPointer | null,
-  cbOutBuffer: number,
-  lpcbBytesReturned: Ref<number> | null,
-  _lpOverlapped: WSAOVERLAPPED | null,
-  _lpCompletionRoutine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
-  _lpThreadId: WSATHREADID | null,
-  lpErrno: Ref<number>,
-): number {
-  if (dwIoControlCode === ws.SIO_GET_EXTENSION_FUNCTION_POINTER) {
-    // The socket is not looked at: it may be none. [INIT-11]
-    const guid = lpvInBuffer?.subarray(0, Math.max(0, cbInBuffer)) ?? null;
-    if (guid === null || guid.length < GUID_BYTES) return fail(lpErrno, wsa.WSAEFAULT);
-    if (cbOutBuffer < EXTENSION_FUNCTION_POINTER_BYTES) return fail(lpErrno, wsa.WSAEFAULT);
-    if (!isExtensionFunctionPointer(lpvOutBuffer)) return fail(lpErrno, wsa.WSAEFAULT);
-    return answerExtension(extensions, guid, lpvOutBuffer, lpcbBytesReturned, lpErrno);
-  }
-  if (state.sockets.find(s) === null) return fail(lpErrno, wsa.WSAENOTSOCK);
-  if (dwIoControlCode !== ws.SIO_ADDRESS_LIST_QUERY) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
-  if (isExtensionFunctionPointer(lpvOutBuffer)) return fail(lpErrno, wsa.WSAEFAULT);
-  const addresses = [sockaddrIn(state.nic.attributes.address, 0)];
-  return answerAddressList(addresses, lpvOutBuffer, cbOutBuffer, lpcbBytesReturned, lpErrno);
-}
-
-function answerExtension(
-  extensions: SanExtensions,
-  guid: Uint8Array,
-  output: ExtensionFunctionPointer,
-  lpcbBytesReturned: Ref<number> | null,
-  lpErrno: Ref<number>,
-): number {
-  const text = guidText(guid);
-  const known = SAN_EXTENSIONS.find((extension) => extension.guid === text);
-  if (known === undefined) return fail(lpErrno, wsa.WSAEINVAL);
-  const entry = extensions[known.name];
-  if (entry === null) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
-  output.value = entry;
-  if (lpcbBytesReturned !== null) lpcbBytesReturned.value = EXTENSION_FUNCTION_POINTER_BYTES;
-  return 0;
-}
-
 function isLevel(level: number): boolean {
   return level === ws.SOL_SOCKET || level === ws.IPPROTO_TCP;
 }
@@ -126,8 +63,9 @@ function valueOf(state: SanState, socket: SanSocket, level: number, option: numb
   if (level !== ws.SOL_SOCKET) return null;
   switch (option) {
     case ws.SO_MAX_MSG_SIZE:
+      return state.maxMessageBytes;
     case SO_MAX_RDMA_SIZE:
-      return state.nic.attributes.maxMessageBytes;
+      return state.maxRdmaBytes;
     case SO_RDMA_THRESHOLD_SIZE:
       return state.rdmaThresholdBytes;
     case ws.SO_DEBUG:

@@ -7,9 +7,7 @@ import type { Ref, WSAOVERLAPPED } from '../spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
 import { drive, driveOne } from './progress.js';
 import type { SanState } from './state.js';
-
-/** Idle turns of a wait that has no loop to wait in, before it gives up with WSA_IO_INCOMPLETE. */
-const IDLE_TURNS_MAX = 1_000_000;
+import { waitUntil } from './waiting.js';
 
 /** Polls in vain between two turns of everything that is not the caller's own connection. */
 const POLLS_PER_DRIVE = 8;
@@ -34,7 +32,8 @@ export function wspGetOverlappedResult(
     if (isPending(lpOverlapped)) {
       if (!fWait) return failed(lpErrno, wsa.WSA_IO_INCOMPLETE);
       if (!state.profile.overlappedResultWaits) return failed(lpErrno, wsa.WSAENETDOWN);
-      if (!waitFor(state, lpOverlapped)) return failed(lpErrno, wsa.WSA_IO_INCOMPLETE);
+      if (!waitUntil(state, () => !isPending(lpOverlapped), Infinity))
+        return failed(lpErrno, wsa.WSA_IO_INCOMPLETE);
     }
   }
   if (lpOverlapped.OffsetHigh !== 0) return failed(lpErrno, lpOverlapped.OffsetHigh);
@@ -46,28 +45,6 @@ export function wspGetOverlappedResult(
 /** A function, because what it reads changes behind calls. */
 function isPending(overlapped: WSAOVERLAPPED): boolean {
   return overlapped.Internal === WSS_OPERATION_IN_PROGRESS;
-}
-
-/**
- * Waits in the thread's loop where the environment hands out one that can wait: everything else on
- * the thread moves on, and the thread sleeps when nothing does. Otherwise spins, with a bound.
- */
-function waitFor(state: SanState, overlapped: WSAOVERLAPPED): boolean {
-  const loop: object = state.environment.progress;
-  if (canWait(loop)) return loop.waitUntil(() => !isPending(overlapped));
-  let idleTurns = 0;
-  while (isPending(overlapped) && idleTurns < IDLE_TURNS_MAX) {
-    idleTurns = drive(state) > 0 ? 0 : idleTurns + 1;
-  }
-  return !isPending(overlapped);
-}
-
-interface WaitingLoop {
-  waitUntil(done: () => boolean): boolean;
-}
-
-function canWait(loop: object): loop is WaitingLoop {
-  return 'waitUntil' in loop && typeof loop.waitUntil === 'function';
 }
 
 function failed(lpErrno: Ref<number>, error: number): false {

@@ -1,8 +1,11 @@
 // One turn of the provider: lets the NIC work, takes its events and completions, tells the outcomes.
 // Reached from the thread's progress loop and from WSPGetOverlappedResult, also from inside an upcall.
 
-import { handleConnectionEvent } from './connect.js';
-import { deliver, harvest } from './completion.js';
+import type { NicEvent } from '../nic/device.js';
+import { connectionLost, deliver, harvest } from './completion.js';
+import { connectEnded } from './connect.js';
+import { connectError, disconnectError } from './errors.js';
+import { queueRequest, withdrawRequest } from './listen.js';
 import { queuePairDestroyed } from './socket.js';
 import type { SanSocket } from './record.js';
 import type { SanState } from './state.js';
@@ -31,8 +34,30 @@ function drainEvents(state: SanState): number {
   let count = 0;
   for (let event = nic.pollEvent(); event !== null; event = nic.pollEvent()) {
     count++;
-    if (event.type === 'destroyed') queuePairDestroyed(state, event.queuePair);
-    else handleConnectionEvent(state, event);
+    handleEvent(state, event);
   }
   return count;
+}
+
+function handleEvent(state: SanState, event: NicEvent): void {
+  switch (event.type) {
+    case 'connect-request':
+      return queueRequest(state, event);
+    case 'request-withdrawn':
+      return withdrawRequest(state, event.port, event.requestId);
+    case 'established':
+      return connectEnded(state, state.byQueuePair[event.queuePair], 0);
+    case 'connect-failed':
+      return connectEnded(state, state.byQueuePair[event.queuePair], connectError(event.reason));
+    case 'disconnected': {
+      const socket = state.byQueuePair[event.queuePair];
+      if (socket !== undefined) connectionLost(state, socket, disconnectError(event.reason));
+      return;
+    }
+    case 'destroyed':
+      return queuePairDestroyed(state, event.queuePair);
+    case 'completion-event':
+      // The completion queue is polled, and never armed.
+      return;
+  }
 }

@@ -10,31 +10,29 @@ import { WsaError } from '../spi/errors.js';
 import type { CreateProvider, ServiceProvider } from '../spi/provider.js';
 import type { Ref, WSABUF, QOS, WSAPROTOCOL_INFO } from '../spi/winsock2.js';
 import type { SanExtensions } from '../spi/ws2san.js';
-import type { SanProcTable, WSPDATA, WSPProcTable, WSPUpcallTableEx } from '../spi/ws2spi.js';
-import { fail, supportsVersion22, WSP_VERSION_2_2 } from '../spi/ws2spi.js';
-import { wspAccept, wspConnect, wspListen } from './connect.js';
+import type { SanProcTable } from '../spi/ws2spi.js';
+import { fail } from '../spi/ws2spi.js';
+import { wspAccept } from './accept.js';
+import { wspConnect } from './connect.js';
 import { wspEnumNetworkEvents, wspEventSelect } from './events.js';
-import {
-  wspDeregisterMemory,
-  wspDeregisterRdmaMemory,
-  wspRegisterMemory,
-  wspRegisterRdmaMemory,
-} from './memory.js';
-import { wspGetSockOpt, wspIoctl, wspSetSockOpt } from './options.js';
+import { wspIoctl } from './ioctl.js';
+import { sanAgent, start, wspCleanup } from './lifetime.js';
+import { wspListen } from './listen.js';
+import { wspDeregisterMemory, wspRegisterMemory } from './memory.js';
+import { wspGetSockOpt, wspSetSockOpt } from './options.js';
 import { wspGetOverlappedResult } from './overlapped.js';
-import { drive } from './progress.js';
+import { wspMemoryRegistrationCacheCallback } from './pinned-memory.js';
+import { wspDeregisterRdmaMemory, wspRegisterRdmaMemory } from './rdma-memory.js';
+import { wspRdma } from './rdma.js';
 import { wspBind, wspCloseSocket, wspSocket } from './socket.js';
 import type { SanEnvironment, SanProviderOptions } from './state.js';
 import { SanState } from './state.js';
-import { wspRdma, wspRecv, wspSend } from './transfer.js';
+import { wspRecv, wspSend } from './transfer.js';
 
 export type { SanEnvironment, SanProviderOptions } from './state.js';
 
 const NAME = 'winsock-direct reference SAN provider';
 export const SAN_PROVIDER_ID = '5d6f6c1b-0f3e-4a5e-9a55-1b1f2a7c9e40';
-
-/** Idle turns in which the last WSPCleanup waits for the NIC to let go. */
-const CLEANUP_IDLE_TURNS_MAX = 1_000_000;
 
 /** The provider module's one export by contract: the provider with its default options. */
 export const createProvider: CreateProvider<NicDevice> = (environment) =>
@@ -50,71 +48,29 @@ export function createSanProvider(
 ): ServiceProvider {
   if (!hasNic(environment)) throw new WsaError(wsa.WSASYSNOTREADY, { call: 'createProvider' });
   const state = new SanState(environment, options);
-  const agent: Agent = { role: 'san provider', doWork: () => drive(state) };
+  const agent = sanAgent(state);
   const procedures = procedureTable(state, agent);
-  const { maxMessageBytes } = state.nic.attributes;
   return {
     name: NAME,
     providerId: SAN_PROVIDER_ID,
     capabilities: {
       kind: 'san',
       rdmaRead: state.hasRdmaRead,
-      registrationCacheCallback: false,
+      registrationCacheCallback: state.cache !== null,
       qos: false,
-      maxMessageSize: maxMessageBytes,
-      maxRdmaSize: maxMessageBytes,
+      maxMessageSize: state.maxMessageBytes,
+      maxRdmaSize: state.maxRdmaBytes,
       rdmaThresholdSize: state.rdmaThresholdBytes,
       duplicate: false,
     },
-    WSPStartupEx: (wVersionRequested, lpWSPData, _lpProtocolInfo, upcalls, lpProcTable) => {
-      if (lpWSPData === null || lpProcTable === null) return wsa.WSAEFAULT;
-      if (!supportsVersion22(wVersionRequested)) return wsa.WSAVERNOTSUPPORTED;
-      start(state, agent, upcalls);
-      describeItself(lpWSPData, lpProcTable, procedures);
-      return 0;
-    },
+    WSPStartupEx: (wVersionRequested, data, _lpProtocolInfo, upcalls, table) =>
+      start(state, agent, wVersionRequested, { data, upcalls, table, procedures }, NAME),
   };
 }
 
 /** Not every host has a NIC, whatever the type says. */
 function hasNic(environment: { readonly nic: unknown }): boolean {
   return typeof environment.nic === 'object' && environment.nic !== null;
-}
-
-function start(state: SanState, agent: Agent, upcalls: WSPUpcallTableEx): void {
-  state.starts++;
-  if (state.starts > 1) return;
-  state.upcalls = upcalls;
-  state.environment.progress.add(agent);
-}
-
-function describeItself(
-  lpWSPData: WSPDATA,
-  lpProcTable: WSPProcTable,
-  procedures: SanProcTable,
-): void {
-  lpWSPData.wVersion = WSP_VERSION_2_2;
-  lpWSPData.wHighVersion = WSP_VERSION_2_2;
-  lpWSPData.szDescription = NAME;
-  Object.assign(lpProcTable, procedures);
-}
-
-/** Undoes one start; the last one ends everything. [CLEANUP-01, CLEANUP-02, CLEANUP-04] */
-function wspCleanup(state: SanState, agent: Agent, lpErrno: Ref<number>): number {
-  if (state.starts === 0) return fail(lpErrno, wsa.WSANOTINITIALISED);
-  state.starts--;
-  if (state.starts > 0) return 0;
-  for (const socket of state.sockets.all()) wspCloseSocket(state, socket.descriptor, state.errno);
-  let idleTurns = 0;
-  while (state.closing.size > 0 && idleTurns < CLEANUP_IDLE_TURNS_MAX) {
-    idleTurns = drive(state) > 0 ? 0 : idleTurns + 1;
-  }
-  if (state.closing.size > 0) {
-    state.logger.error('the NIC did not let go of every socket', { sockets: state.closing.size });
-  }
-  state.environment.progress.remove(agent);
-  state.upcalls = null;
-  return 0;
 }
 
 /** Hands nothing over yet: the connection stays where it is. [DUPSOCK-01] */
@@ -175,7 +131,8 @@ function extensionsOf(state: SanState): SanExtensions {
     WSPDeregisterRdmaMemory: wspDeregisterRdmaMemory.bind(null, state),
     WSPRdmaWrite: wspRdma.bind(null, state, Opcode.RDMA_WRITE),
     WSPRdmaRead: state.hasRdmaRead ? wspRdma.bind(null, state, Opcode.RDMA_READ) : null,
-    // Nothing stays pinned after deregistration, so there is nothing to call back about.
-    WSPMemoryRegistrationCacheCallback: null,
+    // Without a cache nothing stays pinned, so there is nothing to call back about. [CACHECB-01]
+    WSPMemoryRegistrationCacheCallback:
+      state.cache === null ? null : wspMemoryRegistrationCacheCallback.bind(null, state),
   };
 }

@@ -54,6 +54,26 @@ export class RangeIndex<Range extends AddressRange> {
     }
     return null;
   }
+
+  /** Every range that has something in common with [address, end), lowest start first. */
+  touching(address: number, end: number): Range[] {
+    const found: Range[] = [];
+    collect(this.#root, address, end, found);
+    return found;
+  }
+}
+
+function collect<Range extends AddressRange>(
+  node: Node<Range> | null,
+  address: number,
+  end: number,
+  found: Range[],
+): void {
+  if (node === null || node.reach <= address) return;
+  collect(node.left, address, end, found);
+  if (node.range.address >= end) return;
+  if (node.range.end > address) found.push(node.range);
+  collect(node.right, address, end, found);
 }
 
 /** A range of a subtree that is known to reach `end`. */

@@ -3,12 +3,13 @@
 // Sources: COMP-06, COMP-07, DUP-17, CLOSE-02 to CLOSE-04, EVT-03.
 
 import type { QueuePair } from '../nic/device.js';
+import type { Profile } from '../spi/profile.js';
 import type { RandomSource } from '../spi/provider.js';
 import type { WSAOVERLAPPED } from '../spi/winsock2.js';
 import { createNetworkEvents } from '../spi/winsock2.js';
 import { MAX_SGE } from '../nic/verbs.js';
 import { SocketExposures } from './exposures.js';
-import type { Registration } from './registrations.js';
+import type { Registration } from './registration.js';
 import { SocketRegistrations } from './registrations.js';
 
 export type SocketState =
@@ -102,8 +103,9 @@ export class SanSocket {
     /** The switch's: what upcalls carry. [COMP-07] */
     readonly handle: number,
     random: RandomSource,
+    profile: Profile,
   ) {
-    this.registrations = new SocketRegistrations(random);
+    this.registrations = new SocketRegistrations(random, profile);
   }
 
   /** A record for a new operation. There are as many as were ever in progress together. */

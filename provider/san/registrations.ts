@@ -1,198 +1,141 @@
-// The registrations of one socket: by handle for RDMA calls, by address for WSPSend and WSPRecv, whose
-// buffers carry no handle. Knows the NIC's regions as values and calls no NIC.
-// Sources: REGMEM-01 to -03, WSPSEND-02, IMPL-03, MEM-06, DEREGMEM-02.
+// The registrations of one socket, live and cached: by handle for RDMA calls, by buffer for WSPSend
+// and WSPRecv, and by place, to share one instead of registering the same memory again. Knows the
+// NIC's regions as values and calls no NIC.
+// Sources: REGMEM-01 to -03, WSPSEND-02, IMPL-03, MEM-06, DEREGMEM-02, CACHE-03.
 
 import type { MemoryRegion } from '../nic/device.js';
+import type { Profile } from '../spi/profile.js';
 import type { RandomSource } from '../spi/provider.js';
 import { MEM_READ, MEM_WRITE } from '../spi/ws2san.js';
-import type { AddressRange } from './range-index.js';
-import { RangeIndex } from './range-index.js';
+import { RegisteredBuffers } from './registered-buffers.js';
+import type { RegistrationOwner } from './registration.js';
+import { Registration, RegistrationList } from './registration.js';
 
-/** Registered memory, counted once for every time it was registered and not yet deregistered. */
-export class Registration implements AddressRange {
-  references = 1;
-  /** Transfers that use it now. */
-  busy = 0;
-  readonly address: number;
-  readonly end: number;
-
-  constructor(
-    /** The handle towards the switch, unique among the live ones of the socket. */
-    readonly serial: number,
-    readonly buffer: Uint8Array,
-    readonly flags: number,
-    readonly region: MemoryRegion,
-  ) {
-    this.address = region.address;
-    this.end = region.address + region.length;
-  }
-
-  /** Whether a further registration with these arguments may share this one. [REGMEM-03] */
-  isSame(buffer: Uint8Array, length: number, flags: number): boolean {
-    return (
-      this.buffer.buffer === buffer.buffer &&
-      this.region.length === length &&
-      this.flags === flags &&
-      this.isIntact
-    );
-  }
-
-  /** False once the memory was detached from the buffer that was registered. */
-  get isIntact(): boolean {
-    return this.buffer.length >= this.region.length;
-  }
-}
-
-/** A buffer object that was used lately, with what finding it by address came to. */
-export class CachedBuffer {
-  buffer: Uint8Array | null = null;
-  address = 0;
-  registration: Registration | null = null;
-}
-
-const CACHED_BUFFERS = 32;
-
-/**
- * The buffers of one direction by identity. A switch goes round its message buffers in order, so
- * the one after the last hit is tried first.
- */
-class BufferCache {
-  readonly #entries = Array.from({ length: CACHED_BUFFERS }, () => new CachedBuffer());
-  #next = 0;
-  #used = 0;
-  #victim = 0;
-
-  find(buffer: Uint8Array): CachedBuffer | null {
-    const used = this.#used;
-    let index = this.#next;
-    for (let step = 0; step < used; step++) {
-      if (index >= used) index = 0;
-      const entry = this.#entries[index] as CachedBuffer;
-      index++;
-      if (entry.buffer === buffer) {
-        this.#next = index;
-        return entry;
-      }
-    }
-    return null;
-  }
-
-  put(buffer: Uint8Array, address: number, registration: Registration): CachedBuffer {
-    const index = this.#victim;
-    this.#victim = (index + 1) % CACHED_BUFFERS;
-    if (index === this.#used) this.#used++;
-    const entry = this.#entries[index] as CachedBuffer;
-    entry.buffer = buffer;
-    entry.address = address;
-    entry.registration = registration;
-    return entry;
-  }
-
-  drop(registration: Registration): void {
-    for (const entry of this.#entries) {
-      if (entry.registration !== registration) continue;
-      entry.buffer = null;
-      entry.registration = null;
-    }
-  }
-}
-
-/** Registrations with one right, by address. */
-export class Registered {
-  readonly #cache = new BufferCache();
-  readonly #index: RangeIndex<Registration>;
-
-  constructor(random: RandomSource) {
-    this.#index = new RangeIndex(() => random.uint32());
-  }
-
-  add(registration: Registration): void {
-    this.#index.add(registration);
-  }
-
-  remove(registration: Registration): void {
-    this.#index.remove(registration);
-    this.#cache.drop(registration);
-  }
-
-  /**
-   * The first `length` bytes of `buffer` and the registration that contains them, or null. The
-   * answer is valid until the next call. `addressOf` is asked only about buffers not used lately.
-   */
-  find(
-    buffer: Uint8Array,
-    length: number,
-    addressOf: { addressOf(buffer: Uint8Array): number },
-  ): CachedBuffer | null {
-    // A detached buffer has no bytes left. `length` costs a fifth of what `byteLength` costs in V8.
-    if (buffer.length < length) return null;
-    const cached = this.#cache.find(buffer);
-    if (cached !== null) {
-      const { registration, address } = cached;
-      if (registration !== null && address + length <= registration.end) return cached;
-    }
-    const address = addressOf.addressOf(buffer);
-    if (address === 0) return null;
-    const registration = this.#index.containing(address, address + length);
-    if (registration === null || !registration.isIntact) return null;
-    if (cached === null) return this.#cache.put(buffer, address, registration);
-    cached.registration = registration;
-    return cached;
-  }
-}
-
-export class SocketRegistrations {
+export class SocketRegistrations implements RegistrationOwner {
   /** What may be sent from: MEM_READ. */
-  readonly readable: Registered;
+  readonly readable: RegisteredBuffers;
   /** What may be received into: MEM_WRITE. */
-  readonly writable: Registered;
+  readonly writable: RegisteredBuffers;
   readonly #byHandle = new Map<number, Registration>();
-  /** The latest registration at each address, to find one to share. */
-  readonly #byAddress = new Map<number, Registration>();
+  readonly #byPlace = new Map<number, Registration>();
+  /**
+   * Live, and not yet findable by address: memory for RDMA is named by its handle, so most of what is
+   * registered while a connection lives never needs to be.
+   */
+  readonly #unindexed = new RegistrationList();
   readonly #random: RandomSource;
+  readonly #areDistinct: boolean;
+  readonly #areOdd: boolean;
 
-  constructor(random: RandomSource) {
+  constructor(random: RandomSource, profile: Profile) {
     this.#random = random;
-    this.readable = new Registered(random);
-    this.writable = new Registered(random);
+    this.#areDistinct = profile.repeatedRegistration === 'distinct';
+    this.#areOdd = profile.oddHandles;
+    const beforeSearch = (): void => {
+      this.#indexAll();
+    };
+    this.readable = new RegisteredBuffers(random, beforeSearch);
+    this.writable = new RegisteredBuffers(random, beforeSearch);
   }
 
-  get count(): number {
-    return this.#byHandle.size;
-  }
-
+  /** The live registration with this handle, or null. */
   byHandle(handle: number): Registration | null {
-    return this.#byHandle.get(handle) ?? null;
+    const registration = this.#byHandle.get(handle);
+    return registration === undefined || registration.references === 0 ? null : registration;
   }
 
+  /** Live and cached ones. */
   all(): IterableIterator<Registration> {
     return this.#byHandle.values();
   }
 
-  /** A live registration of exactly this memory with these flags, or null. */
+  /** One of exactly this memory with these flags that may be shared or is cached, or null. */
   same(address: number, buffer: Uint8Array, length: number, flags: number): Registration | null {
-    const registration = this.#byAddress.get(address);
-    return registration?.isSame(buffer, length, flags) === true ? registration : null;
+    let registration = this.#byPlace.get(placeKey(address, length)) ?? null;
+    while (registration !== null) {
+      const isTaken = this.#areDistinct && registration.references > 0;
+      if (!isTaken && registration.isSame(address, buffer, length, flags)) return registration;
+      registration = registration.nextOfPlace;
+    }
+    return null;
   }
 
+  /** A record of a new region, which nobody has registered yet: see take(). */
   add(buffer: Uint8Array, flags: number, region: MemoryRegion): Registration {
-    let handle = 0;
-    while (handle === 0 || this.#byHandle.has(handle)) handle = this.#random.uint32();
-    const registration = new Registration(handle, buffer, flags, region);
-    this.#byHandle.set(handle, registration);
-    this.#byAddress.set(registration.address, registration);
-    if ((flags & MEM_READ) !== 0) this.readable.add(registration);
-    if ((flags & MEM_WRITE) !== 0) this.writable.add(registration);
+    const registration = new Registration(this, this.#newHandle(), buffer, flags, region);
+    this.#byHandle.set(registration.serial, registration);
+    const key = placeKey(registration.address, region.length);
+    registration.nextOfPlace = this.#byPlace.get(key) ?? null;
+    this.#byPlace.set(key, registration);
     return registration;
   }
 
+  /** Registered once more, for the first time or again; it is in no other list. */
+  take(registration: Registration): void {
+    registration.references++;
+    if (registration.references > 1) return;
+    if (this.#areDistinct) this.#rename(registration);
+    this.#unindexed.append(registration);
+  }
+
+  /** Deregistered once; whether that was the last time. Its handle means nothing then. */
+  drop(registration: Registration): boolean {
+    registration.references--;
+    if (registration.references > 0) return false;
+    this.#hide(registration);
+    return true;
+  }
+
+  /** The region is no more. */
   remove(registration: Registration): void {
     registration.references = 0;
     if (!this.#byHandle.delete(registration.serial)) return;
-    if (this.#byAddress.get(registration.address) === registration) {
-      this.#byAddress.delete(registration.address);
+    this.#hide(registration);
+    const key = placeKey(registration.address, registration.region.length);
+    const head = this.#byPlace.get(key);
+    if (head === registration) {
+      if (registration.nextOfPlace === null) this.#byPlace.delete(key);
+      else this.#byPlace.set(key, registration.nextOfPlace);
+      return;
     }
+    let before = head ?? null;
+    while (before !== null && before.nextOfPlace !== registration) before = before.nextOfPlace;
+    if (before !== null) before.nextOfPlace = registration.nextOfPlace;
+  }
+
+  /** No buffer leads to it from here on. */
+  #hide(registration: Registration): void {
+    if (this.#unindexed.remove(registration) || !registration.isIndexed) return;
+    registration.isIndexed = false;
     if ((registration.flags & MEM_READ) !== 0) this.readable.remove(registration);
     if ((registration.flags & MEM_WRITE) !== 0) this.writable.remove(registration);
   }
+
+  #indexAll(): void {
+    for (let one = this.#unindexed.first; one !== null; one = this.#unindexed.first) {
+      this.#unindexed.remove(one);
+      one.isIndexed = true;
+      if ((one.flags & MEM_READ) !== 0) this.readable.add(one);
+      if ((one.flags & MEM_WRITE) !== 0) this.writable.add(one);
+    }
+  }
+
+  #newHandle(): number {
+    for (;;) {
+      const random = this.#random.uint32();
+      const handle = this.#areOdd ? (random | 0x80000001) >>> 0 : random;
+      if (handle !== 0 && !this.#byHandle.has(handle)) return handle;
+    }
+  }
+
+  #rename(registration: Registration): void {
+    this.#byHandle.delete(registration.serial);
+    registration.serial = this.#newHandle();
+    this.#byHandle.set(registration.serial, registration);
+  }
+}
+
+/** The same for the same range; seldom the same for two. */
+function placeKey(address: number, length: number): number {
+  return address + length * 8191;
 }

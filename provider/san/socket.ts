@@ -9,7 +9,8 @@ import type { Ref, WSAPROTOCOL_INFO } from '../spi/winsock2.js';
 import * as ws from '../spi/winsock2.js';
 import { fail } from '../spi/ws2spi.js';
 import { giveUpIfFinished, releaseHeldFlushes } from './completion.js';
-import { releaseIdleMemory } from './memory.js';
+import { stopListening } from './listen.js';
+import { releaseIdleMemory } from './pinned-memory.js';
 import { connectionKey, SanSocket } from './record.js';
 import type { SanState } from './state.js';
 
@@ -88,7 +89,7 @@ export function addSocket(state: SanState): SanSocket | number {
   const descriptor = sockets.newDescriptor(profile.oddHandles ? random : null);
   const handle = upcalls.lpWPUCreateSocketHandle(0, descriptor, errno);
   if (handle === ws.INVALID_SOCKET) return errno.value;
-  const socket = new SanSocket(descriptor, handle, random);
+  const socket = new SanSocket(descriptor, handle, random, profile);
   sockets.add(socket);
   return socket;
 }
@@ -100,14 +101,6 @@ export function queuePairDestroyed(state: SanState, slot: number): void {
   state.byQueuePair[slot] = undefined;
   socket.isQueuePairGone = true;
   giveUpIfFinished(state, socket);
-}
-
-function stopListening(state: SanState, socket: SanSocket): void {
-  state.listeners.delete(socket.localPort);
-  // The NIC rejects what waits.
-  for (const request of socket.requests) state.pendingRequests.delete(request.requestId);
-  socket.requests = [];
-  state.nic.unlisten(socket.localPort);
 }
 
 function socketRefusal(

@@ -9,6 +9,8 @@ import { ref } from '../spi/winsock2.js';
 import type { WSPUpcallTableEx } from '../spi/ws2spi.js';
 import type { Operation, PendingRequest, SanSocket } from './record.js';
 import { SocketTable } from './record.js';
+import type { CacheLimits } from './registration-cache.js';
+import { RegistrationCache } from './registration-cache.js';
 
 export type SanEnvironment = ProviderEnvironment<NicDevice>;
 
@@ -26,9 +28,15 @@ export interface SanProviderOptions {
   readonly rdmaRead?: boolean;
   /** SO_RDMA_THRESHOLD_SIZE, in bytes. [OPT-05] Default 4096. */
   readonly rdmaThresholdBytes?: number;
+  /**
+   * How much stays pinned after its deregistration, in all sockets together; false: nothing, and
+   * there is no WSPMemoryRegistrationCacheCallback. [CACHE-01] Default DEFAULT_CACHE_LIMITS.
+   */
+  readonly registrationCache?: CacheLimits | false;
 }
 
 export const DEFAULT_RDMA_THRESHOLD_BYTES = 4096;
+export const DEFAULT_CACHE_LIMITS: CacheLimits = { entries: 4096, bytes: 64 * 2 ** 20 };
 
 /** More than any queue holds, and a small integer. */
 const NO_LIMIT = 0x3fffffff;
@@ -48,9 +56,20 @@ export class SanState {
   readonly sendsMax: number;
   readonly receivesMax: number;
   readonly maxSge: number;
+  /** SO_MAX_MSG_SIZE and SO_MAX_RDMA_SIZE. [OPT-03, OPT-04] */
+  readonly maxMessageBytes: number;
+  readonly maxRdmaBytes: number;
+  /** maxMessageBytes is less than what the NIC refuses by itself. */
+  readonly limitsMessages: boolean;
+  /** null: what is deregistered is unpinned. */
+  readonly cache: RegistrationCache | null;
 
   /** Starts minus cleanups. [CLEANUP-01] */
   starts = 0;
+  /** The last WSPCleanup was called, and not everything has ended. */
+  isEnding = false;
+  /** Completion upcalls that have not returned. */
+  notifying = 0;
   /** Calls of WSPGetOverlappedResult that found nothing. */
   polls = 0;
   /** Of the first start; null before it and after the last cleanup. */
@@ -90,7 +109,13 @@ export class SanState {
     this.hasRdmaRead = nic.attributes.rdmaRead && options.rdmaRead !== false;
     this.sendsMax = profile.sendQueueDepth ?? NO_LIMIT;
     this.receivesMax = profile.receiveQueueDepth ?? NO_LIMIT;
-    this.maxSge = nic.attributes.maxSge;
+    const { maxSge, maxMessageBytes } = nic.attributes;
+    this.maxSge = maxSge;
+    this.maxMessageBytes = Math.min(maxMessageBytes, profile.maxMessageBytes ?? maxMessageBytes);
+    this.limitsMessages = this.maxMessageBytes < maxMessageBytes;
+    this.maxRdmaBytes = Math.min(maxMessageBytes, profile.maxRdmaBytes ?? maxMessageBytes);
+    const limits = options.registrationCache ?? DEFAULT_CACHE_LIMITS;
+    this.cache = limits === false ? null : new RegistrationCache(limits, environment.random);
     this.completionQueue = nic.createCompletionQueue();
     this.rdmaThresholdBytes = options.rdmaThresholdBytes ?? DEFAULT_RDMA_THRESHOLD_BYTES;
   }

@@ -1,6 +1,6 @@
 // Connecting, listening and accepting, and what each failure is called.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { ConnectFailure } from '../../../provider/nic/verbs.js';
 import * as spi from '../../../provider/spi/index.js';
 import { FakeFabric } from './fake-nic.js';
@@ -13,6 +13,7 @@ import {
   settle,
   shutDown,
   TestHost,
+  underEveryProfile,
 } from './harness.js';
 
 interface Hosts {
@@ -22,10 +23,10 @@ interface Hosts {
   readonly s: number;
 }
 
-function twoHosts(): Hosts {
+function twoHosts(profile: spi.Profile): Hosts {
   const fabric = new FakeFabric();
-  const left = new TestHost(fabric, LEFT_IP);
-  const right = new TestHost(fabric, RIGHT_IP);
+  const left = new TestHost(fabric, LEFT_IP, { profile });
+  const right = new TestHost(fabric, RIGHT_IP, { profile });
   const s = left.bound(LEFT_PORT);
   left.procs.lpWSPEventSelect(s, 4, spi.FD_CONNECT, left.errno);
   return { left, right, s };
@@ -39,9 +40,9 @@ function knock(left: TestHost, port: number): number {
   return s;
 }
 
-describe('WSPConnect', () => {
+underEveryProfile('WSPConnect', (profile) => {
   it('goes on in the background and ends with FD_CONNECT [CONNECT-01 CONNECT-02 CONNECT-03]', () => {
-    const { left, right, s } = twoHosts();
+    const { left, right, s } = twoHosts(profile);
     const listener = right.listening(LISTEN_PORT);
     expect(left.connect(s, RIGHT_IP, LISTEN_PORT)).toBe(spi.SOCKET_ERROR);
     expect(left.errno.value).toBe(spi.WSAEWOULDBLOCK);
@@ -62,7 +63,7 @@ describe('WSPConnect', () => {
   ] as const)(
     'reports %s as what it promises about TCP/IP [CONNECT-04 CONNECT-05]',
     (why, error) => {
-      const { left, right, s } = twoHosts();
+      const { left, right, s } = twoHosts(profile);
       left.nic.connectFailure = why satisfies ConnectFailure;
       left.connect(s, RIGHT_IP, LISTEN_PORT);
       settle(left, right);
@@ -72,14 +73,14 @@ describe('WSPConnect', () => {
   );
 
   it('to its own NIC is left to TCP/IP [CONNECT-12]', () => {
-    const { left, right, s } = twoHosts();
+    const { left, right, s } = twoHosts(profile);
     expect(left.connect(s, LEFT_IP, 9)).toBe(spi.SOCKET_ERROR);
     expect(left.errno.value).toBe(spi.WSAEADDRNOTAVAIL);
     shutDown(left, right);
   });
 
   it('is refused in every state but bound [CONNECT-09 CONNECT-10 CONNECT-12]', () => {
-    const { left, right, s } = twoHosts();
+    const { left, right, s } = twoHosts(profile);
     const listener = right.listening(LISTEN_PORT);
     const errorOf = (host: TestHost, socket: number): number => {
       host.connect(socket, RIGHT_IP, LISTEN_PORT);
@@ -97,7 +98,7 @@ describe('WSPConnect', () => {
   });
 
   it('refuses bad addresses, caller data, and a second connection of the same name [CONNECT-10 CONNECT-11 CONNECT-12]', () => {
-    const { left, right, s } = twoHosts();
+    const { left, right, s } = twoHosts(profile);
     const { procs, errno } = left;
     const name = spi.sockaddrIn(RIGHT_IP, 9);
     const data = { len: 1, buf: new Uint8Array(1) };
@@ -114,12 +115,12 @@ describe('WSPConnect', () => {
     expect(attempt(name, 16, null)).toBe(spi.WSAEWOULDBLOCK);
     const twin = left.bound(LEFT_PORT);
     left.connect(twin, RIGHT_IP, 9);
-    expect(errno.value).toBe(spi.WSAEADDRINUSE);
+    expect(errno.value).toBe(spi.WSAENOBUFS);
     shutDown(left, right);
   });
 
   it('without a queue pair is WSAENOBUFS', () => {
-    const { left, right, s } = twoHosts();
+    const { left, right, s } = twoHosts(profile);
     left.nic.queuePairsLeft = 0;
     left.connect(s, RIGHT_IP, LISTEN_PORT);
     expect(left.errno.value).toBe(spi.WSAENOBUFS);
@@ -127,9 +128,9 @@ describe('WSPConnect', () => {
   });
 });
 
-describe('WSPListen', () => {
+underEveryProfile('WSPListen', (profile) => {
   it('wants a bound socket that is not connected [LISTEN-01 LISTEN-02]', () => {
-    const { left, right, a } = connectedPair();
+    const { left, right, a } = connectedPair({ profile });
     const listen = (s: number): number => {
       left.procs.lpWSPListen(s, 1, left.errno);
       return left.errno.value;
@@ -139,16 +140,22 @@ describe('WSPListen', () => {
     shutDown(left, right);
   });
 
-  it('on a port that is listened on is WSAENOBUFS, never WSAEADDRINUSE [LISTEN-02]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
-    host.listening(9);
-    expect(host.procs.lpWSPListen(host.bound(9), 1, host.errno)).toBe(spi.SOCKET_ERROR);
-    expect(host.errno.value).toBe(spi.WSAENOBUFS);
+  it('on a port of the NIC that is listened on is WSAENOBUFS, whatever its address: a port in use is for TCP/IP to report [LISTEN-02]', () => {
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
+    const first = host.listening(9);
+    for (const address of [LEFT_IP, '0.0.0.0']) {
+      const second = host.bound(9, address);
+      expect(host.procs.lpWSPListen(second, 5, host.errno)).toBe(spi.SOCKET_ERROR);
+      expect(host.errno.value).toBe(spi.WSAENOBUFS);
+      host.close(second);
+    }
+    host.close(first);
+    host.close(host.listening(9));
     shutDown(host);
   });
 
   it('refuses what comes over the backlog, without an event [LISTEN-03 LISTEN-04 CONNECT-06 LSN-04]', () => {
-    const { left, right } = twoHosts();
+    const { left, right } = twoHosts(profile);
     const listener = right.listening(LISTEN_PORT, 1);
     knock(left, 1);
     settle(left, right);
@@ -162,7 +169,7 @@ describe('WSPListen', () => {
   });
 
   it('again changes the backlog and drops from the tail [LISTEN-05]', () => {
-    const { left, right } = twoHosts();
+    const { left, right } = twoHosts(profile);
     const listener = right.listening(LISTEN_PORT, spi.SOMAXCONN);
     const sockets = [1, 2, 3].map((port) => knock(left, port));
     settle(left, right);
@@ -174,7 +181,7 @@ describe('WSPListen', () => {
   });
 
   it('ends with the socket: whoever waits is refused', () => {
-    const { left, right, s } = twoHosts();
+    const { left, right, s } = twoHosts(profile);
     const listener = right.listening(LISTEN_PORT);
     left.connect(s, RIGHT_IP, LISTEN_PORT);
     settle(left, right);
@@ -188,10 +195,10 @@ describe('WSPListen', () => {
   });
 });
 
-describe('WSPAccept', () => {
+underEveryProfile('WSPAccept', (profile) => {
   /** A listener with one request in its queue. */
   function requested(): Hosts & { listener: number } {
-    const hosts = twoHosts();
+    const hosts = twoHosts(profile);
     const listener = hosts.right.listening(LISTEN_PORT);
     hosts.left.connect(hosts.s, RIGHT_IP, LISTEN_PORT);
     settle(hosts.left, hosts.right);

@@ -1,6 +1,6 @@
 // The record of network events and its selection.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import * as spi from '../../../provider/spi/index.js';
 import { FakeFabric } from './fake-nic.js';
 import {
@@ -11,13 +11,19 @@ import {
   settle,
   shutDown,
   TestHost,
+  underEveryProfile,
 } from './harness.js';
 
 /** A listener with one request in its queue; nothing is selected. */
-function requested(): { left: TestHost; right: TestHost; s: number; listener: number } {
+function requested(profile: spi.Profile): {
+  left: TestHost;
+  right: TestHost;
+  s: number;
+  listener: number;
+} {
   const fabric = new FakeFabric();
-  const left = new TestHost(fabric, LEFT_IP);
-  const right = new TestHost(fabric, RIGHT_IP);
+  const left = new TestHost(fabric, LEFT_IP, { profile });
+  const right = new TestHost(fabric, RIGHT_IP, { profile });
   const s = left.bound(LEFT_PORT);
   const listener = right.listening(LISTEN_PORT);
   left.connect(s, RIGHT_IP, LISTEN_PORT);
@@ -31,9 +37,9 @@ function enumerate(host: TestHost, s: number, hEvent = 0): spi.WSANETWORKEVENTS 
   return events;
 }
 
-describe('WSPEventSelect', () => {
+underEveryProfile('WSPEventSelect', (profile) => {
   it('takes FD_CONNECT, FD_ACCEPT or both, and nothing else [EVT-01 EVT-02 EVT-05 EVT-10]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     const s = host.socket();
     const select = (mask: number, hEvent = 4): number => {
       host.errno.value = 0;
@@ -50,7 +56,7 @@ describe('WSPEventSelect', () => {
   });
 
   it('signals at once what holds already [EVT-10]', () => {
-    const { left, right, listener, s } = requested();
+    const { left, right, listener, s } = requested(profile);
     right.procs.lpWSPEventSelect(listener, 8, spi.FD_ACCEPT, right.errno);
     expect(right.upcalls.signalled.has(8)).toBe(true);
     right.accept(listener);
@@ -62,7 +68,7 @@ describe('WSPEventSelect', () => {
   });
 
   it('replaces the earlier selection; 0 ends it [EVT-08]', () => {
-    const { left, right, listener, s } = requested();
+    const { left, right, listener, s } = requested(profile);
     left.procs.lpWSPEventSelect(s, 4, spi.FD_CONNECT, left.errno);
     left.procs.lpWSPEventSelect(s, 0, 0, left.errno);
     right.accept(listener);
@@ -73,9 +79,9 @@ describe('WSPEventSelect', () => {
   });
 });
 
-describe('WSPEnumNetworkEvents', () => {
+underEveryProfile('WSPEnumNetworkEvents', (profile) => {
   it('copies what happened, clears it, and resets the event it is given [EVT-03 EVT-06]', () => {
-    const { left, right, listener } = requested();
+    const { left, right, listener } = requested(profile);
     right.procs.lpWSPEventSelect(listener, 8, spi.FD_ACCEPT, right.errno);
     const first = enumerate(right, listener, 8);
     expect(first.lNetworkEvents).toBe(spi.FD_ACCEPT);
@@ -86,7 +92,7 @@ describe('WSPEnumNetworkEvents', () => {
   });
 
   it('changes nothing when it fails, and writes only the slots that happened [EVT-05 EVT-07]', () => {
-    const { left, right, listener } = requested();
+    const { left, right, listener } = requested(profile);
     const { procs, errno } = right;
     procs.lpWSPEventSelect(listener, 8, spi.FD_ACCEPT, errno);
     right.upcalls.badEvents.add(12);

@@ -58,6 +58,8 @@ export class FakeNic implements NicDevice {
   isHalted = false;
   /** 'disconnected' is reported one turn after the flushed completions. */
   reportsReasonLate = false;
+  /** 'destroyed' is never reported. */
+  neverLetsGo = false;
   /** The status of the next send, read or write, instead of what it would come to. */
   nextStatus: WcStatus | null = null;
   /** What registering memory comes to, instead of a region. */
@@ -65,6 +67,10 @@ export class FakeNic implements NicDevice {
   /** What connecting comes to, instead of asking. */
   connectFailure: ConnectFailure | null = null;
   queuePairsLeft = 1000;
+  /** Registrations that there is room for. */
+  regionsMax = Infinity;
+  /** How often memory was registered. */
+  registrations = 0;
   /** How often addressOf was asked. */
   lookups = 0;
   readonly #fabric: FakeFabric;
@@ -84,7 +90,7 @@ export class FakeNic implements NicDevice {
     this.attributes = {
       address,
       maxSge: MAX_SGE,
-      maxMessageBytes: 1 << 20,
+      maxMessageBytes: 1 << 16,
       inlineBytes: 0,
       rdmaRead: true,
       maxPrivateDataBytes: 48,
@@ -134,6 +140,8 @@ export class FakeNic implements NicDevice {
     const owner = this.#queuePairs.find((one) => one === queuePair);
     if (owner === undefined || owner.state === 'destroyed') return 'invalid-queue-pair';
     if (length === 0 || length > buffer.byteLength) return 'invalid-buffer';
+    if (this.#regions.size >= this.regionsMax) return 'no-resources';
+    this.registrations++;
     const localKey = this.#nextKey++;
     const remoteKey = this.#nextKey++;
     const address = this.addressOf(buffer);
@@ -188,6 +196,15 @@ export class FakeNic implements NicDevice {
       const { peer } = queuePair;
       if (peer !== null) peer.nic.#end(peer, 'peer-died');
       queuePair.peer = null;
+    }
+  }
+
+  /** Something ends every connection of this NIC. */
+  endAll(reason: DisconnectReason): void {
+    for (const queuePair of this.#queuePairs) {
+      const { peer } = queuePair;
+      this.#end(queuePair, reason);
+      if (peer !== null) peer.nic.#end(peer, 'peer-died');
     }
   }
 
@@ -263,7 +280,7 @@ export class FakeNic implements NicDevice {
     this.#queuePairs.splice(this.#queuePairs.indexOf(queuePair), 1);
     this.queuePairsLeft++;
     this.#destroyed.push(queuePair);
-    this.#events.push({ type: 'destroyed', queuePair: queuePair.slot });
+    if (!this.neverLetsGo) this.#events.push({ type: 'destroyed', queuePair: queuePair.slot });
     if (peer !== null) peer.nic.#end(peer, 'peer-disconnected');
   }
 

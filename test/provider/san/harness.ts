@@ -1,7 +1,7 @@
-// What the tests of the SAN provider share: a recorder in the place of the switch's upcalls, a started
-// provider over the NIC in memory, and a connected pair of them.
+// What the tests of the SAN provider share: a started provider over the NIC in memory, a connected pair
+// of them, and the profiles that every test is run under.
 
-import { expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { VirtualClock } from '../../../runtime/clock.js';
 import { Prng } from '../../../runtime/prng.js';
 import { ProgressLoop } from '../../../runtime/progress.js';
@@ -11,89 +11,7 @@ import type { SanProviderOptions } from '../../../provider/san/provider.js';
 import { createSanProvider } from '../../../provider/san/provider.js';
 import type { FakeNic } from './fake-nic.js';
 import { FakeFabric } from './fake-nic.js';
-
-/** One upcall: its name and what matters of its arguments. */
-export type Upcall =
-  | { readonly name: 'create'; readonly handle: number; readonly context: unknown }
-  | { readonly name: 'close'; readonly handle: number }
-  | {
-      readonly name: 'complete';
-      readonly handle: number;
-      readonly overlapped: spi.WSAOVERLAPPED;
-      readonly error: number;
-      readonly bytes: number;
-    }
-  | { readonly name: 'set' | 'reset'; readonly hEvent: number };
-
-const FIRST_HANDLE = 0x2000;
-
-/** Plays the switch below the line: records every upcall, keeps events, finishes operations. */
-export class UpcallRecorder {
-  readonly calls: Upcall[] = [];
-  readonly signalled = new Set<number>();
-  readonly table: spi.WSPUpcallTableEx;
-  /** Runs inside every completion upcall. */
-  onComplete: (call: Extract<Upcall, { name: 'complete' }>) => void = () => undefined;
-  handlesLeft = 1000;
-  /** Given out and not yet given back. */
-  readonly openHandles = new Set<number>();
-  /** Event handles that do not exist. */
-  readonly badEvents = new Set<number>();
-  #nextHandle = FIRST_HANDLE;
-
-  constructor() {
-    const unused = (): never => {
-      throw new Error('a SAN provider has no use for this upcall');
-    };
-    const slots = spi.UPCALL_TABLE_EX_SLOTS.map((slot) => [slot, unused]);
-    this.table = {
-      ...(Object.fromEntries(slots) as unknown as spi.WSPUpcallTableEx),
-      lpWPUCreateSocketHandle: (_catalogEntry, context, lpErrno) => {
-        if (this.handlesLeft === 0) {
-          lpErrno.value = spi.WSAENOBUFS;
-          return spi.INVALID_SOCKET;
-        }
-        this.handlesLeft--;
-        const handle = this.#nextHandle;
-        this.#nextHandle += 4;
-        this.openHandles.add(handle);
-        this.calls.push({ name: 'create', handle, context });
-        return handle;
-      },
-      lpWPUCloseSocketHandle: (handle) => {
-        this.calls.push({ name: 'close', handle });
-        expect(this.openHandles.delete(handle)).toBe(true);
-        return 0;
-      },
-      lpWPUCompleteOverlappedRequest: (handle, overlapped, error, bytes) => {
-        const call = { name: 'complete', handle, overlapped, error, bytes } as const;
-        this.calls.push(call);
-        overlapped.InternalHigh = bytes;
-        overlapped.Internal = spi.statusOfWsaError(error);
-        this.onComplete(call);
-        return 0;
-      },
-      lpWPUSetEvent: (hEvent) => this.#event('set', hEvent),
-      lpWPUResetEvent: (hEvent) => this.#event('reset', hEvent),
-    };
-  }
-
-  completions(): Extract<Upcall, { name: 'complete' }>[] {
-    return this.calls.filter((call) => call.name === 'complete');
-  }
-
-  names(): string[] {
-    return this.calls.map((call) => call.name);
-  }
-
-  #event(name: 'set' | 'reset', hEvent: number): boolean {
-    if (this.badEvents.has(hEvent)) return false;
-    this.calls.push({ name, hEvent });
-    if (name === 'set') this.signalled.add(hEvent);
-    else this.signalled.delete(hEvent);
-    return true;
-  }
-}
+import { UpcallRecorder } from './upcall-recorder.js';
 
 const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
@@ -122,7 +40,8 @@ export class TestHost {
     this.nic = fabric.attach(spi.ipv4Number(ip) ?? 0);
     const clock = new VirtualClock();
     const parker = { fence: ignore, park: () => clock.advance(1_000_000) };
-    this.loop = new ProgressLoop(clock, parker);
+    // A clock that moves only in its sleep never ends a spin.
+    this.loop = new ProgressLoop(clock, parker, { spinNanos: 0 });
     this.provider = createSanProvider(
       {
         clock,
@@ -291,6 +210,19 @@ export function connectedPair(options: HostOptions = {}): Pair {
   left.upcalls.calls.length = 0;
   right.upcalls.calls.length = 0;
   return { left, right, a, b, listener };
+}
+
+/** Those that say something about a provider. */
+const PROVIDER_PROFILES = ['documented', 'real-switch', 'hostile'] as const;
+
+/**
+ * The same tests for a provider in each profile: what a test expects of one it asks the profile, or it
+ * holds in all.
+ */
+export function underEveryProfile(title: string, tests: (profile: Profile) => void): void {
+  describe.each(PROVIDER_PROFILES)(`${title}, profile %s`, (name) => {
+    tests(spi.PROFILES[name]);
+  });
 }
 
 /** Ends both hosts and makes sure that nothing is left of them. */

@@ -1,13 +1,13 @@
 // Registering memory for this end and for the peer.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import * as spi from '../../../provider/spi/index.js';
-import { connectedPair, settle, shutDown } from './harness.js';
+import { connectedPair, settle, shutDown, underEveryProfile } from './harness.js';
 import type { Pair } from './harness.js';
 
-describe('WSPRegisterMemory', () => {
+underEveryProfile('WSPRegisterMemory', (profile) => {
   it('refuses bad flags, bad buffers, and sockets without a connection [REGMEM-04 REGMEM-05]', () => {
-    const { left, right, a } = connectedPair();
+    const { left, right, a } = connectedPair({ profile });
     const { extensions, errno } = left;
     const memory = new Uint8Array(64);
     const attempt = (s: number, buffer: Uint8Array | null, length: number, flags: number) => {
@@ -26,22 +26,26 @@ describe('WSPRegisterMemory', () => {
     shutDown(left, right);
   });
 
-  it('gives the same handle for the same memory and counts [REGMEM-03 DEREGMEM-01]', () => {
-    const { left, right, a } = connectedPair();
+  it('again for the same memory counts, or gives a handle of its own: each is ended once [REGMEM-03 DEREGMEM-01]', () => {
+    const { left, right, a } = connectedPair({ profile, provider: { registrationCache: false } });
     const memory = new Uint8Array(64);
-    const handle = left.register(a, memory);
-    expect(left.register(a, memory.subarray(0))).toBe(handle);
-    expect(left.register(a, memory, spi.MEM_READ)).not.toBe(handle);
-    expect(left.nic.regionCount).toBe(2);
-    const deregister = () => left.extensions.WSPDeregisterMemory(a, handle, left.errno);
-    expect([deregister(), left.nic.regionCount]).toEqual([0, 2]);
-    expect([deregister(), left.nic.regionCount]).toEqual([0, 1]);
-    expect([deregister(), left.errno.value]).toEqual([spi.SOCKET_ERROR, spi.WSAEINVAL]);
+    const isCounted = profile.repeatedRegistration === 'counted';
+    const one = left.register(a, memory);
+    const other = left.register(a, memory.subarray(0));
+    expect(one === other).toBe(isCounted);
+    expect(left.register(a, memory, spi.MEM_READ)).not.toBe(one);
+    expect(left.nic.regionCount).toBe(isCounted ? 2 : 3);
+    const end = (handle: number) => left.extensions.WSPDeregisterMemory(a, handle, left.errno);
+    expect([end(one), end(other)]).toEqual([0, 0]);
+    expect(left.nic.regionCount).toBe(1);
+    for (const handle of [one, other]) {
+      expect([end(handle), left.errno.value]).toEqual([spi.SOCKET_ERROR, spi.WSAEINVAL]);
+    }
     shutDown(left, right);
   });
 
   it('gives handles that mean nothing on another socket [REGMEM-02 DEREGMEM-02]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const handle = left.register(a, new Uint8Array(64));
     expect(right.extensions.WSPDeregisterMemory(b, handle, right.errno)).toBe(spi.SOCKET_ERROR);
     expect(right.errno.value).toBe(spi.WSAEINVAL);
@@ -49,7 +53,7 @@ describe('WSPRegisterMemory', () => {
   });
 
   it('is not undone while a transfer uses the memory [DEREGMEM-02 MEM-09]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const memory = new Uint8Array(64);
     const handle = left.register(a, memory);
     const overlapped = spi.createOverlapped(1);
@@ -66,9 +70,9 @@ describe('WSPRegisterMemory', () => {
   });
 });
 
-describe('WSPRegisterRdmaMemory', () => {
+underEveryProfile('WSPRegisterRdmaMemory', (profile) => {
   it('answers the length probe before it looks at anything else [REGRDMA-03 REGRDMA-04]', () => {
-    const { left, right, a } = connectedPair();
+    const { left, right, a } = connectedPair({ profile });
     const { extensions, errno } = left;
     const probe = (block: Uint8Array | null, room: number): [number, number, number] => {
       const length = spi.ref(room);
@@ -83,11 +87,14 @@ describe('WSPRegisterRdmaMemory', () => {
     shutDown(left, right);
   });
 
-  it('counts like the local registration, and means nothing elsewhere [DEREGRDMA-01 REGRDMA-06]', () => {
-    const { left, right, a, b } = connectedPair();
+  it('counts like the local registration, and means nothing elsewhere [DEREGRDMA-01 REGRDMA-06 REGRDMA-07]', () => {
+    const options = { profile, provider: { registrationCache: false } } as const;
+    const { left, right, a, b } = connectedPair(options);
     const memory = new Uint8Array(64);
     const descriptor = left.expose(a, memory);
-    expect(left.expose(a, memory)).toEqual(descriptor);
+    const second = left.expose(a, memory);
+    if (profile.repeatedRegistration === 'counted') expect(second).toEqual(descriptor);
+    else expect(second).not.toEqual(descriptor);
     const deregister = (block: Uint8Array | null, length = 32): [number, number] => {
       left.errno.value = 0;
       const { extensions, errno } = left;
@@ -105,14 +112,14 @@ describe('WSPRegisterRdmaMemory', () => {
     ] as const) {
       expect(deregister(block, length)).toEqual([spi.SOCKET_ERROR, spi.WSAEINVAL]);
     }
-    expect([deregister(descriptor), left.nic.regionCount]).toEqual([[0, 0], 1]);
+    expect([deregister(second), left.nic.regionCount]).toEqual([[0, 0], 1]);
     expect([deregister(descriptor), left.nic.regionCount]).toEqual([[0, 0], 0]);
     expect(deregister(descriptor)).toEqual([spi.SOCKET_ERROR, spi.WSAEINVAL]);
     shutDown(left, right);
   });
 
   it('refuses the same things as the local registration [REGRDMA-01 REGRDMA-05]', () => {
-    const { left, right, a } = connectedPair();
+    const { left, right, a } = connectedPair({ profile });
     const { extensions, errno } = left;
     const block = new Uint8Array(32);
     const memory = new Uint8Array(64);
@@ -131,7 +138,7 @@ describe('WSPRegisterRdmaMemory', () => {
   });
 });
 
-describe('what RDMA reaches', () => {
+underEveryProfile('what RDMA reaches', (profile) => {
   interface Rdma extends Pair {
     readonly local: Uint8Array;
     readonly remote: Uint8Array;
@@ -139,7 +146,7 @@ describe('what RDMA reaches', () => {
   }
 
   function rdmaPair(): Rdma {
-    const pair = connectedPair();
+    const pair = connectedPair({ profile });
     const local = Uint8Array.from({ length: 64 }, (_, index) => index);
     return {
       ...pair,

@@ -1,12 +1,12 @@
 // The few options and control codes that a SAN provider answers.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import * as spi from '../../../provider/spi/index.js';
 import { FakeFabric } from './fake-nic.js';
-import { LEFT_IP, shutDown, TestHost } from './harness.js';
+import { LEFT_IP, shutDown, TestHost, underEveryProfile } from './harness.js';
 
-function started(provider = {}): TestHost {
-  return new TestHost(new FakeFabric(), LEFT_IP, { provider });
+function started(profile: spi.Profile, provider = {}): TestHost {
+  return new TestHost(new FakeFabric(), LEFT_IP, { profile, provider });
 }
 
 function option(host: TestHost, s: number, name: number, level: number = spi.SOL_SOCKET, room = 4) {
@@ -17,25 +17,27 @@ function option(host: TestHost, s: number, name: number, level: number = spi.SOL
   return done === 0 ? new DataView(bytes.buffer).getUint32(0, true) : -host.errno.value;
 }
 
-describe('options', () => {
+underEveryProfile('options', (profile) => {
   it('tell the limits and the preferred threshold in any state [GETOPT-02 OPT-03 OPT-04 OPT-05]', () => {
-    const host = started({ rdmaThresholdBytes: 12345 });
-    const { maxMessageBytes } = host.nic.attributes;
+    const host = started(profile, { rdmaThresholdBytes: 12345 });
+    const ofNic = host.nic.attributes.maxMessageBytes;
+    const maxMessageSize = profile.maxMessageBytes ?? ofNic;
+    const maxRdmaSize = profile.maxRdmaBytes ?? ofNic;
     for (const s of [host.socket(), host.bound(7), host.listening(8)]) {
-      expect(option(host, s, spi.SO_MAX_MSG_SIZE)).toBe(maxMessageBytes);
-      expect(option(host, s, spi.SO_MAX_RDMA_SIZE)).toBe(maxMessageBytes);
+      expect(option(host, s, spi.SO_MAX_MSG_SIZE)).toBe(maxMessageSize);
+      expect(option(host, s, spi.SO_MAX_RDMA_SIZE)).toBe(maxRdmaSize);
       expect(option(host, s, spi.SO_RDMA_THRESHOLD_SIZE)).toBe(12345);
     }
     expect(host.provider.capabilities).toMatchObject({
-      maxMessageSize: maxMessageBytes,
-      maxRdmaSize: maxMessageBytes,
+      maxMessageSize,
+      maxRdmaSize,
       rdmaThresholdSize: 12345,
     });
     shutDown(host);
   });
 
   it('that are not there are WSAENOPROTOOPT, levels WSAEINVAL, short room WSAEFAULT [GETOPT-01 OPT-06 OPT-08]', () => {
-    const host = started();
+    const host = started(profile);
     const s = host.socket();
     expect(option(host, s, spi.SO_GROUP_ID)).toBe(-spi.WSAENOPROTOOPT);
     expect(option(host, s, spi.TCP_NODELAY, spi.IPPROTO_TCP)).toBe(-spi.WSAENOPROTOOPT);
@@ -45,7 +47,7 @@ describe('options', () => {
   });
 
   it('can be set only where it is SO_DEBUG [SETOPT-01 SETOPT-02 OPT-07]', () => {
-    const host = started();
+    const host = started(profile);
     const s = host.socket();
     const one = new Uint8Array([1, 0, 0, 0]);
     const set = (level: number, name: number, value: Uint8Array | null, length = 4): number => {
@@ -65,9 +67,9 @@ describe('options', () => {
   });
 });
 
-describe('extension functions', () => {
+underEveryProfile('extension functions', (profile) => {
   it('are found by GUID without looking at the socket [EXT-01 EXT-02 INIT-11 IOC-01]', () => {
-    const host = started();
+    const host = started(profile);
     for (const { guid, required } of spi.SAN_EXTENSIONS) {
       if (required) expect(typeof host.fetch(guid)).toBe('function');
     }
@@ -76,7 +78,7 @@ describe('extension functions', () => {
   });
 
   it('that are optional and missing are WSAEOPNOTSUPP, unknown ones WSAEINVAL [EXT-03 IOCTL-04]', () => {
-    const host = started({ rdmaRead: false });
+    const host = started(profile, { rdmaRead: false, registrationCache: false });
     const errorOf = (guid: string): number => {
       host.errno.value = 0;
       expect(host.fetch(guid)).toBeNull();
@@ -85,12 +87,13 @@ describe('extension functions', () => {
     expect(errorOf(spi.WSAID_RDMAREAD)).toBe(spi.WSAEOPNOTSUPP);
     expect(errorOf(spi.WSAID_MEMORYREGISTRATIONCACHECALLBACK)).toBe(spi.WSAEOPNOTSUPP);
     expect(errorOf(spi.WSAID_ACCEPTEX)).toBe(spi.WSAEINVAL);
-    expect(host.provider.capabilities.rdmaRead).toBe(false);
+    const { rdmaRead, registrationCacheCallback } = host.provider.capabilities;
+    expect([rdmaRead, registrationCacheCallback]).toEqual([false, false]);
     shutDown(host);
   });
 
   it('need a whole GUID and a place for the pointer', () => {
-    const host = started();
+    const host = started(profile);
     const guid = spi.guidBytes(spi.WSAID_RDMAWRITE);
     const box: spi.ExtensionFunctionPointer = { value: null };
     const { procs, errno } = host;
@@ -112,7 +115,7 @@ describe('extension functions', () => {
   });
 });
 
-describe('control codes', () => {
+underEveryProfile('control codes', (profile) => {
   function query(host: TestHost, s: number, room: number): [number[], unknown] {
     const out = new Uint8Array(room);
     const bytes = spi.ref(0);
@@ -124,7 +127,7 @@ describe('control codes', () => {
   }
 
   it('list the address of the NIC with port 0, or say how much room that takes [IOC-02 IOCTL-04 ADDR-07]', () => {
-    const host = started();
+    const host = started(profile);
     const s = host.socket();
     const [[short, needed]] = query(host, s, 3);
     expect(short).toBe(spi.WSAEFAULT);
@@ -135,8 +138,25 @@ describe('control codes', () => {
     shutDown(host);
   });
 
+  it('may be overlapped, and are over when they return [GOR-01 IOCTL-02]', () => {
+    const host = started(profile);
+    const s = host.socket();
+    const { procs, errno } = host;
+    const code = spi.SIO_ADDRESS_LIST_QUERY;
+    const output = new Uint8Array(64);
+    const overlapped = spi.createOverlapped(8);
+    const bytes = spi.ref(0);
+    const call = (routine: (() => void) | null): number =>
+      procs.lpWSPIoctl(s, code, null, 0, output, 64, bytes, overlapped, routine, null, errno);
+    expect(call(null)).toBe(0);
+    expect(host.result(s, overlapped)).toEqual([bytes.value, 0]);
+    expect(host.upcalls.completions()).toEqual([]);
+    expect([call(() => undefined), errno.value]).toEqual([spi.SOCKET_ERROR, spi.WSAEINVAL]);
+    shutDown(host);
+  });
+
   it('of QoS and unknown ones are WSAEOPNOTSUPP [IOCTL-03 IOC-05]', () => {
-    const host = started();
+    const host = started(profile);
     const s = host.socket();
     const { procs, errno } = host;
     for (const code of [spi.SIO_GET_QOS, spi.SIO_SET_QOS, spi.FIONBIO]) {

@@ -1,6 +1,6 @@
 // Creating, binding and closing sockets.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import * as spi from '../../../provider/spi/index.js';
 import { FakeFabric } from './fake-nic.js';
 import {
@@ -12,6 +12,7 @@ import {
   settle,
   shutDown,
   TestHost,
+  underEveryProfile,
 } from './harness.js';
 
 function createWith(host: TestHost, changes: Partial<Record<string, number>>): [number, number] {
@@ -23,9 +24,9 @@ function createWith(host: TestHost, changes: Partial<Record<string, number>>): [
   return [s, host.errno.value];
 }
 
-describe('WSPSocket', () => {
+underEveryProfile('WSPSocket', (profile) => {
   it('has a descriptor of its own beside the handle of the switch [COMP-06 COMP-07 SOCKET-03]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     const s = host.socket();
     expect(host.upcalls.calls).toMatchObject([{ name: 'create' }]);
     expect(host.upcalls.openHandles.has(s)).toBe(false);
@@ -42,14 +43,14 @@ describe('WSPSocket', () => {
     ['further flags', { flags: 0x81 }, spi.WSAEINVAL],
     ['a duplicate that nobody made', { reserved: 7 }, spi.WSAEINVAL],
   ])('refuses %s [SOCKET-02 SOCKET-05]', (_what, changes, error) => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     expect(createWith(host, changes)).toEqual([spi.INVALID_SOCKET, error]);
     expect(host.upcalls.calls).toEqual([]);
     shutDown(host);
   });
 
   it('fails as lpWPUCreateSocketHandle fails [SOCKET-02 UPC-03]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     host.upcalls.handlesLeft = 0;
     expect(createWith(host, {})).toEqual([spi.INVALID_SOCKET, spi.WSAENOBUFS]);
     shutDown(host);
@@ -65,7 +66,7 @@ describe('WSPSocket', () => {
   });
 });
 
-describe('WSPBind', () => {
+underEveryProfile('WSPBind', (profile) => {
   function bind(host: TestHost, name: Uint8Array | null, namelen = 16): number {
     host.errno.value = 0;
     host.procs.lpWSPBind(host.socket(), name, namelen, host.errno);
@@ -73,7 +74,7 @@ describe('WSPBind', () => {
   }
 
   it('takes the address of its NIC and the wildcard, several times the same port [BIND-03 BIND-04 INST-11]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     expect(bind(host, spi.sockaddrIn(LEFT_IP, 7))).toBe(0);
     expect(bind(host, spi.sockaddrIn(LEFT_IP, 7))).toBe(0);
     expect(bind(host, spi.sockaddrIn(0, 7))).toBe(0);
@@ -81,7 +82,7 @@ describe('WSPBind', () => {
   });
 
   it('refuses what is not an address of its own [BIND-01 BIND-02 IMPL-04]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     expect(bind(host, spi.sockaddrIn('10.0.0.1', 7))).toBe(spi.WSAEADDRNOTAVAIL);
     expect(bind(host, null)).toBe(spi.WSAEFAULT);
     expect(bind(host, spi.sockaddrIn(LEFT_IP, 7), 15)).toBe(spi.WSAEFAULT);
@@ -90,7 +91,7 @@ describe('WSPBind', () => {
   });
 
   it('binds a socket once [BIND-02]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     const s = host.bound(7);
     const name = spi.sockaddrIn(LEFT_IP, 8);
     expect(host.procs.lpWSPBind(s, name, 16, host.errno)).toBe(spi.SOCKET_ERROR);
@@ -99,9 +100,9 @@ describe('WSPBind', () => {
   });
 });
 
-describe('WSPCloseSocket', () => {
-  it('makes the descriptor mean nothing, at once and for good [CLOSESOCK-02 CLOSE-06 DUP-17]', () => {
-    const { left, right, a } = connectedPair();
+underEveryProfile('WSPCloseSocket', (profile) => {
+  it('makes the descriptor mean nothing, at once and for good [CLOSESOCK-01 CLOSESOCK-02 CLOSE-06 DUP-17]', () => {
+    const { left, right, a } = connectedPair({ profile });
     const buffer = new Uint8Array(8);
     const handle = left.register(a, buffer);
     const descriptor = left.expose(a, buffer);
@@ -136,7 +137,7 @@ describe('WSPCloseSocket', () => {
   });
 
   it('aborts what is pending, and lpWPUCloseSocketHandle is the last upcall [CLOSE-02 CLOSE-03 CLOSESOCK-03 OVL-15 OVL-18]', () => {
-    const { left, right, a } = connectedPair();
+    const { left, right, a } = connectedPair({ profile });
     const buffers = [1, 2, 3].map(() => new Uint8Array(16));
     const pending = buffers.map((buffer) => {
       left.register(a, buffer);
@@ -160,14 +161,14 @@ describe('WSPCloseSocket', () => {
   });
 
   it('gives the handle of a socket without a connection back at once [CLOSE-03]', () => {
-    const host = new TestHost(new FakeFabric(), LEFT_IP);
+    const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     host.close(host.bound(7));
     expect(host.upcalls.names()).toEqual(['create', 'close']);
     shutDown(host);
   });
 
   it('from inside a completion upcall waits for that upcall to return [CLOSE-03]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const buffer = new Uint8Array(16);
     left.register(a, buffer);
     right.register(b, buffer);
@@ -187,8 +188,8 @@ describe('WSPCloseSocket', () => {
 
   it('aborts a connect in progress and tells nobody about it [CONNECT-07 BLK-02]', () => {
     const fabric = new FakeFabric();
-    const left = new TestHost(fabric, LEFT_IP);
-    const right = new TestHost(fabric, RIGHT_IP);
+    const left = new TestHost(fabric, LEFT_IP, { profile });
+    const right = new TestHost(fabric, RIGHT_IP, { profile });
     right.listening(LISTEN_PORT);
     const s = left.bound(LEFT_PORT);
     left.procs.lpWSPEventSelect(s, 4, spi.FD_CONNECT, left.errno);
@@ -201,7 +202,7 @@ describe('WSPCloseSocket', () => {
   });
 
   it('keeps the record of a dead connection until it is called [CLOSE-04]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     right.close(b);
     settle(left, right);
     expect(left.upcalls.names()).not.toContain('close');

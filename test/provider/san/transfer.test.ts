@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Opcode, SendFlag } from '../../../provider/nic/verbs.js';
 import * as spi from '../../../provider/spi/index.js';
 import type { Pair } from './harness.js';
-import { connectedPair, LEFT_PORT, settle, shutDown } from './harness.js';
+import { connectedPair, LEFT_PORT, settle, shutDown, underEveryProfile } from './harness.js';
 
 const NO_ROUTINE = null;
 
@@ -19,8 +19,8 @@ interface Rdma extends Pair {
   readonly target: Uint8Array;
 }
 
-function rdmaPair(flags: number = spi.MEM_READWRITE): Rdma {
-  const pair = connectedPair();
+function rdmaPair(profile: spi.Profile, flags: number = spi.MEM_READWRITE): Rdma {
+  const pair = connectedPair({ profile });
   const local = numbered(64);
   const remote = new Uint8Array(128).fill(0xee);
   const handle = pair.left.register(pair.a, local, flags);
@@ -65,9 +65,9 @@ function rdma(pair: Rdma, call: RdmaCall = {}): number {
   return errno.value;
 }
 
-describe('WSPSend and WSPRecv', () => {
+underEveryProfile('WSPSend and WSPRecv', (profile) => {
   it('carry one message into one receive, gathered and scattered in array order [WSPSEND-04 WSPSEND-16 WSPRECV-01 WSPRECV-03 WSPRECV-08]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const source = numbered(24);
     const target = new Uint8Array(64);
     left.register(a, source);
@@ -88,22 +88,23 @@ describe('WSPSend and WSPRecv', () => {
   });
 
   it('keep the order of calls, with several in progress [WSPSEND-04 OVL-14]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const source = numbered(8);
     const target = new Uint8Array(8);
     left.register(a, source);
     right.register(b, target);
+    const inProgress = Math.min(profile.sendQueueDepth ?? 4, 4);
     for (let index = 0; index < 8; index++) {
       right.receive(b, spi.createOverlapped(1), target.subarray(index, index + 1));
       left.send(a, spi.createOverlapped(1), source.subarray(index, index + 1));
+      if ((index + 1) % inProgress === 0) settle(left, right);
     }
-    settle(left, right);
     expect(target).toEqual(source);
     shutDown(left, right);
   });
 
   it('wait for a receive instead of dropping the connection [SESS-07]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const buffer = numbered(8);
     left.register(a, buffer);
     const sent = spi.createOverlapped(1);
@@ -120,7 +121,7 @@ describe('WSPSend and WSPRecv', () => {
   });
 
   it('copy the entries of the buffer array before they return [WSPSEND-03]', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const source = numbered(16);
     const target = new Uint8Array(16);
     left.register(a, source);
@@ -135,8 +136,8 @@ describe('WSPSend and WSPRecv', () => {
     shutDown(left, right);
   });
 
-  it('leave the byte count alone while pending [WSPSEND-06 WSPSEND-18 IMPL-02]', () => {
-    const { left, right, a } = connectedPair();
+  it('leave the byte count alone while pending [WSPSEND-06 WSPSEND-18 IMPL-02 W7.6]', () => {
+    const { left, right, a } = connectedPair({ profile });
     const buffer = numbered(8);
     left.register(a, buffer);
     const sent = spi.ref(-5);
@@ -149,8 +150,8 @@ describe('WSPSend and WSPRecv', () => {
     shutDown(left, right);
   });
 
-  it('find the registration by address, with the right that the direction needs [WSPSEND-02 WSPSEND-12 IMPL-03 MEM-06]', () => {
-    const { left, right, a } = connectedPair();
+  it('find the registration by address, with the right that the direction needs [WSPSEND-02 WSPSEND-12 IMPL-03 MEM-06 W7.4]', () => {
+    const { left, right, a } = connectedPair({ profile });
     const memory = new Uint8Array(256);
     const attempt = (direction: 'send' | 'receive', buffer: Uint8Array): number => {
       left[direction](a, spi.createOverlapped(1), buffer);
@@ -169,7 +170,7 @@ describe('WSPSend and WSPRecv', () => {
   });
 
   it('refuse a buffer whose memory was detached or deregistered, though used before', () => {
-    const { left, right, a } = connectedPair();
+    const { left, right, a } = connectedPair({ profile });
     const memory = new Uint8Array(64);
     const handle = left.register(a, memory);
     const send = (): number => {
@@ -178,7 +179,7 @@ describe('WSPSend and WSPRecv', () => {
     };
     const other = new Uint8Array(64);
     left.register(a, other);
-    left.send(a, spi.createOverlapped(1), other);
+    left.receive(a, spi.createOverlapped(1), other);
     expect(left.extensions.WSPDeregisterMemory(a, handle, left.errno)).toBe(0);
     expect(send()).toBe(spi.WSAEFAULT);
     left.register(a, memory);
@@ -200,15 +201,18 @@ describe('WSPSend and WSPRecv', () => {
   });
 
   it('ask the NIC for the address of a buffer once, not at every call', () => {
-    const { left, right, a, b } = connectedPair();
-    const buffers = Array.from({ length: 12 }, () => new Uint8Array(8));
+    const { left, right, a, b } = connectedPair({ profile });
+    const count = profile.receiveQueueDepth ?? 12;
+    const buffers = Array.from({ length: Math.min(count, 12) }, () => new Uint8Array(8));
     const message = new Uint8Array(8);
     right.register(b, message);
     for (const buffer of buffers) left.register(a, buffer);
     const round = (): void => {
       for (const buffer of buffers) left.receive(a, spi.createOverlapped(1), buffer);
-      buffers.forEach(() => right.send(b, spi.createOverlapped(1), message));
-      settle(left, right);
+      for (let sent = 0; sent < buffers.length; sent++) {
+        right.send(b, spi.createOverlapped(1), message);
+        settle(left, right);
+      }
     };
     round();
     const before = left.nic.lookups;
@@ -218,8 +222,8 @@ describe('WSPSend and WSPRecv', () => {
     shutDown(left, right);
   });
 
-  it('name what is wrong with the socket [WSPSEND-12 WSPSEND-19 WSPRECV-05]', () => {
-    const { left, right, listener } = connectedPair();
+  it('name what is wrong with the socket [WSPSEND-12 WSPSEND-19 WSPRECV-05 W7.11]', () => {
+    const { left, right, listener } = connectedPair({ profile });
     const overlapped = spi.createOverlapped(1);
     const buffer = new Uint8Array(8);
     for (const direction of ['send', 'receive'] as const) {
@@ -233,8 +237,8 @@ describe('WSPSend and WSPRecv', () => {
     shutDown(left, right);
   });
 
-  it('refuse flags, routines and calls that are not overlapped [WSPSEND-05 WSPSEND-12 WSPSEND-17 SPI-07]', () => {
-    const { left, right, a } = connectedPair();
+  it('refuse flags, routines and calls that are not overlapped [WSPSEND-05 WSPSEND-12 WSPSEND-17 WSPRECV-02 OVL-02 SPI-07 W7.3]', () => {
+    const { left, right, a } = connectedPair({ profile });
     const buffer = new Uint8Array(8);
     left.register(a, buffer);
     const list = [{ len: 8, buf: buffer }];
@@ -263,30 +267,44 @@ describe('WSPSend and WSPRecv', () => {
     shutDown(left, right);
   });
 
-  it('start nothing when the queue is full: WSAENOBUFS, or what the profile says [WSPSEND-20 OVL-16 IMPL-01]', () => {
-    for (const [name, depth, error] of [
-      ['documented', 64, spi.WSAENOBUFS],
-      ['real-switch', 16, spi.WSAENETDOWN],
-      ['hostile', 1, spi.WSAENOBUFS],
-    ] as const) {
-      const { left, right, a } = connectedPair({ profile: spi.PROFILES[name] });
-      const buffer = new Uint8Array(8);
-      const handle = left.register(a, buffer);
-      left.nic.isHalted = true;
-      for (let posted = 0; posted < depth; posted++) {
-        left.send(a, spi.createOverlapped(1), buffer);
-        expect(left.errno.value).toBe(spi.WSA_IO_PENDING);
-      }
-      const refused = spi.createOverlapped(1);
-      left.send(a, refused, buffer);
-      expect([left.errno.value, refused.Internal]).toEqual([error, 0]);
-      expect(left.extensions.WSPDeregisterMemory(a, handle, left.errno)).toBe(spi.SOCKET_ERROR);
-      shutDown(left, right);
+  it('start nothing when the queue is full: WSAENOBUFS, or what the profile says [WSPSEND-20 OVL-16 IMPL-01 W7.10]', () => {
+    const { left, right, a } = connectedPair({ profile });
+    const depth = profile.sendQueueDepth ?? 64;
+    const error = profile.sendQueueFullError;
+    const buffer = new Uint8Array(8);
+    const handle = left.register(a, buffer);
+    left.nic.isHalted = true;
+    for (let posted = 0; posted < depth; posted++) {
+      left.send(a, spi.createOverlapped(1), buffer);
+      expect(left.errno.value).toBe(spi.WSA_IO_PENDING);
     }
+    const refused = spi.createOverlapped(1);
+    left.send(a, refused, buffer);
+    expect([left.errno.value, refused.Internal]).toEqual([error, 0]);
+    expect(left.extensions.WSPDeregisterMemory(a, handle, left.errno)).toBe(spi.SOCKET_ERROR);
+    shutDown(left, right);
+  });
+
+  it('take SO_MAX_MSG_SIZE bytes and not one more: WSAEINVAL, for WSAEMSGSIZE is no answer of a SAN provider [WSPSEND-10 OPT-03 W7.5]', () => {
+    const { left, right, a, b } = connectedPair({ profile });
+    const { maxMessageSize } = left.provider.capabilities;
+    const most = maxMessageSize ?? 0;
+    const buffer = new Uint8Array(most + 1);
+    left.register(a, buffer);
+    right.register(b, buffer);
+    const refused = spi.createOverlapped(1);
+    expect(left.send(a, refused, buffer)).toBe(spi.SOCKET_ERROR);
+    expect([left.errno.value, refused.Internal]).toEqual([spi.WSAEINVAL, 0]);
+    const received = spi.createOverlapped(1);
+    right.receive(b, received, buffer.subarray(0, most));
+    left.send(a, spi.createOverlapped(1), buffer.subarray(0, most - 5), buffer.subarray(0, 5));
+    settle(left, right);
+    expect(right.result(b, received)).toEqual([most, 0]);
+    shutDown(left, right);
   });
 
   it('carry a message without bytes', () => {
-    const { left, right, a, b } = connectedPair();
+    const { left, right, a, b } = connectedPair({ profile });
     const received = spi.createOverlapped(1);
     right.receive(b, received);
     left.send(a, spi.createOverlapped(1), new Uint8Array(0));
@@ -296,9 +314,9 @@ describe('WSPSend and WSPRecv', () => {
   });
 });
 
-describe('WSPRdmaWrite and WSPRdmaRead', () => {
+underEveryProfile('WSPRdmaWrite and WSPRdmaRead', (profile) => {
   it('move bytes between local buffers and a range of the peer [RDMA-01 RDMA-02 RDMA-03 RDMA-04 RDMA-05]', () => {
-    const pair = rdmaPair();
+    const pair = rdmaPair(profile);
     const { left, right, a, local, remote, handle } = pair;
     const parts = [local.subarray(32, 64), local.subarray(0, 8)];
     const list = parts.map((buf) => ({ len: buf.length, buf, handle }));
@@ -322,7 +340,7 @@ describe('WSPRdmaWrite and WSPRdmaRead', () => {
   });
 
   it('refuse counts, handles, descriptors and ranges that cannot be [RDMA-02 RDMA-08 RDMA-10]', () => {
-    const pair = rdmaPair();
+    const pair = rdmaPair(profile);
     const { left, right, local, handle, target } = pair;
     const all = { len: 64, buf: local, handle };
     expect(rdma(pair, { list: [] })).toBe(spi.WSAEINVAL);
@@ -339,19 +357,33 @@ describe('WSPRdmaWrite and WSPRdmaRead', () => {
     shutDown(left, right);
   });
 
+  it('take SO_MAX_RDMA_SIZE bytes and not one more [RDMA-06 OPT-04]', () => {
+    const pair = rdmaPair(profile);
+    const { left, right, a, b } = pair;
+    const most = left.provider.capabilities.maxRdmaSize ?? 0;
+    const local = new Uint8Array(most + 1);
+    const handle = left.register(a, local);
+    const target = right.expose(b, new Uint8Array(most + 1));
+    const list = (len: number) => [{ len, buf: local, handle }];
+    expect(rdma(pair, { list: list(most + 1), target })).toBe(spi.WSAEINVAL);
+    expect(rdma(pair, { list: list(most), target, offset: 1 })).toBe(spi.WSA_IO_PENDING);
+    settle(left, right);
+    shutDown(left, right);
+  });
+
   it('need the local right of their direction [MEM-06 RDMA-10]', () => {
-    const writable = rdmaPair(spi.MEM_WRITE);
+    const writable = rdmaPair(profile, spi.MEM_WRITE);
     expect(rdma(writable)).toBe(spi.WSAEFAULT);
     expect(rdma(writable, { read: true })).toBe(spi.WSA_IO_PENDING);
     shutDown(writable.left, writable.right);
-    const readable = rdmaPair(spi.MEM_READ);
+    const readable = rdmaPair(profile, spi.MEM_READ);
     expect(rdma(readable, { read: true })).toBe(spi.WSAEFAULT);
     expect(rdma(readable)).toBe(spi.WSA_IO_PENDING);
     shutDown(readable.left, readable.right);
   });
 
-  it('are not overtaken by a send: it is fenced behind a read in progress [RDMA-09]', () => {
-    const pair = rdmaPair();
+  it('are not overtaken by a send: it is fenced behind a read in progress [RDMA-09 W14.18]', () => {
+    const pair = rdmaPair({ ...profile, sendQueueDepth: null });
     const { left, right, a, b, local } = pair;
     const target = new Uint8Array(64);
     right.register(b, target);
@@ -371,7 +403,7 @@ describe('WSPRdmaWrite and WSPRdmaRead', () => {
   });
 
   it('give dwFlags back as the result flags [RDMA-08]', () => {
-    const pair = rdmaPair();
+    const pair = rdmaPair(profile);
     const { left, right, a } = pair;
     const overlapped = spi.createOverlapped(1);
     rdma(pair, { flags: 0x40, overlapped });
@@ -384,7 +416,7 @@ describe('WSPRdmaWrite and WSPRdmaRead', () => {
   });
 
   it('refuse a socket without a connection [RDMA-08]', () => {
-    const pair = rdmaPair();
+    const pair = rdmaPair(profile);
     const { left, right } = pair;
     expect(rdma({ ...pair, a: left.bound(7) })).toBe(spi.WSAENOTCONN);
     expect(rdma({ ...pair, a: left.bound(8) }, { read: true })).toBe(spi.WSAENOTCONN);
@@ -393,8 +425,10 @@ describe('WSPRdmaWrite and WSPRdmaRead', () => {
 });
 
 describe('completing at once', () => {
-  it('returns 0 with the count, fills the structure, and notifies nobody [WSPSEND-06]', () => {
-    const { left, right, a, b } = connectedPair({ provider: { completion: 'immediate' } });
+  const profile = spi.PROFILES.documented;
+
+  it('returns 0 with the count, fills the structure, and notifies nobody [WSPSEND-06 W7.6]', () => {
+    const { left, right, a, b } = connectedPair({ profile, provider: { completion: 'immediate' } });
     const buffer = numbered(8);
     const target = new Uint8Array(8);
     left.register(a, buffer);
@@ -415,7 +449,7 @@ describe('completing at once', () => {
   });
 
   it('never notifies anybody of another operation from inside the posting call [OVL-03]', () => {
-    const { left, right, a, b } = connectedPair({ provider: { completion: 'immediate' } });
+    const { left, right, a, b } = connectedPair({ profile, provider: { completion: 'immediate' } });
     const buffer = numbered(8);
     left.register(a, buffer);
     right.register(b, buffer);

@@ -1,0 +1,92 @@
+// WSPRegisterRdmaMemory and WSPDeregisterRdmaMemory: memory that the peer of one socket may reach, as
+// long as it is exposed and the connection lives. The pin outlives the exposure; the peer's access
+// does not. Sources: REGRDMA, DEREGRDMA, MEM-03 to MEM-06, CACHE-06, CACHE-07.
+
+import { Access } from '../nic/verbs.js';
+import * as wsa from '../spi/error-codes.js';
+import type { Ref } from '../spi/winsock2.js';
+import { MEM_READ, MEM_WRITE } from '../spi/ws2san.js';
+import { fail } from '../spi/ws2spi.js';
+import { createDescriptor, DESCRIPTOR_BYTES } from './descriptor.js';
+import { Exposure } from './exposures.js';
+import {
+  keepPinned,
+  registerRegion,
+  registrationRefusal,
+  releaseExposure,
+} from './pinned-memory.js';
+import type { SanSocket } from './record.js';
+import type { SanState } from './state.js';
+
+/** Exposes memory to the peer and stores its descriptor. [REGRDMA-01 to -07] */
+export function wspRegisterRdmaMemory(
+  state: SanState,
+  s: number,
+  lpBuffer: Uint8Array | null,
+  dwBufferLength: number,
+  dwFlags: number,
+  lpRdmaBufferDescriptor: Uint8Array | null,
+  lpdwDescriptorLength: Ref<number>,
+  lpErrno: Ref<number>,
+): number {
+  const socket = state.sockets.find(s);
+  if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
+  const room = Math.min(lpdwDescriptorLength.value, lpRdmaBufferDescriptor?.length ?? 0);
+  if (lpRdmaBufferDescriptor === null || room < DESCRIPTOR_BYTES) {
+    // The switch's probe; it comes with no buffer worth looking at. [REGRDMA-04]
+    lpdwDescriptorLength.value = DESCRIPTOR_BYTES;
+    return fail(lpErrno, wsa.WSAEFAULT);
+  }
+  const problem = registrationRefusal(socket, lpBuffer, dwBufferLength, dwFlags);
+  if (lpBuffer === null || problem !== 0) return fail(lpErrno, problem);
+  const exposure = expose(state, socket, { buffer: lpBuffer, length: dwBufferLength, dwFlags });
+  if (typeof exposure === 'number') return fail(lpErrno, exposure);
+  lpRdmaBufferDescriptor.set(exposure.descriptor);
+  lpdwDescriptorLength.value = DESCRIPTOR_BYTES;
+  return 0;
+}
+
+/** Ends one exposure; after the last the peer reaches the memory no more. [DEREGRDMA-01, -02] */
+export function wspDeregisterRdmaMemory(
+  state: SanState,
+  s: number,
+  lpRdmaBufferDescriptor: Uint8Array | null,
+  dwDescriptorLength: number,
+  lpErrno: Ref<number>,
+): number {
+  const socket = state.sockets.find(s);
+  if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
+  const exposure = socket.exposures.find(lpRdmaBufferDescriptor, dwDescriptorLength);
+  if (exposure === null) return fail(lpErrno, wsa.WSAEINVAL);
+  exposure.references--;
+  if (exposure.references > 0) return 0;
+  if (socket.state === 'connected') {
+    keepPinned(state, socket, exposure.buffer, exposure.region.length);
+  }
+  releaseExposure(state, socket, exposure);
+  return 0;
+}
+
+function expose(
+  state: SanState,
+  socket: SanSocket,
+  memory: { readonly buffer: Uint8Array; readonly length: number; readonly dwFlags: number },
+): Exposure | number {
+  const { buffer, length, dwFlags } = memory;
+  if (state.profile.repeatedRegistration === 'counted') {
+    const same = socket.exposures.same(state.nic.addressOf(buffer), buffer, length, dwFlags);
+    if (same !== null) {
+      same.references++;
+      return same;
+    }
+  }
+  // Verbs want local writing wherever the peer may write.
+  let access = 0;
+  if ((dwFlags & MEM_READ) !== 0) access |= Access.REMOTE_READ;
+  if ((dwFlags & MEM_WRITE) !== 0) access |= Access.REMOTE_WRITE | Access.LOCAL_WRITE;
+  const region = registerRegion(state, socket, buffer, length, access);
+  if (typeof region === 'number') return region;
+  const exposure = new Exposure(buffer, dwFlags, region, createDescriptor(region, state.random));
+  socket.exposures.add(exposure);
+  return exposure;
+}
