@@ -1,5 +1,5 @@
-// What the kernel takes and gives: one attempt at a send or a receive, and the queues of what could not
-// be done at once. It must not know which call an operation came from.
+// What the kernel takes and gives of streams: one attempt at a send or a receive; and the queues of what
+// could not be done at once, on every kind of socket. It must not know which call an operation came from.
 // Sources: W4.2, W4.19, W8.1.1 to W8.1.8, W9.10.1, W12.2.
 
 import { errno } from '../../native/errors.js';
@@ -8,14 +8,16 @@ import { EPOLLHUP } from '../../native/reactor.js';
 import * as wsa from '../spi/errors.js';
 import * as ws from '../spi/winsock2.js';
 import { takeFailure } from './events.js';
+import { attemptReceiveMessage, attemptSendMessage } from './message.js';
 import { complete } from './operation.js';
 import type { Operation } from './operation.js';
-import type { Context, TcpSocket } from './record.js';
-import { LINUX, linuxTransferFlags, transferError } from './translate.js';
+import type { Context, KernelSocket } from './record.js';
+import { streamError } from './stream-error.js';
+import { LINUX, linuxTransferFlags } from './translate.js';
 
 // Attempts: 0 done, WSAEWOULDBLOCK not yet, otherwise the error that ends the operation ------------
 
-export function attemptSend(socket: TcpSocket, operation: Operation): number {
+export function attemptSend(socket: KernelSocket, operation: Operation): number {
   if (socket.failure !== 0) return socket.failure;
   while (operation.remaining > 0) {
     const { buffers, lengths } = operation;
@@ -23,7 +25,7 @@ export function attemptSend(socket: TcpSocket, operation: Operation): number {
     const taken = native.socketSend(socket.fd, buffers, lengths, lengths.length, flags);
     if (taken >= 0) operation.advance(taken);
     else if (taken === -errno.EAGAIN) return wsa.WSAEWOULDBLOCK;
-    else return breakConnection(socket, transferError(taken));
+    else return breakConnection(socket, streamError(socket, taken));
   }
   return 0;
 }
@@ -31,7 +33,7 @@ export function attemptSend(socket: TcpSocket, operation: Operation): number {
 const peeked = [new Uint8Array(1)];
 const ONE = [1];
 
-export function attemptReceive(socket: TcpSocket, operation: Operation): number {
+export function attemptReceive(socket: KernelSocket, operation: Operation): number {
   if (socket.failure !== 0) return socket.failure;
   const isUrgent = (operation.flags & ws.MSG_OOB) !== 0;
   const isWaitingForAll = (operation.flags & ws.MSG_WAITALL) !== 0;
@@ -62,28 +64,29 @@ export function attemptReceive(socket: TcpSocket, operation: Operation): number 
       const isEnded = socket.isInboundEnded || socket.isCloseDeferred;
       return isEnded ? 0 : wsa.WSAEWOULDBLOCK;
     }
-    return breakConnection(socket, transferError(taken));
+    return breakConnection(socket, streamError(socket, taken));
   }
 }
 
-function breakConnection(socket: TcpSocket, error: number): number {
-  const isBroken = error === wsa.WSAECONNRESET || error === wsa.WSAECONNABORTED;
+function breakConnection(socket: KernelSocket, error: number): number {
+  const isBroken =
+    error === wsa.WSAECONNRESET || error === wsa.WSAECONNABORTED || error === wsa.WSAENETRESET;
   if (isBroken) socket.failure = error;
   return error;
 }
 
 /** A broken connection ends everything that is pending on it, and is an event. [W8.1.18, W10.8] */
-export function spreadFailure(context: Context, socket: TcpSocket): void {
+export function spreadFailure(context: Context, socket: KernelSocket): void {
   if (!socket.isInboundEnded) context.onReady(socket, EPOLLHUP);
 }
 
 // Progress of what is pending ----------------------------------------------------------------------
 
-export type Attempt = (socket: TcpSocket, operation: Operation) => number;
+export type Attempt = (socket: KernelSocket, operation: Operation) => number;
 
 function progressQueue(
   context: Context,
-  socket: TcpSocket,
+  socket: KernelSocket,
   queue: Operation[],
   attempt: Attempt,
 ): void {
@@ -95,24 +98,33 @@ function progressQueue(
   }
 }
 
-export function progressSends(context: Context, socket: TcpSocket): void {
-  progressQueue(context, socket, socket.sends, attemptSend);
+export function progressSends(context: Context, socket: KernelSocket): void {
+  const attempt = socket.message === null ? attemptSend : attemptSendMessage;
+  progressQueue(context, socket, socket.sends, attempt);
   finishShutdown(socket);
 }
 
-export function progressReceives(context: Context, socket: TcpSocket): void {
+export function progressReceives(context: Context, socket: KernelSocket): void {
+  if (socket.message !== null) {
+    progressQueue(context, socket, socket.receives, attemptReceiveMessage);
+    return;
+  }
   progressQueue(context, socket, socket.urgentReceives, attemptReceive);
   progressQueue(context, socket, socket.receives, attemptReceive);
 }
 
 /** SD_SEND reaches the kernel when everything that was sent before has. [W12.2] */
-export function finishShutdown(socket: TcpSocket): void {
+export function finishShutdown(socket: KernelSocket): void {
   if (!socket.isFinPending || socket.sends.length > 0) return;
   socket.isFinPending = false;
-  if (socket.failure === 0) native.socketShutdown(socket.fd, LINUX.SHUT_WR);
+  if (socket.failure === 0 && socket.message === null)
+    native.socketShutdown(socket.fd, LINUX.SHUT_WR);
 }
 
 /** Ends every operation of a queue; the blocking calls among them were interrupted. [W9.10.1] */
 export function abortQueue(context: Context, queue: Operation[], error: number): void {
-  for (const operation of queue.splice(0)) complete(context.upcalls, operation, error);
+  for (const operation of queue.splice(0)) {
+    const isBlocking = operation.indication === null;
+    complete(context.upcalls, operation, isBlocking ? wsa.WSA_OPERATION_ABORTED : error);
+  }
 }

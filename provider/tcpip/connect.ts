@@ -5,7 +5,7 @@
 import { errno } from '../../native/errors.js';
 import { native } from '../../native/load.js';
 import * as wsa from '../spi/errors.js';
-import { sockaddrPort } from '../spi/sockaddr.js';
+import { SOCKADDR_IN_BYTES, sockaddrPort } from '../spi/sockaddr.js';
 import { fail } from '../spi/ws2spi.js';
 import type { LPWSPACCEPT, LPWSPCONNECT, LPWSPLISTEN } from '../spi/ws2spi.js';
 import * as ws from '../spi/winsock2.js';
@@ -26,7 +26,7 @@ import {
   wildcardName,
 } from './naming.js';
 import { setFlag, takeSocketError } from './kernel-option.js';
-import { failSocket, TcpSocket } from './record.js';
+import { failSocket, KernelSocket } from './record.js';
 import type { AcceptedConnection, Context } from './record.js';
 import {
   connectError,
@@ -38,7 +38,8 @@ import {
 
 // Connect -------------------------------------------------------------------------------------------
 
-function connectStateError(socket: TcpSocket): number {
+function connectStateError(socket: KernelSocket): number {
+  if (socket.message !== null) return 0;
   switch (socket.state) {
     case 'listening':
       return wsa.WSAEINVAL;
@@ -52,12 +53,12 @@ function connectStateError(socket: TcpSocket): number {
 }
 
 /** Takes over the outcome that the kernel has reached. Called when the descriptor is writable. */
-export function finishConnect(context: Context, socket: TcpSocket): void {
+export function finishConnect(context: Context, socket: KernelSocket): void {
   const number = takeSocketError(socket.fd);
   endConnect(context, socket, number === 0 ? 0 : connectError(number));
 }
 
-function endConnect(context: Context, socket: TcpSocket, error: number): void {
+function endConnect(context: Context, socket: KernelSocket, error: number): void {
   socket.connectOutcome = error;
   socket.pendingError = error;
   socket.state = error === 0 ? 'connected' : 'open';
@@ -71,7 +72,7 @@ function endConnect(context: Context, socket: TcpSocket, error: number): void {
 }
 
 /** Binds a socket that the application left unbound. 0 or the error. */
-function bindForConnect(context: Context, socket: TcpSocket, target: Uint8Array): number {
+function bindForConnect(context: Context, socket: KernelSocket, target: Uint8Array): number {
   if (socket.localName !== null) return 0;
   const source = toLinuxSockaddr(sourceName(context.kernel.hostAddress, target));
   const result = native.socketBind(socket.fd, source, source.length);
@@ -81,12 +82,60 @@ function bindForConnect(context: Context, socket: TcpSocket, target: Uint8Array)
   return 0;
 }
 
-function startConnect(socket: TcpSocket, target: Uint8Array): number {
+function startConnect(socket: KernelSocket, target: Uint8Array): number {
   const name = toLinuxSockaddr(target);
   const result = native.socketConnect(socket.fd, name, name.length);
   // After a failed attempt the kernel reports the failure once more before it tries again.
   const isLeftover = result === -errno.ECONNABORTED && (socket.connectOutcome ?? 0) !== 0;
   return isLeftover ? native.socketConnect(socket.fd, name, name.length) : result;
+}
+
+/**
+ * The default peer of a message socket; may be set again. Whether it is a broadcast address shows when
+ * the kernel refuses it without SO_BROADCAST; Windows refuses the sends instead. [W4.1, W4.20]
+ */
+function setDefaultPeer(context: Context, socket: KernelSocket, target: Uint8Array): number {
+  const { fd, message } = socket;
+  const name = toLinuxSockaddr(target);
+  const kernel = kernelLocalName(fd);
+  const local = socket.localName;
+  if (socket.type === ws.SOCK_RAW) name.fill(0, 2, 4);
+  setFlag(fd, LINUX.SO_BROADCAST, false);
+  let result = native.socketConnect(fd, name, name.length);
+  const isBroadcast = result === -errno.EACCES;
+  if (isBroadcast) {
+    setFlag(fd, LINUX.SO_BROADCAST, true);
+    result = native.socketConnect(fd, name, name.length);
+  }
+  setFlag(fd, LINUX.SO_BROADCAST, message?.isBroadcastAllowed === true);
+  if (result < 0) return connectError(result);
+  if (message !== null) {
+    message.isPeerBroadcast = isBroadcast;
+    if (kernel !== null && local !== null) {
+      message.unconnectedNames ??= { kernel: toLinuxSockaddr(kernel), local };
+    }
+  }
+  socket.state = 'connected';
+  socket.peerName = target.slice(0, sockaddrBytes(socket.family));
+  socket.localName = kernelLocalName(fd) ?? socket.localName;
+  evaluate(context, socket);
+  return 0;
+}
+
+/** An address of zeros takes the default peer away. */
+function forgetDefaultPeer(socket: KernelSocket): number {
+  const { fd, message } = socket;
+  if (message === null || message.unconnectedNames === null) return 0;
+  const none = new Uint8Array(SOCKADDR_IN_BYTES);
+  native.socketConnect(fd, none, none.length);
+  // With the peer the kernel lets go of an address and a port that it chose itself.
+  const { kernel, local } = message.unconnectedNames;
+  native.socketBind(fd, kernel, kernel.length);
+  message.unconnectedNames = null;
+  socket.localName = local;
+  socket.state = 'open';
+  socket.peerName = null;
+  return 0;
 }
 
 function createConnect(context: Context): LPWSPCONNECT {
@@ -95,10 +144,17 @@ function createConnect(context: Context): LPWSPCONNECT {
     if (socket === null) return ws.SOCKET_ERROR;
     const invalid = connectStateError(socket) || nameError(name, namelen, socket.family);
     if (invalid !== 0 || name === null) return fail(lpErrno, invalid);
+    if (socket.message !== null && isWildcard(name) && sockaddrPort(name) === 0) {
+      return forgetDefaultPeer(socket);
+    }
     // Linux takes the wildcard for the loopback address. [W15.9]
     if (isWildcard(name) || sockaddrPort(name) === 0) return fail(lpErrno, wsa.WSAEADDRNOTAVAIL);
     const unbound = bindForConnect(context, socket, name);
     if (unbound !== 0) return fail(lpErrno, unbound);
+    if (socket.message !== null) {
+      const error = setDefaultPeer(context, socket, name);
+      return error === 0 ? 0 : fail(lpErrno, error);
+    }
     const result = startConnect(socket, name);
     reenableConnect(socket);
     socket.peerName = name.slice(0, sockaddrBytes(socket.family));
@@ -111,7 +167,8 @@ function createConnect(context: Context): LPWSPCONNECT {
     socket.connectOutcome = null;
     updateInterest(context, socket);
     if (socket.isNonblocking) return fail(lpErrno, wsa.WSAEWOULDBLOCK);
-    context.kernel.blocking.waitUntil(() => socket.state !== 'connecting');
+    const waited = context.blocking.wait(() => socket.state !== 'connecting');
+    if (waited !== 'done') return fail(lpErrno, wsa.WSAEINTR);
     const outcome = socket.connectOutcome as number | null;
     // null: closed while it waited.
     return outcome === 0 ? 0 : fail(lpErrno, outcome ?? wsa.WSAEINTR);
@@ -124,6 +181,7 @@ function createListen(context: Context): LPWSPLISTEN {
   return (s, backlog, lpErrno) => {
     const socket = context.table.find(s, lpErrno);
     if (socket === null) return ws.SOCKET_ERROR;
+    if (socket.message !== null) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
     if (socket.state === 'connected' || socket.state === 'connecting') {
       return fail(lpErrno, wsa.WSAEISCONN);
     }
@@ -145,7 +203,7 @@ function createListen(context: Context): LPWSPLISTEN {
 // Accept --------------------------------------------------------------------------------------------
 
 /** The oldest connection that waits; WSAEWOULDBLOCK or another error when there is none. */
-function takeConnection(socket: TcpSocket): AcceptedConnection | number {
+function takeConnection(socket: KernelSocket): AcceptedConnection | number {
   const deferred = socket.deferred.shift();
   if (deferred !== undefined) return deferred;
   const none = new Uint8Array(0);
@@ -161,16 +219,18 @@ function takeConnection(socket: TcpSocket): AcceptedConnection | number {
   }
 }
 
-function awaitConnection(context: Context, socket: TcpSocket): AcceptedConnection | number {
+function awaitConnection(context: Context, socket: KernelSocket): AcceptedConnection | number {
   for (;;) {
     const taken = takeConnection(socket);
     if (taken !== wsa.WSAEWOULDBLOCK || socket.isNonblocking) return taken;
     socket.acceptWaiterCount++;
     socket.isAcceptReady = false;
     updateInterest(context, socket);
-    context.kernel.blocking.waitUntil(() => socket.isAcceptReady || socket.state !== 'listening');
+    const waited = context.blocking.wait(
+      () => socket.isAcceptReady || socket.state !== 'listening',
+    );
     socket.acceptWaiterCount--;
-    if (socket.state !== 'listening') return wsa.WSAEINTR;
+    if (socket.state !== 'listening' || waited !== 'done') return wsa.WSAEINTR;
     updateInterest(context, socket);
   }
 }
@@ -195,11 +255,12 @@ function decide(
   return condition(caller, null, null, null, callee, null, ws.ref(0), callbackData);
 }
 
-function adopt(context: Context, from: TcpSocket, connection: AcceptedConnection): TcpSocket {
+function adopt(context: Context, from: KernelSocket, connection: AcceptedConnection): KernelSocket {
   const { table, clock } = context;
-  const { isOverlapped, family } = from;
-  const handle = table.newHandle();
-  const socket = new TcpSocket({ handle, fd: connection.fd, family, isOverlapped });
+  const { isOverlapped, family, type, protocol } = from;
+  const { fd } = connection;
+  const identity = { handle: table.newHandle(), fd, family, type, protocol, isOverlapped };
+  const socket = new KernelSocket(identity, null);
   socket.state = 'connected';
   socket.isNonblocking = from.isNonblocking;
   socket.localName = connection.localName;
@@ -216,6 +277,7 @@ function createAccept(context: Context): LPWSPACCEPT {
   return (s, addr, addrlen, condition, callbackData, lpErrno) => {
     const listener = context.table.find(s, lpErrno);
     if (listener === null) return ws.INVALID_SOCKET;
+    if (listener.message !== null) return failSocket(lpErrno, wsa.WSAEOPNOTSUPP);
     if (listener.state !== 'listening') return failSocket(lpErrno, wsa.WSAEINVAL);
     const isTooShort =
       addr !== null &&

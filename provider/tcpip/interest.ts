@@ -4,15 +4,15 @@
 
 import { EPOLLIN, EPOLLOUT, EPOLLRDHUP, Reactor } from '../../native/reactor.js';
 import * as ws from '../spi/winsock2.js';
-import type { Context, TcpSocket } from './record.js';
+import type { Context, KernelSocket } from './record.js';
 import { EPOLLPRI } from './translate.js';
 
 /** Whether an occurrence of this event is selected and would be recorded. [W10.2] */
-export function isWanted(socket: TcpSocket, event: number): boolean {
+export function isWanted(socket: KernelSocket, event: number): boolean {
   return (socket.selection.mask & ~socket.selection.fired & event) !== 0;
 }
 
-function interestOf(socket: TcpSocket): number {
+function interestOf(socket: KernelSocket): number {
   switch (socket.state) {
     case 'connecting':
       return EPOLLOUT;
@@ -22,14 +22,15 @@ function interestOf(socket: TcpSocket): number {
     }
     case 'connected':
     case 'draining':
-      return connectionInterest(socket);
+      return socket.message === null ? connectionInterest(socket) : messageInterest(socket);
     case 'open':
+      return socket.isOpenForData ? messageInterest(socket) : 0;
     case 'closed':
       return 0;
   }
 }
 
-function connectionInterest(socket: TcpSocket): number {
+function connectionInterest(socket: KernelSocket): number {
   if (socket.failure !== 0) return 0;
   const isLive = !socket.isInboundEnded;
   // Behind the end of the stream nothing urgent can come any more, read or not.
@@ -47,10 +48,20 @@ function connectionInterest(socket: TcpSocket): number {
   return events;
 }
 
-/** Brings the registration up to date; to be called whenever anything changed that it depends on. */
-export function updateInterest(context: Context, socket: TcpSocket): void {
+function messageInterest(socket: KernelSocket): number {
+  const isReading = socket.receives.length > 0 || isWanted(socket, ws.FD_READ);
+  const isRoomWanted = socket.isWriteBlocked && isWanted(socket, ws.FD_WRITE);
+  return (isReading ? EPOLLIN : 0) | (socket.sends.length > 0 || isRoomWanted ? EPOLLOUT : 0);
+}
+
+/**
+ * Brings the registration up to date; to be called whenever anything changed that it depends on. That
+ * of a blocking call stays when the call ends, so that the next one costs no system call for it.
+ */
+export function updateInterest(context: Context, socket: KernelSocket): void {
   const interest = interestOf(socket);
   if (interest === socket.interest) return;
+  if (interest === 0 && socket.keepsWatch) return;
   const { reactor } = context.kernel;
   socket.interest = interest;
   if (interest === 0) {
@@ -62,8 +73,16 @@ export function updateInterest(context: Context, socket: TcpSocket): void {
   }
 }
 
-export function stopWatching(context: Context, socket: TcpSocket): void {
+/** Whether a report is about nothing that anybody waits for; the registration then ends. */
+export function isStray(context: Context, socket: KernelSocket): boolean {
+  if (!socket.keepsWatch || interestOf(socket) !== 0) return false;
+  stopWatching(context, socket);
+  return true;
+}
+
+export function stopWatching(context: Context, socket: KernelSocket): void {
   socket.interest = 0;
+  socket.keepsWatch = false;
   if (socket.watch === null) return;
   context.kernel.reactor.unwatch(socket.watch);
   socket.watch = null;

@@ -5,6 +5,7 @@
 import { native } from '../../native/load.js';
 import * as wsa from '../spi/errors.js';
 import {
+  ipv4Text,
   SOCKADDR_IN6_BYTES,
   sockaddrFamily,
   sockaddrIn,
@@ -16,6 +17,12 @@ import * as ws from '../spi/winsock2.js';
 import { sockaddrBytes, toWindowsSockaddr } from './translate.js';
 
 const IPV6_LOOPBACK = '::1';
+const IPV4_ADDRESS = 4;
+const IPV4_BYTES = 4;
+const IPV6_ADDRESS = 8;
+/** Where the IPv4 address of a mapped name begins, and the zeros before its two bytes of ones. */
+const MAPPED_ADDRESS = 20;
+const MAPPED_ZEROS = 10;
 const LAST_BYTE = 23;
 
 /** 0, or why `name` cannot name anything on a socket of `family`. */
@@ -25,10 +32,43 @@ export function nameError(name: Uint8Array | null, length: number, family: numbe
   return Math.min(length, name.length) < sockaddrBytes(family) ? wsa.WSAEFAULT : 0;
 }
 
-/** Whether a well-formed name is 0.0.0.0 or ::. */
+/** Whether a well-formed name is 0.0.0.0, mapped or not, or ::. */
 export function isWildcard(name: Uint8Array): boolean {
   if (sockaddrFamily(name) === ws.AF_INET) return sockaddrInAddress(name) === ws.INADDR_ANY;
-  return name.subarray(8, SOCKADDR_IN6_BYTES - 4).every((byte) => byte === 0);
+  const first = isMapped(name) ? MAPPED_ADDRESS : IPV6_ADDRESS;
+  return name.subarray(first, LAST_BYTE + 1).every((byte) => byte === 0);
+}
+
+/** Whether a name is ::ffff:a.b.c.d: how a dual-stack socket speaks IPv4. */
+export function isMapped(name: Uint8Array): boolean {
+  if (sockaddrFamily(name) !== ws.AF_INET6 || name.length < SOCKADDR_IN6_BYTES) return false;
+  return isMappedAddress(name.subarray(IPV6_ADDRESS, LAST_BYTE + 1));
+}
+
+/** The same of the 16 bytes of an address. */
+export function isMappedAddress(address: Uint8Array): boolean {
+  const prefix = address.subarray(0, MAPPED_ADDRESS - IPV6_ADDRESS);
+  return prefix.every((byte, index) => byte === (index < MAPPED_ZEROS ? 0 : 0xff));
+}
+
+/** The four bytes of the IPv4 address in a sockaddr_in or a mapped name. */
+export function ipv4Bytes(name: Uint8Array): Uint8Array {
+  const first = sockaddrFamily(name) === ws.AF_INET ? IPV4_ADDRESS : MAPPED_ADDRESS;
+  return name.slice(first, first + IPV4_BYTES);
+}
+
+function mappedName(address: number, port: number): Uint8Array {
+  return sockaddrIn6(`::ffff:${ipv4Text(address)}`, port);
+}
+
+/** Whether a host may send from an address of 4 or 16 bytes. */
+export function isOwnAddress(hostAddress: number | null, address: Uint8Array): boolean {
+  if (hostAddress === null) return true;
+  if (address.length !== IPV4_BYTES) {
+    return address.every((byte, index) => byte === (index === address.length - 1 ? 1 : 0));
+  }
+  const number = address.reduce((sum, byte) => sum * 256 + byte, 0);
+  return number === hostAddress || number === ws.INADDR_LOOPBACK;
 }
 
 export function withPort(name: Uint8Array, port: number): Uint8Array {
@@ -51,22 +91,28 @@ export function hostName(hostAddress: number | null, family: number, port: numbe
 
 /**
  * The name to bind in the kernel for the one that the application wants; null: not an address of
- * this host.
+ * this host. A dual-stack wildcard is the kernel's own (docs/decisions/0015-dual-stack.md).
  */
-export function kernelBindName(hostAddress: number | null, name: Uint8Array): Uint8Array | null {
+export function kernelBindName(
+  hostAddress: number | null,
+  name: Uint8Array,
+  isDualStack: boolean,
+): Uint8Array | null {
   const family = sockaddrFamily(name);
   if (hostAddress === null) return name.slice(0, sockaddrBytes(family));
-  if (isWildcard(name)) return hostName(hostAddress, family, sockaddrPort(name));
-  const isOurs =
-    family === ws.AF_INET6
-      ? isIpv6Loopback(name)
-      : [hostAddress, ws.INADDR_LOOPBACK].includes(sockaddrInAddress(name));
+  if (isWildcard(name)) {
+    const port = sockaddrPort(name);
+    return isDualStack ? wildcardName(family, port) : hostName(hostAddress, family, port);
+  }
+  const isIpv6 = family === ws.AF_INET6 && !(isDualStack && isMapped(name));
+  const isOurs = isIpv6 ? isIpv6Loopback(name) : isOwnAddress(hostAddress, ipv4Bytes(name));
   return isOurs ? name.slice(0, sockaddrBytes(family)) : null;
 }
 
 /** What an unbound socket is bound to before it connects, so that the peer sees the right host. */
 export function sourceName(hostAddress: number | null, target: Uint8Array): Uint8Array {
   const family = sockaddrFamily(target);
+  if (isMapped(target) && hostAddress !== null) return mappedName(hostAddress, 0);
   const isLoopback = family === ws.AF_INET && sockaddrInAddress(target) === ws.INADDR_LOOPBACK;
   return isLoopback ? sockaddrIn(ws.INADDR_LOOPBACK, 0) : hostName(hostAddress, family, 0);
 }
@@ -100,6 +146,6 @@ export function answerName(
 }
 
 function isIpv6Loopback(name: Uint8Array): boolean {
-  const address = name.subarray(8, LAST_BYTE + 1);
+  const address = name.subarray(IPV6_ADDRESS, LAST_BYTE + 1);
   return address.every((byte, index) => byte === (index === 15 ? 1 : 0));
 }

@@ -3,7 +3,7 @@
 // Internal and InternalHigh itself and answers for the indication. Sources: W5.9, W5.10, W5.14, W9.
 
 import * as wsa from '../spi/errors.js';
-import { statusOfWsaError } from '../spi/ntstatus.js';
+import { statusOfWsaError, wsaErrorOfStatus } from '../spi/ntstatus.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
 import type { WSPUpcallTable } from '../spi/ws2spi.js';
 import type * as ws from '../spi/winsock2.js';
@@ -15,9 +15,37 @@ const EVENT_TAG_BITS = 3;
 export interface Indication {
   readonly overlapped: ws.WSAOVERLAPPED | null;
   readonly routine: ws.WSAOVERLAPPED_COMPLETION_ROUTINE | null;
-  /** The initiating thread, copied by value; null without a routine. [W5.9] */
+  /** The initiating thread, copied by value; null: the caller did not say. [W5.9] */
   readonly thread: ws.WSATHREADID | null;
 }
+
+/** What goes with the data of one message, and where what came with it is to be written. */
+export interface Envelope {
+  /** A send's destination in the kernel's form; null: the default peer. */
+  readonly name: Uint8Array | null;
+  /** A send's control data in the kernel's form. */
+  readonly control: Uint8Array | null;
+  /** A send to port 0: the kernel refuses what Windows lets vanish. [W15.8] */
+  readonly isToNowhere: boolean;
+  /** A send that reports what the network said of an earlier one. [W6.7] */
+  readonly asksNetwork: boolean;
+  /** A receive's lpFrom and lpFromlen. [W8.2.2] */
+  readonly from: Uint8Array | null;
+  readonly fromLength: ws.Ref<number> | null;
+  /** A receive's WSAMSG. [W8.3] */
+  readonly message: ws.WSAMSG | null;
+}
+
+/** Data alone, from or to whomever. */
+export const PLAIN: Envelope = {
+  name: null,
+  control: null,
+  isToNowhere: false,
+  asksNetwork: false,
+  from: null,
+  fromLength: null,
+  message: null,
+};
 
 export class Operation {
   /** What is left to move, front first; entries are captured, never the caller's array. [W4.8] */
@@ -27,12 +55,15 @@ export class Operation {
   transferred = 0;
   /** MSG_* of Windows. */
   flags = 0;
+  envelope: Envelope = PLAIN;
   /** null: a blocking caller looks at isDone, or nobody does. */
   indication: Indication | null = null;
   /** Holds data that was reported as sent: survives closesocket. [W12.4] */
   isCopied = false;
   isDone = false;
   error = 0;
+  /** A message came and did not fit: WSAEMSGSIZE with a count. [W8.1.11] */
+  isCut = false;
 
   /**
    * Captures the first `count` entries. 0, or WSAEFAULT when one of them is not what it says; the
@@ -60,6 +91,8 @@ export class Operation {
     this.remaining = 0;
     this.transferred = 0;
     this.flags = 0;
+    this.envelope = PLAIN;
+    this.isCut = false;
   }
 
   /** A separate operation in the same state, to be kept when the call returns. */
@@ -70,6 +103,7 @@ export class Operation {
     kept.remaining = this.remaining;
     kept.transferred = this.transferred;
     kept.flags = this.flags;
+    kept.envelope = this.envelope;
     kept.indication = indication;
     return kept;
   }
@@ -120,7 +154,8 @@ export function indicationOf(
   return {
     overlapped,
     routine,
-    thread: routine === null || thread === null ? null : { ...thread },
+    thread:
+      thread === null ? null : { ThreadHandle: thread.ThreadHandle, Reserved: thread.Reserved },
   };
 }
 
@@ -143,7 +178,7 @@ interface ApcContext {
   readonly overlapped: ws.WSAOVERLAPPED | null;
 }
 
-/** The provider's own APC, in the initiating thread. Stream flags are always 0. [W5.10, W9.9.6] */
+/** The provider's own APC, in the initiating thread. The flags are always 0. [W5.10, W9.9.6] */
 function runRoutine(context: ws.DWORD_PTR): void {
   const { routine, error, bytes, overlapped } = context as ApcContext;
   routine(error, bytes, overlapped, 0);
@@ -158,8 +193,10 @@ export function indicate(
 ): void {
   const { overlapped, routine, thread } = indication;
   if (overlapped !== null) {
+    const status = statusOfWsaError(error);
     overlapped.InternalHigh = bytes;
-    overlapped.Internal = statusOfWsaError(error);
+    if (wsaErrorOfStatus(status) !== error) overlapped.OffsetHigh = error;
+    overlapped.Internal = status;
   }
   const lpErrno = { value: 0 };
   if (routine !== null && thread !== null) {
@@ -170,6 +207,16 @@ export function indicate(
   }
   const event = eventOf(overlapped);
   if (event !== 0) upcalls.lpWPUSetEvent(event, lpErrno);
+}
+
+/**
+ * The outcome that indicate() stored; WSA_IO_INCOMPLETE while there is none. An error without a status
+ * of its own is in OffsetHigh. [W9.7]
+ */
+export function outcomeOf({ Internal, OffsetHigh }: ws.WSAOVERLAPPED): number {
+  const error = wsaErrorOfStatus(Internal);
+  const isMore = error !== 0 && error !== wsa.WSA_IO_INCOMPLETE;
+  return isMore && statusOfWsaError(OffsetHigh) === Internal ? OffsetHigh : error;
 }
 
 /** Ends a pending operation. The buffers are let go first. [W14.12] */

@@ -12,14 +12,16 @@ import type { WSPProcTable, WSPUpcallTable } from '../spi/ws2spi.js';
 import { FD_ACCEPT } from '../spi/winsock2.js';
 import { addressToString, stringToAddress } from './address-text.js';
 import { progressReceives, progressSends } from './attempt.js';
+import { BlockingCalls, createCancelBlockingCall } from './blocking.js';
 import { createConnectionFunctions, finishConnect } from './connect.js';
-import { createEventFunctions, noteReadiness, raise } from './events.js';
-import { updateInterest } from './interest.js';
+import { createEventFunctions, noteMessageReadiness, noteReadiness, raise } from './events.js';
+import { isStray, updateInterest } from './interest.js';
 import { createIoctl } from './ioctl.js';
+import { takeNetworkErrors } from './network-error.js';
 import { Operation } from './operation.js';
 import { createOptionFunctions } from './options.js';
 import { SocketTable } from './record.js';
-import type { Context, KernelSockets, TcpSocket } from './record.js';
+import type { Context, KernelSockets, KernelSocket } from './record.js';
 import { createSelect } from './select.js';
 import { closeAllSockets, createSocketFunctions, finishDraining } from './socket.js';
 import { createTransferFunctions } from './transfer.js';
@@ -31,7 +33,7 @@ const INBOUND = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 const OUTBOUND = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
 /** Pending operations first: only what they leave is an event. [W10.9] */
-function progressConnection(context: Context, socket: TcpSocket, ready: number): void {
+function progressConnection(context: Context, socket: KernelSocket, ready: number): void {
   if ((ready & INBOUND) !== 0) progressReceives(context, socket);
   if ((ready & OUTBOUND) !== 0) progressSends(context, socket);
   const isBroken = socket.failure !== 0;
@@ -44,8 +46,16 @@ function progressConnection(context: Context, socket: TcpSocket, ready: number):
   if (socket.failure !== 0 || socket.urgentReceives.length > 0) progressReceives(context, socket);
 }
 
+/** A message socket has no connection that could break: what the network answers is told once. */
+function progressMessages(context: Context, socket: KernelSocket, ready: number): void {
+  if ((ready & EPOLLERR) !== 0) takeNetworkErrors(socket);
+  if ((ready & INBOUND) !== 0) progressReceives(context, socket);
+  if ((ready & OUTBOUND) !== 0) progressSends(context, socket);
+  if (socket.state !== 'closed') noteMessageReadiness(context, socket, ready);
+}
+
 /** What a readiness report of a socket's descriptor sets going. */
-function dispatch(context: Context, socket: TcpSocket, ready: number): void {
+function dispatch(context: Context, socket: KernelSocket, ready: number): void {
   switch (socket.state) {
     case 'connecting':
       finishConnect(context, socket);
@@ -59,7 +69,8 @@ function dispatch(context: Context, socket: TcpSocket, ready: number): void {
       finishDraining(context, socket);
       break;
     default:
-      progressConnection(context, socket, ready);
+      if (socket.message === null) progressConnection(context, socket, ready);
+      else progressMessages(context, socket, ready);
       break;
   }
   updateInterest(context, socket);
@@ -77,6 +88,7 @@ function createProcTable(context: Context): WSPProcTable {
     lpWSPAccept: connections.accept,
     lpWSPAddressToString: addressToString,
     lpWSPBind: sockets.bind,
+    lpWSPCancelBlockingCall: createCancelBlockingCall(context.blocking),
     lpWSPCleanup: (lpErrno) => cleanup(context, lpErrno),
     lpWSPCloseSocket: sockets.close,
     lpWSPConnect: connections.connect,
@@ -122,11 +134,14 @@ export function createProvider(
   const start = (upcalls: WSPUpcallTable): Context => {
     const created: Context = {
       kernel: environment.sockets,
+      blocking: new BlockingCalls(environment.sockets.blocking, environment.clock),
       clock: environment.clock,
       profile: environment.profile,
       table: new SocketTable(),
       upcalls,
-      onReady: (socket, ready) => dispatch(created, socket, ready),
+      onReady: (socket, ready) => {
+        if (!isStray(created, socket)) dispatch(created, socket, ready);
+      },
       scratch: new Operation(),
     };
     return created;
@@ -146,11 +161,12 @@ export function createProvider(
       rdmaThresholdSize: null,
       duplicate: false,
     },
-    WSPStartupEx(wVersionRequested, lpWSPData, _lpProtocolInfo, upcallTable, lpProcTable) {
+    WSPStartupEx(wVersionRequested, lpWSPData, lpProtocolInfo, upcallTable, lpProcTable) {
       if (!supportsVersion22(wVersionRequested)) return wsa.WSAVERNOTSUPPORTED;
       if (lpWSPData === null || lpProcTable === null) return wsa.WSAEFAULT;
       context ??= start(upcallTable);
       context.upcalls = upcallTable;
+      context.blocking.query(upcallTable, lpProtocolInfo?.dwCatalogEntryId ?? 0);
       context.table.startupCount++;
       procTable ??= createProcTable(context);
       Object.assign(lpProcTable, procTable);

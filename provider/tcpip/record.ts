@@ -6,14 +6,18 @@ import type { Clock, Nanos } from '../../runtime/clock.js';
 import { WSAENOTSOCK, WSANOTINITIALISED } from '../spi/errors.js';
 import type { Profile } from '../spi/profile.js';
 import type { WSPUpcallTable } from '../spi/ws2spi.js';
-import { INVALID_SOCKET } from '../spi/winsock2.js';
+import { AF_INET6, INVALID_SOCKET } from '../spi/winsock2.js';
 import type { Ref } from '../spi/winsock2.js';
+import type { BlockingCalls } from './blocking.js';
 import type { Operation } from './operation.js';
 
 /** Blocks the calling thread and drives its progress meanwhile; a ProgressLoop is one. */
 export interface BlockingWait {
-  /** Returns what `done()` said last. `deadline` is on the environment's clock. */
-  waitUntil(done: () => boolean, deadline?: Nanos): boolean;
+  /**
+   * Returns what `done()` said last. `deadline` is on the environment's clock; `spinNanos` is how long
+   * to look before the thread sleeps.
+   */
+  waitUntil(done: () => boolean, deadline?: Nanos, spinNanos?: Nanos): boolean;
 }
 
 /** What the host hands the provider as `environment.sockets`. */
@@ -63,12 +67,50 @@ export class StoredOptions {
   sendBufferBytes: number | null = null;
   receiveBufferBytes: number | null = null;
   outOfBandInline = false;
+  /** IPV6_V6ONLY: off is a dual-stack socket. */
+  isIpv6Only = true;
 }
 
-export class TcpSocket {
+/** What an option or a control code of a message socket left behind, and what the network said. */
+export class MessageState {
+  /** Bytes of the longest message. [W4.9] */
+  readonly bytesMax: number;
+  /** What the network answered to an earlier message; 0: nothing, or it was told. [W5.7, W6.7] */
+  networkError = 0;
+  /** SIO_UDP_CONNRESET. */
+  tellsUnreachable = true;
+  /** The default peer is a broadcast address: the kernel looks at that when connecting only. */
+  isPeerBroadcast = false;
+  isBroadcastAllowed = false;
+  /** The names before there was a default peer, the kernel's and the application's. */
+  unconnectedNames: { readonly kernel: Uint8Array; readonly local: Uint8Array } | null = null;
+  /** Whether the application wants control messages that tell the destination. [W8.3.5] */
+  wantsPacketInfo = false;
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
+}
+
+export interface SocketIdentity {
   readonly handle: number;
   readonly fd: number;
   readonly family: number;
+  /** SOCK_*. */
+  readonly type: number;
+  /** IPPROTO_*. */
+  readonly protocol: number;
+  readonly isOverlapped: boolean;
+}
+
+export class KernelSocket implements SocketIdentity {
+  readonly handle: number;
+  readonly fd: number;
+  readonly family: number;
+  readonly type: number;
+  readonly protocol: number;
+  /** null: a stream. */
+  readonly message: MessageState | null;
   /** Created with WSA_FLAG_OVERLAPPED. [W3.1] */
   readonly isOverlapped: boolean;
   state: SocketState = 'open';
@@ -112,25 +154,48 @@ export class TcpSocket {
 
   watch: WatchToken | null = null;
   interest = 0;
+  /** The registration outlives the wait it was made for, until a report that nobody wants. */
+  keepsWatch = false;
 
-  constructor(identity: { handle: number; fd: number; family: number; isOverlapped: boolean }) {
+  constructor(identity: SocketIdentity, message: MessageState | null) {
     this.handle = identity.handle;
     this.fd = identity.fd;
     this.family = identity.family;
+    this.type = identity.type;
+    this.protocol = identity.protocol;
     this.isOverlapped = identity.isOverlapped;
+    this.message = message;
+  }
+
+  /** Whether data may come and go: a stream is connected, a message socket has an address. */
+  get isOpenForData(): boolean {
+    if (this.state === 'connected') return true;
+    return this.message !== null && this.localName !== null && this.state === 'open';
+  }
+
+  /** IPv6 and, in mapped addresses, IPv4. */
+  get isDualStack(): boolean {
+    return this.family === AF_INET6 && !this.options.isIpv6Only;
+  }
+
+  /** Overlapped operations that have not ended. */
+  get outstandingCount(): number {
+    const { sends, receives, urgentReceives, controls } = this;
+    return sends.length + receives.length + urgentReceives.length + controls.length;
   }
 }
 
 /** Shared by the functions of one provider instance. */
 export interface Context {
   readonly kernel: KernelSockets;
+  readonly blocking: BlockingCalls;
   readonly clock: Clock;
   readonly profile: Profile;
   readonly table: SocketTable;
   /** The table of the last WSPStartupEx. */
   upcalls: WSPUpcallTable;
   /** Readiness of a socket's descriptor; set by provider.ts, which knows all rules. */
-  readonly onReady: (socket: TcpSocket, ready: number) => void;
+  readonly onReady: (socket: KernelSocket, ready: number) => void;
   /** For the attempt inside a call; what stays pending is detached from it. */
   readonly scratch: Operation;
 }
@@ -144,16 +209,16 @@ const LAST_HANDLE = 0x7ffffffc;
 export class SocketTable {
   /** Balance of WSPStartupEx and WSPCleanup. */
   startupCount = 0;
-  readonly #sockets = new Map<number, TcpSocket>();
+  readonly #sockets = new Map<number, KernelSocket>();
   /** Closed by the application, alive until their data is out. [W12.4] */
-  readonly draining = new Set<TcpSocket>();
+  readonly draining = new Set<KernelSocket>();
   #next = FIRST_HANDLE;
 
   get count(): number {
     return this.#sockets.size;
   }
 
-  all(): TcpSocket[] {
+  all(): KernelSocket[] {
     return [...this.#sockets.values()];
   }
 
@@ -164,16 +229,16 @@ export class SocketTable {
     return this.#next;
   }
 
-  add(socket: TcpSocket): void {
+  add(socket: KernelSocket): void {
     this.#sockets.set(socket.handle, socket);
   }
 
-  remove(socket: TcpSocket): void {
+  remove(socket: KernelSocket): void {
     this.#sockets.delete(socket.handle);
   }
 
   /** The socket, or null with WSANOTINITIALISED or WSAENOTSOCK in lpErrno. [W3.4, W3.6] */
-  find(handle: number, lpErrno: Ref<number>): TcpSocket | null {
+  find(handle: number, lpErrno: Ref<number>): KernelSocket | null {
     const socket = this.#sockets.get(handle);
     if (socket !== undefined) return socket;
     lpErrno.value = this.startupCount === 0 ? WSANOTINITIALISED : WSAENOTSOCK;

@@ -10,11 +10,12 @@ import {
   Reactor,
 } from '../../native/reactor.js';
 import { microseconds, seconds } from '../../runtime/clock.js';
-import { WSAEINVAL } from '../spi/errors.js';
+import { WSAEINTR, WSAEINVAL } from '../spi/errors.js';
 import { fail } from '../spi/ws2spi.js';
 import type { LPWSPSELECT } from '../spi/ws2spi.js';
 import * as ws from '../spi/winsock2.js';
-import type { Context, TcpSocket } from './record.js';
+import type { WaitOutcome } from './blocking.js';
+import type { Context, KernelSocket } from './record.js';
 import { EPOLLPRI } from './translate.js';
 
 const READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
@@ -22,14 +23,15 @@ const WRITABLE = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
 /** One socket of a call, and what it is asked about. */
 interface Asked {
-  readonly socket: TcpSocket;
+  readonly socket: KernelSocket;
   events: number;
   ready: number;
 }
 
 /** What the kernel cannot be asked about a connection that is being made, or was not made. */
 function isConnectionPending(asked: Asked): boolean {
-  return asked.socket.state === 'connecting' || asked.socket.state === 'open';
+  const { state, message } = asked.socket;
+  return state === 'connecting' || (state === 'open' && message === null);
 }
 
 function isReadable({ socket, ready }: Asked): boolean {
@@ -37,7 +39,8 @@ function isReadable({ socket, ready }: Asked): boolean {
 }
 
 function isWritable(asked: Asked): boolean {
-  return asked.socket.state === 'connected' && (asked.ready & WRITABLE) !== 0;
+  const { state, message } = asked.socket;
+  return (state === 'connected' || message !== null) && (asked.ready & WRITABLE) !== 0;
 }
 
 /** Urgent data, or a connect that failed. */
@@ -86,10 +89,10 @@ function refresh(all: readonly Asked[]): void {
 }
 
 /** Waits until some descriptor is ready or some connect ended: an epoll instance can be watched too. */
-function wait(context: Context, all: Iterable<Asked>, deadline: number): void {
-  const { reactor, blocking } = context.kernel;
+function wait(context: Context, all: Iterable<Asked>, deadline: number): WaitOutcome {
+  const { reactor } = context.kernel;
   const gathered = new Reactor();
-  const connecting: TcpSocket[] = [];
+  const connecting: KernelSocket[] = [];
   for (const asked of all) {
     if (asked.socket.state === 'connecting') connecting.push(asked.socket);
     if (isConnectionPending(asked)) continue;
@@ -100,12 +103,13 @@ function wait(context: Context, all: Iterable<Asked>, deadline: number): void {
     isReady = true;
     reactor.unwatch(token);
   });
-  blocking.waitUntil(
+  const outcome = context.blocking.wait(
     () => isReady || connecting.some((socket) => socket.state !== 'connecting'),
     deadline,
   );
   if (!isReady) reactor.unwatch(token);
   gathered.close();
+  return outcome;
 }
 
 /** Keeps in each set what is ready; returns how many entries that are. Nothing ready leaves them. */
@@ -148,7 +152,8 @@ export function createSelect(context: Context): LPWSPSELECT {
       const isOver = clock.now() >= deadline;
       const count = answer(questions, all, isOver);
       if (count > 0 || isOver) return count;
-      wait(context, all.values(), deadline);
+      const outcome = wait(context, all.values(), deadline);
+      if (outcome === 'cancelled') return fail(lpErrno, WSAEINTR);
     }
   };
 }

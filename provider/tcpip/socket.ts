@@ -13,6 +13,7 @@ import * as ws from '../spi/winsock2.js';
 import { abortQueue } from './attempt.js';
 import { readUint32 } from './bytes.js';
 import { refuse } from './connect.js';
+import { evaluate } from './events.js';
 import { stopWatching, updateInterest } from './interest.js';
 import { setFlag, writeInt } from './kernel-option.js';
 import {
@@ -23,7 +24,8 @@ import {
   nameError,
   withPort,
 } from './naming.js';
-import { failSocket, TcpSocket } from './record.js';
+import { askForNetworkErrors } from './network-error.js';
+import { failSocket, KernelSocket, MessageState } from './record.js';
 import type { Context } from './record.js';
 import {
   LINUX,
@@ -44,7 +46,7 @@ interface Wanted {
 /** Fills in what the arguments leave open, or says what is wrong with them, type first. [W3.3] */
 export function resolveSocketArguments(wanted: Wanted): Wanted | number {
   const { protocol } = wanted;
-  if (wanted.type < 0 || wanted.type > ws.SOCK_SEQPACKET) return wsa.WSAESOCKTNOSUPPORT;
+  if (wanted.type < 0 || wanted.type > ws.SOCK_RAW) return wsa.WSAESOCKTNOSUPPORT;
   const isKnownProtocol = protocol === ws.IPPROTO_TCP || protocol === ws.IPPROTO_UDP;
   if (wanted.family === ws.AF_UNSPEC && protocol === 0) return wsa.WSAEINVAL;
   const family = wanted.family === ws.AF_UNSPEC && isKnownProtocol ? ws.AF_INET : wanted.family;
@@ -58,8 +60,34 @@ export function resolveSocketArguments(wanted: Wanted): Wanted | number {
   if (type === ws.SOCK_DGRAM && protocol !== 0 && !isDatagramProtocol) {
     return wsa.WSAEPROTONOSUPPORT;
   }
+  // What a raw socket carries is for the caller to say, and for the kernel to allow.
+  if (type === ws.SOCK_RAW) {
+    const isProtocol = protocol > 0 && protocol <= ws.IPPROTO_RAW;
+    return isProtocol ? { family, type, protocol } : wsa.WSAEPROTONOSUPPORT;
+  }
   const impliedProtocol = type === ws.SOCK_DGRAM ? ws.IPPROTO_UDP : ws.IPPROTO_TCP;
   return { family, type, protocol: protocol === 0 ? impliedProtocol : protocol };
+}
+
+/** IP's total of 65,535 bytes, less its own header over IPv4, less UDP's. [W4.9] */
+const IP_BYTES_MAX = 65_535;
+const IPV4_HEADER_BYTES = 20;
+const UDP_HEADER_BYTES = 8;
+
+function messageStateOf({ family, type }: Wanted): MessageState | null {
+  if (type === ws.SOCK_STREAM) return null;
+  const header = family === ws.AF_INET6 ? 0 : IPV4_HEADER_BYTES;
+  return new MessageState(IP_BYTES_MAX - header - (type === ws.SOCK_DGRAM ? UDP_HEADER_BYTES : 0));
+}
+
+/**
+ * Has the kernel tell where every message was sent to: WSARecvMsg knows a broadcast by it, of those too
+ * that came before it was called. [W8.3.1]
+ */
+function askForDestinations({ fd, family, message }: KernelSocket): void {
+  if (message === null) return;
+  writeInt(fd, LINUX.IPPROTO_IP, LINUX.IP_PKTINFO, 1);
+  if (family === ws.AF_INET6) writeInt(fd, LINUX.IPPROTO_IPV6, LINUX.IPV6_RECVPKTINFO, 1);
 }
 
 /** Where an argument is FROM_PROTOCOL_INFO, the catalog entry has its value. */
@@ -82,13 +110,16 @@ function createSocket(context: Context): fn.LPWSPSOCKET {
     const wanted = wantedFrom({ family: af, type, protocol }, lpProtocolInfo);
     const resolved = resolveSocketArguments(wanted);
     if (typeof resolved === 'number') return failSocket(lpErrno, resolved);
-    if (resolved.type !== ws.SOCK_STREAM) return failSocket(lpErrno, wsa.WSAESOCKTNOSUPPORT);
     const { family } = resolved;
-    const fd = native.socketCreate(linuxFamily(family), LINUX.SOCK_STREAM, LINUX.IPPROTO_TCP);
+    // Types and protocols have the same numbers on both sides.
+    const fd = native.socketCreate(linuxFamily(family), resolved.type, resolved.protocol);
     if (fd < 0) return failSocket(lpErrno, wsaErrorOfErrno(fd));
     if (family === ws.AF_INET6) writeInt(fd, LINUX.IPPROTO_IPV6, LINUX.IPV6_V6ONLY, 1);
     const isOverlapped = (dwFlags & ws.WSA_FLAG_OVERLAPPED) !== 0;
-    const socket = new TcpSocket({ handle: table.newHandle(), fd, family, isOverlapped });
+    const identity = { ...resolved, handle: table.newHandle(), fd, isOverlapped };
+    const socket = new KernelSocket(identity, messageStateOf(resolved));
+    askForNetworkErrors(socket);
+    askForDestinations(socket);
     table.add(socket);
     return socket.handle;
   };
@@ -101,10 +132,11 @@ function createSocket(context: Context): fn.LPWSPSOCKET {
  * kernel gives it out with SO_REUSEADDR, which would also share it with the living, so the option is
  * on for the second attempt alone.
  */
-function bindKernel(socket: TcpSocket, name: Uint8Array): number {
+function bindKernel(socket: KernelSocket, name: Uint8Array): number {
   const { options, fd } = socket;
   const first = native.socketBind(fd, name, name.length);
-  if (first !== -errno.EADDRINUSE || options.exclusiveAddressUse) return first;
+  const isFinal = options.exclusiveAddressUse || socket.message !== null;
+  if (first !== -errno.EADDRINUSE || isFinal) return first;
   setFlag(fd, LINUX.SO_REUSEADDR, true);
   const second = native.socketBind(fd, name, name.length);
   setFlag(fd, LINUX.SO_REUSEADDR, options.reuseAddress);
@@ -118,13 +150,15 @@ function createBind(context: Context): fn.LPWSPBIND {
     const invalid = nameError(name, namelen, socket.family);
     if (invalid !== 0 || name === null) return fail(lpErrno, invalid);
     if (socket.localName !== null) return fail(lpErrno, wsa.WSAEINVAL);
-    const kernelName = kernelBindName(context.kernel.hostAddress, name);
+    const { hostAddress } = context.kernel;
+    const kernelName = kernelBindName(hostAddress, name, socket.isDualStack);
     if (kernelName === null) return fail(lpErrno, wsa.WSAEADDRNOTAVAIL);
     const result = bindKernel(socket, toLinuxSockaddr(kernelName));
     if (result < 0) return fail(lpErrno, wsaErrorOfErrno(result));
     const port = sockaddrPort(kernelLocalName(socket.fd) ?? name);
     const asked = isWildcard(name) ? name : kernelName;
     socket.localName = withPort(asked.slice(0, sockaddrBytes(socket.family)), port);
+    if (socket.message !== null) evaluate(context, socket);
     return 0;
   };
 }
@@ -168,7 +202,7 @@ const NOT_SENT_OFFSET = 144;
 /** How often a lingering close looks whether its data is out: the kernel does not tell. */
 const LINGER_LOOK: Nanos = milliseconds(1);
 
-function hasUnsentData(socket: TcpSocket): boolean {
+function hasUnsentData(socket: KernelSocket): boolean {
   const info = new Uint8Array(TCP_INFO_BYTES);
   const length = native.socketGetOption(socket.fd, LINUX.IPPROTO_TCP, LINUX.TCP_INFO, info);
   if (length < NOT_SENT_OFFSET + 4) return false;
@@ -181,17 +215,17 @@ type CloseMode = 'graceful' | 'hard';
  * How a socket is to be closed by its linger option; null: not now, its data is not out and it may not
  * block. A blocking one waits here. [W12.5]
  */
-function closeModeOf(context: Context, socket: TcpSocket): CloseMode | null {
+function closeModeOf(context: Context, socket: KernelSocket): CloseMode | null {
   const { lingerOn, lingerSeconds } = socket.options;
   if (!lingerOn || socket.state !== 'connected') return 'graceful';
   if (lingerSeconds === 0) return 'hard';
-  const { clock, kernel } = context;
+  const { clock, blocking } = context;
   const deadline = clock.now() + seconds(lingerSeconds);
   while (socket.failure === 0 && hasUnsentData(socket)) {
     if (socket.isNonblocking) return null;
     const now = clock.now();
     if (now >= deadline) return 'hard';
-    kernel.blocking.waitUntil(() => false, Math.min(deadline, now + LINGER_LOOK));
+    blocking.wait(() => false, Math.min(deadline, now + LINGER_LOOK));
   }
   return 'graceful';
 }
@@ -215,20 +249,21 @@ function discardUnread(fd: number): void {
   }
 }
 
-function closeKernel(socket: TcpSocket, mode: CloseMode): void {
+function closeKernel(socket: KernelSocket, mode: CloseMode): void {
   const { fd } = socket;
   if (mode === 'hard') {
     refuse({ fd, peerName: new Uint8Array(0), localName: new Uint8Array(0) });
     return;
   }
-  if (socket.peerName !== null) discardUnread(fd);
+  const isStream = socket.message === null;
+  if (isStream && socket.peerName !== null) discardUnread(fd);
   // What is left of the connection must not keep its port from the next listener.
-  if (!socket.options.exclusiveAddressUse) setFlag(fd, LINUX.SO_REUSEADDR, true);
+  if (isStream && !socket.options.exclusiveAddressUse) setFlag(fd, LINUX.SO_REUSEADDR, true);
   native.closeDescriptor(fd);
 }
 
 /** A socket whose last data is out, or cannot get out, is gone. Called on readiness. [W12.4] */
-export function finishDraining(context: Context, socket: TcpSocket): void {
+export function finishDraining(context: Context, socket: KernelSocket): void {
   if (socket.sends.length > 0) return;
   context.table.draining.delete(socket);
   socket.state = 'closed';
@@ -237,7 +272,7 @@ export function finishDraining(context: Context, socket: TcpSocket): void {
 }
 
 /** Ends a socket for the application; its kernel socket too, unless it still owes data. */
-function closeSocket(context: Context, socket: TcpSocket, mode: CloseMode): void {
+function closeSocket(context: Context, socket: KernelSocket, mode: CloseMode): void {
   context.table.remove(socket);
   socket.selection.mask = 0;
   const sends = socket.sends.splice(0);
@@ -256,8 +291,10 @@ function closeSocket(context: Context, socket: TcpSocket, mode: CloseMode): void
   // Memory first, then the word of it. [W14.12]
   const cancelled = sends.filter((one) => !one.isCopied);
   abortQueue(context, cancelled, wsa.WSA_OPERATION_ABORTED);
-  abortQueue(context, socket.urgentReceives, context.profile.closedReceiveError);
-  abortQueue(context, socket.receives, context.profile.closedReceiveError);
+  const isStream = socket.message === null;
+  const receiveError = isStream ? context.profile.closedReceiveError : wsa.WSA_OPERATION_ABORTED;
+  abortQueue(context, socket.urgentReceives, receiveError);
+  abortQueue(context, socket.receives, receiveError);
   abortQueue(context, socket.controls, wsa.WSA_OPERATION_ABORTED);
 }
 

@@ -10,27 +10,47 @@ import { SOCKADDR_IN6_BYTES, SOCKADDR_IN_BYTES, sockaddrFamily } from '../spi/so
 export const LINUX = {
   AF_INET: 2,
   AF_INET6: 10,
-  SOCK_STREAM: 1,
+  AF_UNSPEC: 0,
   SHUT_WR: 1,
   MSG_OOB: 0x1,
   MSG_PEEK: 0x2,
+  MSG_CTRUNC: 0x8,
+  MSG_TRUNC: 0x20,
+  MSG_ERRQUEUE: 0x2000,
   SOL_SOCKET: 1,
   SO_REUSEADDR: 2,
   SO_ERROR: 4,
   SO_DONTROUTE: 5,
+  SO_BROADCAST: 6,
   SO_SNDBUF: 7,
   SO_RCVBUF: 8,
   SO_KEEPALIVE: 9,
   SO_OOBINLINE: 10,
   SO_LINGER: 13,
+  SO_PEEK_OFF: 42,
   IPPROTO_IP: 0,
   IP_TOS: 1,
   IP_TTL: 2,
+  IP_HDRINCL: 3,
+  IP_PKTINFO: 8,
+  IP_RECVERR: 11,
+  IP_RECVTTL: 12,
+  IP_RECVTOS: 13,
   IPPROTO_TCP: 6,
   TCP_NODELAY: 1,
+  TCP_KEEPIDLE: 4,
+  TCP_KEEPINTVL: 5,
+  TCP_KEEPCNT: 6,
   TCP_INFO: 11,
   IPPROTO_IPV6: 41,
+  IPV6_RECVERR: 25,
   IPV6_V6ONLY: 26,
+  IPV6_RECVPKTINFO: 49,
+  IPV6_PKTINFO: 50,
+  IPV6_RECVHOPLIMIT: 51,
+  IPV6_HOPLIMIT: 52,
+  IPV6_RECVTCLASS: 66,
+  IPV6_TCLASS: 67,
 } as const;
 
 /** The readiness bit of urgent data, beside those that the reactor names. */
@@ -93,6 +113,16 @@ export function transferError(number: number): number {
 export function connectError(number: number): number {
   const code = wsaErrorOfErrno(number);
   return code === wsa.WSAEINVAL ? wsa.WSAENETUNREACH : code;
+}
+
+/**
+ * The error of a message that the kernel would not send. The same invalid argument is an unreachable
+ * network here; with control data it is the source address that is no good.
+ */
+export function messageError(number: number, hasControl: boolean): number {
+  const code = wsaErrorOfErrno(number);
+  if (code !== wsa.WSAEINVAL) return code;
+  return hasControl ? wsa.WSAEADDRNOTAVAIL : wsa.WSAENETUNREACH;
 }
 
 /** The MSG_* bits that mean something to the kernel. */

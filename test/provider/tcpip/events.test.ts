@@ -18,10 +18,10 @@ interface World {
   event: number;
 }
 
-function connected(body: (world: World) => void): void {
+function connected(body: (world: World) => void, profile?: spi.ProfileName): void {
   onMachine((machine) => {
-    const a = machine.host(A);
-    const b = machine.host(B);
+    const a = machine.host(A, profile);
+    const b = machine.host(B, profile);
     body({ machine, a, b, ...machine.pair(a, b), event: machine.upcalls.event() });
   });
 }
@@ -171,6 +171,61 @@ describe('FD_CLOSE and FD_OOB', () => {
       expect([lNetworkEvents, iErrorCode[spi.FD_CLOSE_BIT]]).toEqual([FD_CLOSE, spi.WSAECONNRESET]);
       failsWith(spi.WSAECONNRESET, b.recv(server, new Uint8Array(1)));
     });
+  });
+
+  it('profile windows reports the end before the data is read, and a reset as WSAECONNABORTED [W10.8]', () => {
+    connected((world) => {
+      const { a, b, client, server, event } = world;
+      expect(select(b, server, event, FD_READ | FD_CLOSE)).toBe(0);
+      expect(a.send(client, Buffer.from('ab'))).toBe(2);
+      expect(a.wsp.lpWSPShutdown(client, spi.SD_SEND, lpErrno)).toBe(0);
+      let reported = 0;
+      world.machine.until(() => {
+        reported |= b.events(server).lNetworkEvents;
+        return reported === (FD_READ | FD_CLOSE);
+      });
+      expect(b.recv(server, new Uint8Array(1))).toBe(1);
+      expect(next(world, b, server)).toBe(FD_READ);
+      expect(b.recv(server, new Uint8Array(1))).toBe(1);
+      expect(b.recv(server, new Uint8Array(1))).toBe(0);
+      quiet(world);
+    }, 'windows');
+    connected((world) => {
+      const { a, b, client, server, event } = world;
+      expect(select(b, server, event, FD_CLOSE)).toBe(0);
+      const { lpWSPSetSockOpt, lpWSPCloseSocket } = a.wsp;
+      const abortive = Uint8Array.of(1, 0, 0, 0);
+      lpWSPSetSockOpt(client, spi.SOL_SOCKET, spi.SO_LINGER, abortive, 4, lpErrno);
+      expect(lpWSPCloseSocket(client, lpErrno)).toBe(0);
+      world.machine.until(() => world.machine.isSignalled(event));
+      const { lNetworkEvents, iErrorCode } = b.events(server);
+      expect([lNetworkEvents, iErrorCode[spi.FD_CLOSE_BIT]]).toEqual([
+        FD_CLOSE,
+        spi.WSAECONNABORTED,
+      ]);
+    }, 'windows');
+  });
+
+  it('a receive that fails for its arguments re-enables FD_READ, but not in profile windows [W10.3 W10.4]', () => {
+    for (const [profile, again] of [
+      ['documented', FD_READ],
+      ['windows', 0],
+    ] as const) {
+      connected((world) => {
+        const { a, b, client, server, event } = world;
+        expect(select(b, server, event, FD_READ)).toBe(0);
+        expect(a.send(client, Buffer.from('ab'))).toBe(2);
+        expect(next(world, b, server)).toBe(FD_READ);
+        const lies = [{ len: 2, buf: null }];
+        const { lpWSPRecv } = b.wsp;
+        const [count, flags] = [spi.ref(0), spi.ref(0)];
+        failsWith(
+          spi.WSAEFAULT,
+          lpWSPRecv(server, lies, 1, count, flags, null, null, null, lpErrno),
+        );
+        expect(b.events(server).lNetworkEvents).toBe(again);
+      }, profile);
+    }
   });
 
   it('urgent data is FD_OOB [W10.3]', () => {

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { native } from '../../../native/load.js';
 import { Reactor } from '../../../native/reactor.js';
 import { createProvider } from '../../../provider/tcpip/provider.js';
-import type { KernelSockets } from '../../../provider/tcpip/provider.js';
+import type { BlockingWait, KernelSockets } from '../../../provider/tcpip/provider.js';
 import type {
   FullProcTable,
   ProviderEnvironment,
@@ -18,10 +18,12 @@ import { Prng } from '../../../runtime/prng.js';
 import { ProgressLoop } from '../../../runtime/progress.js';
 
 /** How long a test waits for something before it fails; nothing healthy comes near it. */
-const WATCHDOG = seconds(20);
+const WATCHDOG = seconds(10);
 
 /** Events by handle, and the routines queued to threads, run by runRoutines alone. */
 class Upcalls {
+  /** What lpWPUQueryBlockingCallback answers. */
+  blockingCallback: spi.LPBLOCKINGCALLBACK | null = null;
   readonly signalled = new Map<number, boolean>();
   readonly queued: { thread: spi.WSATHREADID; run: () => void }[] = [];
   #nextEvent = 4;
@@ -48,6 +50,11 @@ class Upcalls {
     const used: Partial<WSPUpcallTableEx> = {
       lpWPUSetEvent: (hEvent, lpErrno) => change(hEvent, true, lpErrno),
       lpWPUResetEvent: (hEvent, lpErrno) => change(hEvent, false, lpErrno),
+      lpWPUQueryBlockingCallback: (_id, callback, context) => {
+        callback.value = this.blockingCallback;
+        context.value = 'context';
+        return 0;
+      },
       lpWPUQueueApc: (thread, routine, context) => {
         this.queued.push({
           thread: { ...thread },
@@ -91,6 +98,16 @@ export class Machine {
   readonly random = new Prng(0x5eed);
   readonly #cleanups: (() => void)[] = [];
 
+  /** A blocking call that outlasts the watchdog fails its test. */
+  readonly blocking: BlockingWait = {
+    waitUntil: (done, deadline = Infinity, spinNanos = 0) => {
+      const giveUp = this.clock.now() + WATCHDOG;
+      const isDone = this.loop.waitUntil(done, Math.min(deadline, giveUp), spinNanos);
+      if (!isDone && deadline > giveUp) throw new Error('gave up waiting: a blocking call');
+      return isDone;
+    },
+  };
+
   constructor() {
     this.loop = new ProgressLoop(this.clock, {
       fence: () => undefined,
@@ -114,14 +131,16 @@ export class Machine {
       logger: { debug: silent, info: silent, warn: silent, error: silent },
       profile,
       nic: null,
-      sockets: { reactor: this.reactor, hostAddress: address, blocking: this.loop },
+      sockets: { reactor: this.reactor, hostAddress: address, blocking: this.blocking },
       processId: process.pid,
     };
   }
 
-  host(address: string, profile?: spi.ProfileName): Host {
+  /** A host with an address of its own; null: one that uses the kernel as it is. */
+  host(address: string | null, profile?: spi.ProfileName): Host {
     const chosen = profile === undefined ? undefined : spi.PROFILES[profile];
-    const provider = createProvider(this.environment(spi.ipv4Number(address), chosen));
+    const number = address === null ? null : spi.ipv4Number(address);
+    const provider = createProvider(this.environment(number, chosen));
     const table = spi.emptyProcTable();
     const started = provider.WSPStartupEx(
       spi.WSP_VERSION_2_2,
@@ -133,7 +152,7 @@ export class Machine {
     expect(started).toBe(0);
     const wsp = table as FullProcTable;
     this.#cleanups.push(() => expect(wsp.lpWSPCleanup(lpErrno)).toBe(0));
-    return hostOn(address, wsp);
+    return hostOn(address ?? '127.0.0.1', wsp);
   }
 
   /** Drives everything until `done`, or fails the test. */

@@ -1,7 +1,13 @@
 // Control codes, synchronous and overlapped.
 
 import { describe, expect, it } from 'vitest';
+import { CANCELIO_GUID } from '../../../provider/spi/base-extensions.js';
 import * as spi from '../../../provider/spi/index.js';
+import {
+  WSAID_ACCEPTEX,
+  WSAID_WSARECVMSG,
+  WSAID_WSASENDMSG,
+} from '../../../provider/spi/ws2san.js';
 import { failsWith, lpErrno, onMachine } from './fixture.js';
 import type { Host } from './fixture.js';
 
@@ -150,6 +156,77 @@ describe('WSPIoctl', () => {
       const overlapped = spi.createOverlapped(machine.upcalls.event());
       failsWith(spi.WSA_IO_PENDING, ioctl(a, s, { code, overlapped }));
       expect(a.wsp.lpWSPCloseSocket(s, lpErrno)).toBe(0);
+      expect(machine.isSignalled(overlapped.hEvent)).toBe(true);
+    });
+  });
+});
+
+describe('SIO_GET_EXTENSION_FUNCTION_POINTER', () => {
+  const code = spi.SIO_GET_EXTENSION_FUNCTION_POINTER;
+
+  function fetch(
+    host: Host,
+    s: number,
+    guid: Uint8Array,
+    overlapped: spi.WSAOVERLAPPED | null = null,
+    room = 8,
+  ): { result: number; lpcb: number; value: unknown } {
+    const box: { value: ((...args: never[]) => unknown) | null } = { value: null };
+    const lpcb = spi.ref(-1);
+    const { lpWSPIoctl } = host.wsp;
+    const { length } = guid;
+    const result = lpWSPIoctl(
+      s,
+      code,
+      guid,
+      length,
+      box,
+      room,
+      lpcb,
+      overlapped,
+      null,
+      null,
+      lpErrno,
+    );
+    return { result, lpcb: lpcb.value, value: box.value };
+  }
+
+  it('fetches three functions, before any socket exists; 8 bytes are returned [W11.4 W2.16 W6.14]', () => {
+    onMachine((machine) => {
+      const a = machine.host(A);
+      for (const guid of [WSAID_WSASENDMSG, WSAID_WSARECVMSG, CANCELIO_GUID]) {
+        const fetched = fetch(a, spi.INVALID_SOCKET, spi.guidBytes(guid));
+        expect([fetched.result, fetched.lpcb, typeof fetched.value]).toEqual([0, 8, 'function']);
+      }
+    });
+  });
+
+  it('an unknown GUID is WSAEINVAL, with the structure untouched; short buffers are WSAEFAULT [W11.4]', () => {
+    onMachine((machine) => {
+      const a = machine.host(A);
+      const s = a.socket();
+      const overlapped = spi.createOverlapped(machine.upcalls.event());
+      overlapped.InternalHigh = 99;
+      const unknown = spi.guidBytes(WSAID_ACCEPTEX);
+      failsWith(spi.WSAEINVAL, fetch(a, s, unknown, overlapped).result);
+      expect([overlapped.Internal, overlapped.InternalHigh]).toEqual([0, 99]);
+      expect(machine.isSignalled(overlapped.hEvent)).toBe(false);
+      const known = spi.guidBytes(WSAID_WSASENDMSG);
+      failsWith(spi.WSAEFAULT, fetch(a, s, known.subarray(0, 15)).result);
+      failsWith(spi.WSAEFAULT, fetch(a, s, known, null, 7).result);
+      failsWith(spi.WSAEFAULT, ioctl(a, s, { code, input: known, output: new Uint8Array(8) }));
+      failsWith(spi.WSAEFAULT, ioctl(a, s, { code, input: known, lpcb: null }));
+    });
+  });
+
+  it('an overlapped call answers inside, and its own byte count is 0 [W11.4 W9.13.5]', () => {
+    onMachine((machine) => {
+      const a = machine.host(A);
+      const overlapped = spi.createOverlapped(machine.upcalls.event());
+      overlapped.InternalHigh = 99;
+      const fetched = fetch(a, a.socket(), spi.guidBytes(WSAID_WSARECVMSG), overlapped);
+      expect([fetched.result, fetched.lpcb]).toEqual([0, 8]);
+      expect([overlapped.Internal, overlapped.InternalHigh]).toEqual([0, 0]);
       expect(machine.isSignalled(overlapped.hEvent)).toBe(true);
     });
   });

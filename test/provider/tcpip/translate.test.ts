@@ -17,6 +17,7 @@ it('errno becomes the Winsock error of the same meaning, whatever its sign [W1.2
   expect(wsaErrorOfErrno(errno.EADDRINUSE)).toBe(spi.WSAEADDRINUSE);
   expect(wsaErrorOfErrno(-errno.ENOMEM)).toBe(spi.WSAENOBUFS);
   expect(wsaErrorOfErrno(-errno.EACCES)).toBe(spi.WSAEACCES);
+  expect(wsaErrorOfErrno(-errno.ENETDOWN)).toBe(spi.WSAENETDOWN);
   expect(wsaErrorOfErrno(-errno.EXDEV)).toBe(spi.WSAEINVAL);
 });
 
