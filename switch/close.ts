@@ -21,7 +21,8 @@ export function shutdown(
   if (how !== ws.SD_RECEIVE && how !== ws.SD_SEND && how !== ws.SD_BOTH) {
     return fail(lpErrno, wsa.WSAEINVAL);
   }
-  if (socket.isStream && socket.state !== SocketState.connected) {
+  // AcceptEx and ConnectEx: not before SO_UPDATE_ACCEPT_CONTEXT or SO_UPDATE_CONNECT_CONTEXT.
+  if (socket.isStream && (socket.state !== SocketState.connected || socket.needsContext)) {
     return fail(lpErrno, wsa.WSAENOTCONN);
   }
   const { connection } = socket;
@@ -49,6 +50,7 @@ export function closeSocket(core: SwitchCore, socket: SwitchSocket, lpErrno: Ref
   if (connection !== null && !connection.session.isOver && mustWait(socket)) {
     if (!linger(core, socket, connection)) return fail(lpErrno, wsa.WSAEWOULDBLOCK);
   }
+  for (const call of [...socket.extended]) call.cancel(wsa.WSA_OPERATION_ABORTED);
   socket.attempt?.abandon();
   socket.listener?.close();
   socket.selectedMask = 0;
@@ -78,6 +80,7 @@ function release(core: SwitchCore, socket: SwitchSocket, connection: Connection)
 function closeTcp(core: SwitchCore, socket: SwitchSocket, lpErrno: Ref<number>): number {
   socket.state = SocketState.closed;
   const result = core.tcp.lpWSPCloseSocket(socket.descriptor, lpErrno);
+  if (socket.handle !== socket.descriptor) core.tcp.lpWSPCloseSocket(socket.handle, ws.ref(0));
   if (socket.tcpEvent !== 0) core.events.close(socket.tcpEvent);
   socket.tcpEvent = 0;
   return result;

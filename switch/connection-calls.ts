@@ -15,6 +15,7 @@ import type { ConnectionMemory } from './connection-memory.js';
 import type { SessionAction } from './session/actions.js';
 import { ActionKind } from './session/actions.js';
 import type { SessionLimits } from './session/limits.js';
+import type { RegistrationCache } from './registration-cache.js';
 import { Registrations } from './registrations.js';
 import { Ring } from './ring.js';
 
@@ -34,6 +35,8 @@ export interface CallsOptions {
   readonly memory: ConnectionMemory;
   readonly limits: SessionLimits;
   readonly slotCount: number;
+  readonly cache: RegistrationCache;
+  readonly probesDescriptorLength: boolean;
   /** Sends and RDMA calls that the provider takes at once. */
   readonly queueDepth: number;
   /** hEvent of receives, and of everything else: the latter is tagged. [OVL-05, WSPSEND-08] */
@@ -83,8 +86,7 @@ export class ConnectionCalls {
     this.#options = options;
     this.#procs = options.procs;
     this.#ends = options.ends;
-    const { descriptor, extensions, slotCount } = options;
-    this.registrations = new Registrations(descriptor, extensions, memory, slotCount);
+    this.registrations = new Registrations(options.descriptor, options);
     this.#s = options.descriptor;
     const operation = (buf: Uint8Array): { overlapped: WSAOVERLAPPED; buffers: OneBuffer[] } => {
       return { overlapped: createOverlapped(), buffers: [{ len: limits.messageBytes, buf }] };

@@ -1,9 +1,10 @@
 // The memory of one connection: two virtually contiguous regions of message buffers, one for sends
-// and one for receives, and the staging buffer. Blocks are kept for the next connection of the same
+// and one for receives, and the staging buffer, for the few that come to need one. Blocks are kept for the next connection of the same
 // shape, because providers cache registrations. Sources: XFER-04, CACHE-01, CACHE-03.
 
 import type { HostMemory } from '../provider/spi/provider.js';
 import type { SessionLimits } from './session/limits.js';
+import { wordsOf } from './session/session.js';
 import { roundUp, SPARE_MEMORY_COUNT_MAX } from './limits.js';
 
 const CACHE_LINE = 64;
@@ -12,15 +13,22 @@ export class ConnectionMemory {
   readonly shape: string;
   readonly block: Uint8Array;
   readonly sendRegion: Uint8Array;
+  /** The receive buffers, and `spare` behind them. */
   readonly receiveRegion: Uint8Array;
-  readonly staging: Uint8Array;
+  /** A message buffer that is never posted: the staging buffer of those who get no other. */
+  readonly spare: Uint8Array;
+  /** null until it was needed; then kept with the block. */
+  #staging: Uint8Array | null = null;
+  readonly #memory: HostMemory;
+  readonly #stagingBytes: number;
   readonly sendBuffers: readonly Uint8Array[];
   readonly receiveBuffers: readonly Uint8Array[];
+  readonly sendWords: readonly Int32Array[];
+  readonly receiveWords: readonly Int32Array[];
 
-  constructor(shape: string, block: Uint8Array, limits: SessionLimits) {
+  constructor(shape: string, block: Uint8Array, limits: SessionLimits, memory: HostMemory) {
     const stride = roundUp(limits.messageBytes, CACHE_LINE);
     const receivesAt = stride * limits.sendCount;
-    const stagingAt = receivesAt + stride * limits.receiveCount;
     const slice = (base: number, index: number): Uint8Array => {
       const start = base + stride * index;
       return block.subarray(start, start + limits.messageBytes);
@@ -28,25 +36,45 @@ export class ConnectionMemory {
     this.shape = shape;
     this.block = block;
     this.sendRegion = block.subarray(0, receivesAt);
-    this.receiveRegion = block.subarray(receivesAt, stagingAt);
-    this.staging = block.subarray(stagingAt, stagingAt + limits.stagingBytes);
+    this.receiveRegion = block.subarray(
+      receivesAt,
+      receivesAt + stride * (limits.receiveCount + 1),
+    );
+    this.spare = slice(receivesAt, limits.receiveCount);
+    this.#memory = memory;
+    this.#stagingBytes = limits.stagingBytes;
     this.sendBuffers = Array.from({ length: limits.sendCount }, (_, index) => slice(0, index));
     this.receiveBuffers = Array.from({ length: limits.receiveCount }, (_, index) =>
       slice(receivesAt, index),
     );
+    const words = (buffer: Uint8Array): Int32Array => wordsOf(buffer, limits.messageBytes);
+    this.sendWords = this.sendBuffers.map(words);
+    this.receiveWords = this.receiveBuffers.map(words);
+  }
+
+  /** The staging buffer, made when it is first asked for; null when the host has no more memory. */
+  staging(): Uint8Array | null {
+    return (this.#staging ??= this.#memory.VirtualAlloc(this.#stagingBytes));
+  }
+
+  /** All blocks of it. */
+  get blocks(): readonly Uint8Array[] {
+    return this.#staging === null ? [this.block] : [this.block, this.#staging];
   }
 }
 
 /** Bytes of the block that a session of these limits needs. */
 export function connectionBytes(limits: SessionLimits): number {
   const stride = roundUp(limits.messageBytes, CACHE_LINE);
-  return stride * (limits.sendCount + limits.receiveCount) + limits.stagingBytes;
+  return stride * (limits.sendCount + limits.receiveCount + 1);
 }
 
 export class MemoryPool {
   readonly #memory: HostMemory;
   readonly #beforeFree: (block: Uint8Array) => void;
   readonly #spare: ConnectionMemory[] = [];
+  /** What a provider may still write to: not used again, and freed with everything else. */
+  readonly #condemned: ConnectionMemory[] = [];
   #lentCount = 0;
 
   /** `beforeFree` tells the providers' caches of a block that is about to go. [CACHE-04] */
@@ -73,22 +101,27 @@ export class MemoryPool {
     const block = this.#memory.VirtualAlloc(connectionBytes(limits));
     if (block === null) return null;
     this.#lentCount++;
-    return new ConnectionMemory(shape, block, limits);
+    return new ConnectionMemory(shape, block, limits, this.#memory);
   }
 
-  giveBack(memory: ConnectionMemory): void {
+  /** `isInUse`: calls of the provider on it have not ended. */
+  giveBack(memory: ConnectionMemory, isInUse = false): void {
     this.#lentCount--;
-    if (this.#spare.length < SPARE_MEMORY_COUNT_MAX) this.#spare.push(memory);
+    if (isInUse) this.#condemned.push(memory);
+    else if (this.#spare.length < SPARE_MEMORY_COUNT_MAX) this.#spare.push(memory);
     else this.#free(memory);
   }
 
   /** Frees what no connection uses. */
   drain(): void {
     for (const memory of this.#spare.splice(0)) this.#free(memory);
+    for (const memory of this.#condemned.splice(0)) this.#free(memory);
   }
 
-  #free({ block }: ConnectionMemory): void {
-    this.#beforeFree(block);
-    this.#memory.VirtualFree(block);
+  #free({ blocks }: ConnectionMemory): void {
+    for (const block of blocks) {
+      this.#beforeFree(block);
+      this.#memory.VirtualFree(block);
+    }
   }
 }

@@ -58,6 +58,8 @@ export class Connection implements CompletionSink, CallEnds {
   readonly #halfOfSends: number;
   /** Deadlines are near: time is read for every event, not once in a while. */
   #exact = true;
+  /** And will be until the connection is gone: its end is in sight. */
+  #ending = false;
   #draining = false;
   #endError = 0;
   #abandonAt: Nanos = Infinity;
@@ -79,8 +81,10 @@ export class Connection implements CompletionSink, CallEnds {
       limits,
       rdmaRead: provider.extensions.WSPRdmaRead !== null,
       sendBuffers: memory.sendBuffers,
+      sendWords: memory.sendWords,
       receiveBuffers: memory.receiveBuffers,
-      stagingBuffer: memory.staging,
+      receiveWords: memory.receiveWords,
+      lendStaging: () => this.#calls.registrations.lendStaging(),
     });
     const events = core.profile.transferEvent === 'event';
     this.#calls = new ConnectionCalls({
@@ -90,6 +94,8 @@ export class Connection implements CompletionSink, CallEnds {
       memory,
       limits,
       slotCount: this.session.slotCount,
+      cache: core.registrations,
+      probesDescriptorLength: core.profile.probesDescriptorLength,
       queueDepth: companion.queueDepth,
       receiveEvent: events ? companion.event : 0,
       taggedEvent: companion.event | 1,
@@ -214,6 +220,9 @@ export class Connection implements CompletionSink, CallEnds {
       }
     }
     if (work > 0) this.drain();
+    if (this.#exact && !this.#ending && this.session.isEstablished) {
+      this.#exact = this.session.deadline !== Infinity;
+    }
     if (this.#calls.isClosed) this.#leave();
     return work;
   }
@@ -238,6 +247,7 @@ export class Connection implements CompletionSink, CallEnds {
   /** From now on deadlines may be set: the end of the stream is in sight. */
   watchDeadlines(): void {
     this.#exact = true;
+    this.#ending = true;
     this.poll();
     this.tellLoss();
   }
@@ -272,6 +282,43 @@ export class Connection implements CompletionSink, CallEnds {
     this.watchDeadlines();
     this.session.close(this.now());
     this.drain();
+  }
+
+  /**
+   * Gives an operation of the application up, which ends with WSA_OPERATION_ABORTED: now, or when RDMA
+   * on its memory has ended, which is waited for only so long. False when it has ended, or when its data
+   * is all on its way. See Session.cancelSend for what follows a send that had begun. [BLK-04, BLK-05]
+   */
+  cancel(request: AppRequest): boolean {
+    this.#exact = true;
+    this.poll();
+    const { session } = this;
+    const now = this.now();
+    const found = request.isSend
+      ? session.cancelSend(request.session, now)
+      : session.cancelReceive(request.session, now);
+    this.drain();
+    return found;
+  }
+
+  // What select, WSAPoll and WSAEventSelect ask -------------------------------------------------
+
+  /** A receive would not wait: data, the end, or failure. Fetches large data that it would wait for. */
+  canRead(): boolean {
+    if (!this.session.isReadable) this.fetchReadable();
+    return this.session.isReadable;
+  }
+
+  /** A send of one byte would not wait: there is room for it, or it would fail. */
+  canWrite(): boolean {
+    const { session } = this;
+    if (session.sendSpace === 0) this.reclaimAll();
+    return session.sendSpace > 0 || session.isOver || this.#heldLoss !== 0;
+  }
+
+  /** A receive with MSG_OOB would not wait. [W8.1.13] */
+  get hasOob(): boolean {
+    return this.session.hasUrgent;
   }
 
   /** Brings large data that waits to where a reader finds it. */
@@ -326,7 +373,7 @@ export class Connection implements CompletionSink, CallEnds {
         this.poll();
         return;
       case ActionKind.connectComplete:
-        this.#exact = false;
+        this.#exact = this.#ending;
         this.watcher.established(this);
         return;
       case ActionKind.peerShutdown:
@@ -360,8 +407,9 @@ export class Connection implements CompletionSink, CallEnds {
     while (this.#calls.hasReceived) this.#calls.takeReceived();
     if (this.#isGone) return;
     const late = this.#core.environment.clock.now() >= this.#abandonAt;
-    if (!this.#calls.isIdle && !late) return;
-    if (late) {
+    const isInUse = !this.#calls.isIdle;
+    if (isInUse && !late) return;
+    if (isInUse) {
       this.#calls.abandon();
       this.drain();
     }
@@ -369,7 +417,7 @@ export class Connection implements CompletionSink, CallEnds {
     this.#core.connections.delete(this);
     this.#core.statistics.sessionEnded(this.session.statistics);
     this.companion.release();
-    this.#core.memory.giveBack(this.#memory);
+    this.#core.memory.giveBack(this.#memory, isInUse);
   }
 
   /** With which error the SAN socket was closed; for reports. */

@@ -9,12 +9,20 @@ import { defaultSessionLimits, HEADER_BYTES, MESSAGE_BYTES_MIN } from './session
 const PROVIDER_QUEUE_DEPTH = 16;
 /** A message buffer is a whole number of cache lines. */
 const CACHE_LINE = 64;
+/** However large an application makes SO_RCVBUF. */
+const WINDOW_BYTES_MAX = 2 ** 24;
 /** What SOMAXCONN means to the switch's own queue of arrivals. */
 export const BACKLOG_MAX = 200;
 /** How long WSACleanup and the closing of a host wait for data that is still on its way. */
 export const STOP_NANOS_MAX = seconds(5);
 /** Blocks of connection memory kept for the next connection: their registrations are cached. */
-export const SPARE_MEMORY_COUNT_MAX = 16;
+export const SPARE_MEMORY_COUNT_MAX = 32;
+
+/** Overlapped operations under way on one socket; the next one is WSAEWOULDBLOCK. [W4.16] */
+export const OVERLAPPED_COUNT_MAX = 4_096;
+
+/** What stays registered for later: some sixteen connections with four buffers each, of 1 MiB. */
+export const REGISTRATION_BOUNDS = { entries: 64, bytes: 64 * 2 ** 20 };
 
 export interface ProviderSizes {
   /** SO_MAX_MSG_SIZE, or 0xffffffff. */
@@ -26,6 +34,10 @@ export interface ProviderSizes {
   /** Posted sends and receives per socket that the profile allows; null: no word about it. */
   readonly sendQueueDepth: number | null;
   readonly receiveQueueDepth: number | null;
+  /** Receives that the profile wants posted; null: as many as there may be. */
+  readonly receivesPosted: number | null;
+  /** SO_RCVBUF as the application has set it before connect or listen; null: it has not. */
+  readonly receiveBufferBytes: number | null;
 }
 
 /** The switch's own choice where the provider has no preference. [OPT-09] */
@@ -42,7 +54,11 @@ export function deriveSessionLimits(sizes: ProviderSizes): SessionLimits | null 
   // is what RDMA is for, so the message is only made as large as the provider allows.
   const allowed = sizes.messageBytesMax - (sizes.messageBytesMax % 4);
   const messageBytes = Math.min(Math.max(whole, 2 * MESSAGE_BYTES_MIN), allowed, 65_536);
-  const receives = Math.min(PROVIDER_QUEUE_DEPTH, sizes.receiveQueueDepth ?? PROVIDER_QUEUE_DEPTH);
+  const receives = Math.min(
+    PROVIDER_QUEUE_DEPTH,
+    sizes.receiveQueueDepth ?? PROVIDER_QUEUE_DEPTH,
+    sizes.receivesPosted ?? PROVIDER_QUEUE_DEPTH,
+  );
   if (receives < 4) return null;
   return {
     ...defaultSessionLimits,
@@ -50,9 +66,15 @@ export function deriveSessionLimits(sizes: ProviderSizes): SessionLimits | null 
     sendCount: PROVIDER_QUEUE_DEPTH,
     messageBytes,
     thresholdBytes: Math.max(1, Math.min(sizes.thresholdBytes, 2 ** 30)),
-    windowBytes: Math.max(defaultSessionLimits.windowBytes, messageBytes),
+    windowBytes: windowOf(sizes.receiveBufferBytes, messageBytes),
     rdmaBytesMax: Math.max(1, sizes.rdmaBytesMax),
   };
+}
+
+/** What is stored for a reader that is not there: SO_RCVBUF, and at least one message. */
+function windowOf(receiveBufferBytes: number | null, messageBytes: number): number {
+  const wanted = receiveBufferBytes ?? defaultSessionLimits.windowBytes;
+  return Math.max(Math.min(wanted, WINDOW_BYTES_MAX), messageBytes);
 }
 
 export function roundUp(bytes: number, unit: number): number {

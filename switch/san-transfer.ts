@@ -81,9 +81,12 @@ export class SanTransfers {
     routine: Routine,
   ): number {
     const connection = socket.connection as Connection;
-    // Urgent data is delivered in line, as SO_OOBINLINE asks, so there is none apart from it.
-    if ((flags & ws.MSG_OOB) !== 0) return wsa.WSAEINVAL;
     const peek = (flags & ws.MSG_PEEK) !== 0;
+    if ((flags & ws.MSG_OOB) !== 0) {
+      const error = this.#readUrgent(socket, buffers, count, peek, mode);
+      if (error !== 0 || mode !== CallMode.overlapped) return error;
+      return this.#endServed(socket, overlapped, routine);
+    }
     const waitAll = (flags & ws.MSG_WAITALL) !== 0;
     if (mode !== CallMode.overlapped && !waitAll && this.#read(connection, buffers, count, peek)) {
       return 0;
@@ -111,11 +114,9 @@ export class SanTransfers {
     if (mode === CallMode.overlapped) return this.#endOverlapped(request);
     const deadline = deadlineAfterReceive(this.#core, socket);
     if (!request.done && !waitForReceive(this.#core, request, deadline)) {
-      connection.session.cancelReceive(request.session, connection.now());
-      connection.drain();
-      // BLK-05: RDMA into the buffer is waited for.
-      if (!request.done) wait(this.#core, request.isDone, deadlineAfter(this.#core, 1000));
-      if (!request.done) this.#forceEnd(connection, request);
+      // BLK-05: RDMA into the buffer is waited for, but only so long.
+      connection.cancel(request);
+      if (!request.done) wait(this.#core, request.isDone, Infinity);
       if (request.error !== 0) {
         requests.release(request);
         return wsa.WSAETIMEDOUT;
@@ -129,14 +130,16 @@ export class SanTransfers {
     const { session } = connection;
     if (session.readableBytes === 0 || session.error !== 0) return false;
     let moved = 0;
+    let left = session.readableRun;
     // A peek always starts at the first byte, so it fills one buffer only.
     const last = peek ? Math.min(1, count) : count;
     for (let index = 0; index < last; index++) {
       const { buf, len } = buffers[index] as WSABUF;
       if (buf === null || len === 0) continue;
-      const read = session.readStored(buf, 0, len, peek, connection.now());
+      const read = session.readStored(buf, 0, len < left ? len : left, peek, connection.now());
       moved += read;
-      if (read < len) break;
+      left -= read;
+      if (read < len || left === 0) break;
     }
     connection.drain();
     this.bytes = moved;
@@ -169,15 +172,58 @@ export class SanTransfers {
       this.bytes = 0;
       this.flags = 0;
       if (session.error !== 0) error = session.error;
-      else if (!session.isAtEnd && !(total === 0 && session.isReadable)) error = wsa.WSAEWOULDBLOCK;
+      else if (session.isAtEnd) error = session.endError;
+      else if (total > 0 || !session.isReadable) error = wsa.WSAEWOULDBLOCK;
     }
     if (mode !== CallMode.overlapped) return error;
     // W8.1.7: an overlapped peek is served from what is there, and not kept waiting for more.
     if (error !== 0) return error === wsa.WSAEWOULDBLOCK ? wsa.WSAEOPNOTSUPP : error;
+    return this.#endServed(socket, overlapped, routine);
+  }
+
+  /** An overlapped receive that was served inside its call. */
+  #endServed(socket: SwitchSocket, overlapped: WSAOVERLAPPED | null, routine: Routine): number {
     const request = this.#core.requests.take(socket, false);
     this.#core.requests.begin(request, overlapped, routine);
-    this.#core.requests.complete(request, 0, this.bytes, 0);
+    this.#core.requests.complete(request, 0, this.bytes, this.flags);
     return this.#endOverlapped(request);
+  }
+
+  /**
+   * MSG_OOB: one urgent byte apart from the stream, the oldest. Of overlapped calls only those that
+   * find one are served. [W8.1.13, docs/decisions/0026-urgent-data.md]
+   */
+  #readUrgent(
+    socket: SwitchSocket,
+    buffers: readonly WSABUF[],
+    count: number,
+    peek: boolean,
+    mode: CallMode,
+  ): number {
+    const connection = socket.connection as Connection;
+    const { session } = connection;
+    if (socket.oobInline && !session.hasUrgent) return wsa.WSAEINVAL;
+    const isOver = (): boolean => session.hasUrgent || session.isAtEnd || session.error !== 0;
+    if (!isOver()) nudge(this.#core);
+    if (!isOver() && mode === CallMode.blocking) {
+      const deadline = deadlineAfterReceive(this.#core, socket);
+      if (!waitAlertably(this.#core, isOver, deadline)) return wsa.WSAETIMEDOUT;
+    }
+    this.bytes = 0;
+    this.flags = ws.MSG_OOB;
+    if (!session.hasUrgent) {
+      if (session.error !== 0) return session.error;
+      if (session.isAtEnd) return session.endError;
+      return mode === CallMode.overlapped ? wsa.WSAEOPNOTSUPP : wsa.WSAEWOULDBLOCK;
+    }
+    for (let index = 0; index < count; index++) {
+      const { buf, len } = buffers[index] as WSABUF;
+      if (buf === null || len === 0) continue;
+      buf[0] = session.readUrgent(peek);
+      this.bytes = 1;
+      return 0;
+    }
+    return 0;
   }
 
   /** W4.6: what fits now; all of it or nothing where the profile says so. */
@@ -228,7 +274,7 @@ export class SanTransfers {
     const parts = (buffers ?? []).slice(0, count);
     const copy = Buffer.concat(parts.map(({ buf, len }) => (buf ?? NO_BYTES).subarray(0, len)));
     request.session.add(copy, copy.length);
-    request.session.flags = urgent;
+    request.session.flags = urgent | RequestFlag.accepted;
     connection.sendsPending++;
     connection.session.send(request.session, connection.now());
     connection.drain();

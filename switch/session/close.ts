@@ -17,9 +17,11 @@ export class Closing {
   #finAckReceived = false;
   #byeAsked = false;
   #byeReceived = false;
+  #cutReceived = false;
   /** close() has been called: the peer's end is waited for only so long. */
   #bounded = false;
-  deadline: Nanos = Infinity;
+  #seenProgress = 0;
+  #deadline: Nanos = Infinity;
 
   constructor(core: SessionCore, isConnector: boolean, parts: Parts) {
     this.#core = core;
@@ -42,14 +44,25 @@ export class Closing {
     return this.#finAckReceived && this.#finAckSent;
   }
 
+  /** When the end is no longer waited for; Infinity for never. */
+  get deadline(): Nanos {
+    return this.#core.over ? Infinity : this.#deadline;
+  }
+
+  get isBounded(): boolean {
+    return this.#bounded;
+  }
+
   bound(): void {
     this.#bounded = true;
   }
 
   /** Returns '' or what is wrong with the message. */
-  handleFin(): string {
-    if (this.#parts.inbound.finReceived) return 'FIN twice';
-    this.#parts.inbound.handleFin();
+  handleFin(cut: boolean): string {
+    const { inbound } = this.#parts;
+    if (inbound.finReceived && (!cut || this.#cutReceived)) return 'FIN twice';
+    this.#cutReceived = cut;
+    inbound.handleFin(cut);
     return '';
   }
 
@@ -58,6 +71,7 @@ export class Closing {
     if (this.#finAckReceived) return 'FIN_ACK twice';
     if (this.#parts.sources.activeCount > 0) return 'FIN_ACK before DONE';
     this.#finAckReceived = true;
+    this.#core.sendProgress++;
     return '';
   }
 
@@ -89,15 +103,22 @@ export class Closing {
       core.byeWanted = true;
     }
     if (this.#byeReceived) this.end();
-    if (this.deadline !== Infinity || !this.#finAckReceived) return;
-    if (this.#bounded || this.isFinished) this.deadline = core.now + core.limits.closeNanosMax;
+    if (this.#bounded || this.isFinished) this.#postpone();
+  }
+
+  /** Each step of our stream begins the wait anew; behind its end there is only the peer's. */
+  #postpone(): void {
+    const { sendProgress, now, limits } = this.#core;
+    if (this.#deadline !== Infinity && sendProgress === this.#seenProgress) return;
+    this.#seenProgress = sendProgress;
+    const { closeNanosMax, drainNanosMax } = limits;
+    this.#deadline = now + (this.#finAckReceived ? closeNanosMax : drainNanosMax);
   }
 
   /** The graceful end. */
   end(): void {
     if (this.#core.over) return;
     this.#core.over = true;
-    this.deadline = Infinity;
     this.#core.actions.push(ActionKind.disconnect, 0, 0);
   }
 }

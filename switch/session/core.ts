@@ -1,8 +1,9 @@
 // What the parts of one session share: message buffers, credits, the action queue, finished
 // requests, what was negotiated, and the control messages that wait for a credit. Decides nothing
 // about data. Source: docs/session-protocol.md "Message layout", "Credits"; XFER-02, XFER-04,
-// XFER-06.
+// XFER-06, BLK-05.
 
+import { WSA_OPERATION_ABORTED } from '../../provider/spi/error-codes.js';
 import { assert } from '../../runtime/assert.js';
 import type { Nanos } from '../../runtime/clock.js';
 import { ActionKind, ActionQueue } from './actions.js';
@@ -12,6 +13,8 @@ import { HEADER_BYTES } from './limits.js';
 import type { MessageType, Negotiation } from './messages.js';
 import { emitCounters, emitHeader, kindWord } from './messages.js';
 import { RequestQueue, RequestState, type SessionRequest } from './request.js';
+
+const NO_BYTES = new Uint8Array(0);
 
 export interface SessionStatistics {
   messagesOut: number;
@@ -50,7 +53,9 @@ export class SessionCore {
   readonly agreed: Agreement;
   readonly sendBuffers: readonly Uint8Array[];
   readonly sendWords: readonly Int32Array[];
-  readonly stagingBuffer: Uint8Array;
+  /** Empty until needStaging() has had it lent. */
+  stagingBuffer: Uint8Array = NO_BYTES;
+  readonly #lendStaging: () => Uint8Array;
   readonly #free: Int32Array;
   #freeCount: number;
   now: Nanos = 0;
@@ -68,24 +73,31 @@ export class SessionCore {
   finAckWanted = false;
   byeWanted = false;
 
+  /** Steps that our stream has made: a close that drains it is bounded by standing still. */
+  sendProgress = 0;
+  /** Requests given up that have not ended, and when the newest was. */
+  #cancelledCount = 0;
+  #cancelledAt: Nanos = 0;
+
   constructor(
     limits: SessionLimits,
     rdmaRead: boolean,
-    memory: { sendBuffers: readonly Uint8Array[]; stagingBuffer: Uint8Array },
+    memory: {
+      sendBuffers: readonly Uint8Array[];
+      sendWords: readonly Int32Array[];
+      lendStaging: () => Uint8Array;
+    },
   ) {
     this.limits = limits;
     this.rdmaRead = rdmaRead;
     this.credits = new Credits(limits.receiveCount, limits.windowBytes);
     this.sendBuffers = memory.sendBuffers;
-    this.sendWords = memory.sendBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes));
-    this.stagingBuffer = memory.stagingBuffer;
+    this.sendWords = memory.sendWords;
+    this.#lendStaging = memory.lendStaging;
     assert(
-      memory.sendBuffers.length === limits.sendCount,
+      memory.sendBuffers.length === limits.sendCount &&
+        memory.sendWords.length === limits.sendCount,
       'as many send buffers as the limits say',
-    );
-    assert(
-      memory.stagingBuffer.length >= limits.stagingBytes,
-      'the staging buffer is as long as stated',
     );
     this.#free = Int32Array.from(memory.sendBuffers, (_, index) => index);
     this.#freeCount = limits.sendCount;
@@ -124,6 +136,12 @@ export class SessionCore {
     );
   }
 
+  /** Has the staging buffer lent when it is first needed. */
+  needStaging(): void {
+    if (this.stagingBuffer.length === 0) this.stagingBuffer = this.#lendStaging();
+    assert(this.stagingBuffer.length > 0, 'a staging buffer has room');
+  }
+
   /** Takes a send buffer; the caller has checked freeBuffers. */
   take(): number {
     assert(this.#freeCount > 0, 'a send buffer is free');
@@ -153,12 +171,31 @@ export class SessionCore {
     this.post(this.take(), HEADER_BYTES, kindWord(type, 0, transfer, pull), 0);
   }
 
+  /** `request` is given up: it ends with WSA_OPERATION_ABORTED, RDMA or not, before a deadline. */
+  cancel(request: SessionRequest): void {
+    request.error = WSA_OPERATION_ABORTED;
+    if (request.cancelled) return;
+    request.cancelled = true;
+    this.#cancelledCount++;
+    this.#cancelledAt = this.now;
+  }
+
+  /** When RDMA on a request that was given up has taken too long. [BLK-05] */
+  get cancelDeadline(): Nanos {
+    if (this.#cancelledCount === 0 || this.over) return Infinity;
+    return this.#cancelledAt + this.limits.cancelNanosMax;
+  }
+
   /** Hands a request back; exactly once for each. */
   finish(request: SessionRequest, error: number): void {
     assert(request.state === RequestState.queued, 'a request finishes once');
     assert(request.calls === 0, 'no RDMA call is at work on a finished request');
     request.state = RequestState.finished;
     request.error = error;
+    if (request.cancelled) {
+      request.cancelled = false;
+      this.#cancelledCount--;
+    }
     this.finished.push(request);
   }
 
@@ -179,7 +216,7 @@ export class SessionCore {
   }
 }
 
-/** The words of one message buffer. */
+/** The words of one message buffer of at least `messageBytes`; made once for each buffer. */
 export function wordsOf(buffer: Uint8Array, messageBytes: number): Int32Array {
   assert(buffer.length >= messageBytes, 'a message buffer is as long as the limits say');
   assert(buffer.byteOffset % 4 === 0, 'a message buffer starts at a word');
@@ -200,6 +237,7 @@ export function adopt(request: SessionRequest, isSend: boolean): void {
   request.transfers = 0;
   request.calls = 0;
   request.sealed = false;
+  request.cancelled = false;
   let total = 0;
   for (let index = 0; index < request.bufferCount; index++) {
     total += (request.buffers[index] as { len: number }).len;

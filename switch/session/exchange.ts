@@ -8,7 +8,14 @@ import { ActionKind } from './actions.js';
 import type { Closing } from './close.js';
 import type { SessionCore } from './core.js';
 import type { Inbound } from './inbound.js';
-import { emitNegotiation, FLAG_URGENT, kindWord, type Message, MessageType } from './messages.js';
+import {
+  emitNegotiation,
+  FLAG_CUT,
+  FLAG_URGENT,
+  kindWord,
+  type Message,
+  MessageType,
+} from './messages.js';
 import type { Outbound } from './outbound.js';
 import type { Pulls } from './pulls.js';
 import type { Sources } from './sources.js';
@@ -104,14 +111,16 @@ export class Exchange {
     switch (message.type) {
       case MessageType.data:
         if (this.#inbound.finReceived) return 'data after FIN';
-        if (message.flags === FLAG_URGENT) this.#core.actions.push(ActionKind.urgent, 0, 0);
         this.#inbound.handleData(message, from);
+        if (message.flags === FLAG_URGENT && this.#inbound.hasUrgent) {
+          this.#core.actions.push(ActionKind.urgent, 0, 0);
+        }
         return '';
       case MessageType.announce:
         if (this.#inbound.finReceived) return 'announcement after FIN';
         return this.#inbound.handleAnnounce(message, from);
       case MessageType.fin:
-        return this.#closing.handleFin();
+        return this.#closing.handleFin(message.flags === FLAG_CUT);
       case MessageType.target:
         return this.#sources.handleTarget(message, from);
       case MessageType.written:
@@ -133,7 +142,9 @@ export class Exchange {
   pump(): void {
     const core = this.#core;
     if (!core.established || core.over) return;
-    if (this.#inbound.finReceived || this.#outbound.finSent) this.#closing.evaluate();
+    if (this.#inbound.finReceived || this.#outbound.finSent || this.#closing.isBounded) {
+      this.#closing.evaluate();
+    }
     if (core.controlWanted) this.#pumpControl();
     this.#outbound.pump();
     if (core.credits.updateDue && core.freeBuffers > 0 && !core.over)

@@ -1,9 +1,9 @@
 // The receiving half of the byte stream: posted receives, the private store for what nobody has
 // asked for yet, and announced transfers in their places. Moves each byte once where a receive is
 // posted. Source: docs/session-protocol.md "Window", "Small data", "Large data"; XFER-05, XFER-15,
-// OOB-02.
+// OOB-02, W8.1.13.
 
-import { WSA_OPERATION_ABORTED, WSAESHUTDOWN } from '../../provider/spi/error-codes.js';
+import { WSAECONNRESET, WSAESHUTDOWN } from '../../provider/spi/error-codes.js';
 import { copyBytes } from './copy.js';
 import type { SessionCore } from './core.js';
 import { adopt, advance, contiguous } from './core.js';
@@ -11,6 +11,7 @@ import type { Message } from './messages.js';
 import type { Announcement, Pulls } from './pulls.js';
 import { RequestFlag, RequestQueue, ResultFlag, type SessionRequest } from './request.js';
 import { Store } from './store.js';
+import { UrgentBytes } from './urgent.js';
 
 export class Inbound {
   readonly #core: SessionCore;
@@ -31,6 +32,13 @@ export class Inbound {
   #discarding = false;
   #refusal = 0;
   finReceived = false;
+  /** The peer has ended its stream before its time. */
+  isCut = false;
+  /** SO_OOBINLINE: urgent bytes that arrive from now on are part of the stream. */
+  oobInline = false;
+  /** Urgent bytes apart from the stream, and the places of those that are in the store. */
+  readonly #urgent = new UrgentBytes();
+  readonly #marks = new UrgentBytes();
 
   constructor(core: SessionCore, pulls: Pulls) {
     this.#core = core;
@@ -50,6 +58,17 @@ export class Inbound {
     return staged + this.#storedBefore(next);
   }
 
+  /** Of these, the bytes that one receive may take: ordinary and urgent ones are not mixed. */
+  get readableRun(): number {
+    if (this.#marks.count === 0) return this.readableBytes;
+    if (this.#stagingPull) return 0;
+    const staged = this.#stagedEnd - this.#stagedAt;
+    if (this.#isAtMark && staged > 0) return staged;
+    const next = this.#nextAnnouncement();
+    if (staged > 0 && next !== null && next.assigned > 0) return staged;
+    return staged + this.#storedRun(next);
+  }
+
   get ended(): boolean {
     return (
       this.finReceived && this.readableBytes === 0 && this.#waitingCount === 0 && !this.#stagingPull
@@ -64,9 +83,23 @@ export class Inbound {
     return this.#posted.head !== null || this.#sealed.head !== null;
   }
 
-  /** Readable bytes up to and including the newest urgent ones; -1 when all have been read. */
+  /** An urgent byte waits to be read apart from the stream. */
+  get hasUrgent(): boolean {
+    return this.#urgent.count > 0;
+  }
+
+  /** Stored bytes before the oldest urgent one that is unread; -1 when there is none. */
   get urgentMark(): number {
-    return this.#store.urgentDistance;
+    const { count, place } = this.#urgent.count > 0 ? this.#urgent : this.#marks;
+    return count === 0 ? -1 : Math.max(0, (place - this.#store.taken) | 0);
+  }
+
+  /** Takes or shows the oldest urgent byte that is apart from the stream; -1 when there is none. */
+  urgentByte(peek: boolean): number {
+    if (this.#urgent.count === 0) return -1;
+    const { byte } = this.#urgent;
+    if (!peek) this.#urgent.drop();
+    return byte;
   }
 
   receive(request: SessionRequest): void {
@@ -82,20 +115,22 @@ export class Inbound {
   cancel(request: SessionRequest): boolean {
     if (!this.#posted.remove(request)) return false;
     // BLK-04: without RDMA the request fails at once; BLK-05: with it, once that has ended.
-    request.error = WSA_OPERATION_ABORTED;
+    this.#core.cancel(request);
     this.#seal(request);
     this.fill();
     return true;
   }
 
   handleData(message: Message, from: Uint8Array): void {
-    this.#take(from, message.payloadOffset, message.payloadLength, message.flags !== 0);
+    const { payloadOffset, payloadLength } = message;
+    if (message.flags === 0) this.#take(from, payloadOffset, payloadLength);
+    else this.#takeUrgent(from, payloadOffset, payloadLength);
     this.fill();
   }
 
   /** Takes an announcement and its initial portion. Returns '' or what is wrong with it. */
   handleAnnounce(message: Message, from: Uint8Array): string {
-    this.#take(from, message.payloadOffset, message.payloadLength, false);
+    this.#take(from, message.payloadOffset, message.payloadLength);
     const wrong = this.#pulls.announced(message, from, this.#store.total);
     if (wrong !== '') return wrong;
     if (this.#discarding) {
@@ -109,22 +144,28 @@ export class Inbound {
     return '';
   }
 
-  handleFin(): void {
+  /** The end; `cut`: what the peer has not handed over by now will not come. */
+  handleFin(cut: boolean): void {
+    const isLate = this.finReceived;
     this.finReceived = true;
+    if (cut) {
+      const isShort = this.#waitingCount > 0;
+      this.#truncate();
+      this.isCut = isShort || !isLate;
+    }
     this.fill();
   }
 
   /** See Session.readStored. */
   read(into: Uint8Array, offset: number, length: number, peek: boolean): number {
     if (this.#posted.head !== null || this.#stagingPull) return 0;
-    const wanted = Math.min(length, this.readableBytes);
+    const wanted = Math.min(length, this.readableRun);
     const staged = Math.min(wanted, this.#stagedEnd - this.#stagedAt);
     copyBytes(this.#core.stagingBuffer, this.#stagedAt, into, offset, staged);
     this.#store.copyOut(into, offset + staged, wanted - staged);
     if (!peek) {
       this.#stagedAt += staged;
-      this.#store.drop(wanted - staged);
-      this.#core.credits.freed(wanted - staged);
+      this.#dropStored(wanted - staged);
     }
     return wanted;
   }
@@ -134,7 +175,8 @@ export class Inbound {
     const next = this.#nextAnnouncement();
     if (next === null || this.#posted.head !== null || this.#stagingPull) return;
     if (this.readableBytes > 0 || this.#pulls.activeCount > 0) return;
-    const length = Math.min(next.rest - next.assigned, this.#core.limits.stagingBytes);
+    this.#core.needStaging();
+    const length = Math.min(next.rest - next.assigned, this.#core.stagingBuffer.length);
     this.#stagingPull = true;
     this.#stagedAt = 0;
     this.#stagedEnd = 0;
@@ -149,13 +191,10 @@ export class Inbound {
       head.error = posted;
       this.#seal(head);
     }
-    this.#core.credits.freed(this.#store.length);
-    this.#store.drop(this.#store.length);
+    this.#dropStored(this.#store.length);
+    this.#urgent.clear();
     this.#stagedAt = this.#stagedEnd;
-    while (this.#waitingCount > 0) {
-      this.#pulls.discard(this.#waiting[this.#waitingHead] as number);
-      this.#dropWaiting();
-    }
+    this.#dropAllWaiting();
   }
 
   failAll(error: number): void {
@@ -178,8 +217,9 @@ export class Inbound {
           this.#fillFromStaging(request);
           continue;
         }
-        const stored = this.#storedBefore(next);
+        const stored = this.#storedRun(next);
         if (stored > 0) {
+          if (this.#isAtMark && this.#endsBeforeMark(request)) continue;
           this.#fillFromStore(request, stored);
           continue;
         }
@@ -205,7 +245,7 @@ export class Inbound {
   }
 
   /** Payload of a message: to the posted receive if nothing comes before it, else to the store. */
-  #take(from: Uint8Array, offset: number, length: number, urgent: boolean): void {
+  #take(from: Uint8Array, offset: number, length: number): void {
     this.#core.statistics.bytesInByMessage += length;
     if (this.#discarding) {
       this.#core.credits.freed(length);
@@ -226,7 +266,6 @@ export class Inbound {
         copyBytes(from, offset + taken, entry.buf, request.cursorOffset, bytes);
         advance(request, bytes);
         taken += bytes;
-        if (urgent) request.resultFlags |= ResultFlag.urgent;
       }
       if (request.assigned === request.total) {
         this.#posted.shift();
@@ -234,7 +273,55 @@ export class Inbound {
       }
     }
     this.#core.credits.freed(taken);
-    if (taken < length) this.#store.append(from, offset + taken, length - taken, urgent);
+    if (taken < length) this.#store.append(from, offset + taken, length - taken);
+  }
+
+  /** The last byte is urgent: apart from the stream, or a receive to itself in it. [W8.1.13] */
+  #takeUrgent(from: Uint8Array, offset: number, length: number): void {
+    const last = offset + length - 1;
+    if (length > 1) this.#take(from, offset, length - 1);
+    if (this.#discarding || !this.oobInline) {
+      if (!this.#discarding) this.#urgent.add(from[last] as number, this.#store.total);
+      this.#core.statistics.bytesInByMessage++;
+      this.#core.credits.freed(1);
+      return;
+    }
+    // Past the ring's bound the oldest mark is forgotten; its byte is then like any other.
+    this.#marks.add(0, this.#store.total);
+    this.#core.statistics.bytesInByMessage++;
+    this.#store.append(from, last, 1);
+  }
+
+  /** The stream ends at the first byte that is neither here nor on its way into our memory. */
+  #truncate(): void {
+    const next = this.#nextAnnouncement();
+    if (next === null) return;
+    const behind = this.#store.length - this.#storedBefore(next);
+    this.#store.dropNewest(behind);
+    this.#core.credits.freed(behind);
+    this.#dropAllWaiting();
+  }
+
+  #dropStored(bytes: number): void {
+    if (bytes === 0) return;
+    this.#store.drop(bytes);
+    this.#core.credits.freed(bytes);
+    while (this.#marks.count > 0 && ((this.#marks.place - this.#store.taken) | 0) < 0) {
+      this.#marks.drop();
+    }
+  }
+
+  /** The next byte of the store is urgent. */
+  get #isAtMark(): boolean {
+    return this.#marks.count > 0 && this.#marks.place === this.#store.taken;
+  }
+
+  /** A receive that has ordinary bytes gets no urgent one: never both in one call. */
+  #endsBeforeMark(request: SessionRequest): boolean {
+    if (request.assigned === 0) return false;
+    this.#posted.shift();
+    this.#seal(request);
+    return true;
   }
 
   #fillFromStaging(request: SessionRequest): void {
@@ -248,11 +335,14 @@ export class Inbound {
   #fillFromStore(request: SessionRequest, stored: number): void {
     const bytes = Math.min(contiguous(request), stored);
     const entry = request.buffers[request.cursorBuffer] as { buf: Uint8Array };
-    if (this.#store.urgentDistance >= 0) request.resultFlags |= ResultFlag.urgent;
+    const urgent = this.#isAtMark;
     this.#store.copyOut(entry.buf, request.cursorOffset, bytes);
-    this.#store.drop(bytes);
-    this.#core.credits.freed(bytes);
+    this.#dropStored(bytes);
     advance(request, bytes);
+    if (!urgent) return;
+    request.resultFlags |= ResultFlag.urgent;
+    this.#posted.shift();
+    this.#seal(request);
   }
 
   #pullInto(request: SessionRequest, next: Announcement, length: number): void {
@@ -299,6 +389,8 @@ export class Inbound {
   }
 
   #complete(request: SessionRequest): void {
+    const isEmpty = request.assigned === 0 && request.total > 0;
+    if (this.isCut && isEmpty && request.error === 0) request.error = WSAECONNRESET;
     request.bytes = request.error === 0 ? request.assigned : 0;
     this.#core.finish(request, request.error);
   }
@@ -312,6 +404,21 @@ export class Inbound {
     const length = this.#store.length;
     if (next === null || length === 0) return length;
     return length - ((this.#store.total - next.storedBefore) | 0);
+  }
+
+  /** The same, up to where a receive has to stop for urgent data. */
+  #storedRun(next: Announcement | null): number {
+    const stored = this.#storedBefore(next);
+    if (this.#marks.count === 0) return stored;
+    const before = (this.#marks.place - this.#store.taken) | 0;
+    return Math.min(stored, before === 0 ? 1 : before);
+  }
+
+  #dropAllWaiting(): void {
+    while (this.#waitingCount > 0) {
+      this.#pulls.discard(this.#waiting[this.#waitingHead] as number);
+      this.#dropWaiting();
+    }
   }
 
   #dropWaiting(): void {

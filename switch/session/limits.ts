@@ -51,6 +51,10 @@ export interface SessionLimits {
   readonly negotiationNanosMax: Nanos;
   /** From the end of our data after close() to the peer's last word. */
   readonly closeNanosMax: Nanos;
+  /** After close(), how long our stream may stand still because the peer leaves it unread. */
+  readonly drainNanosMax: Nanos;
+  /** How long RDMA may still work on a request that was given up (BLK-05). */
+  readonly cancelNanosMax: Nanos;
 }
 
 export const defaultSessionLimits: SessionLimits = {
@@ -65,6 +69,8 @@ export const defaultSessionLimits: SessionLimits = {
   transferSlots: 8,
   negotiationNanosMax: seconds(10),
   closeNanosMax: seconds(30),
+  drainNanosMax: seconds(120),
+  cancelNanosMax: seconds(1),
 };
 
 const isCount = (value: number, low: number, high: number): boolean =>
@@ -102,7 +108,9 @@ export function checkLimits(limits: SessionLimits): void {
   assert(isCount(limits.stagingBytes, 1, 2 ** 30), 'there is a staging buffer');
   assert(isCount(limits.rdmaBytesMax, 1, 0xffff_ffff), 'an RDMA call moves at least one byte');
   assert(isCount(limits.transferSlots, 1, TRANSFER_SLOTS_MAX), '1 to 16 transfer slots');
-  assert(limits.negotiationNanosMax > 0 && limits.closeNanosMax > 0, 'timeouts lie ahead');
+  const { negotiationNanosMax, closeNanosMax, drainNanosMax, cancelNanosMax } = limits;
+  const shortest = Math.min(negotiationNanosMax, closeNanosMax, drainNanosMax, cancelNanosMax);
+  assert(shortest > 0, 'timeouts lie ahead');
 }
 
 /** Reposted receives after which the peer is told even if nothing else is to be said. */

@@ -15,7 +15,7 @@ import {
 } from './limits.js';
 
 export const PROTOCOL_MAGIC = 0x5344_5357; // "WSDS"
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 export const MessageType = {
   hello: 1,
@@ -32,7 +32,10 @@ export const MessageType = {
 } as const;
 export type MessageType = (typeof MessageType)[keyof typeof MessageType];
 
+/** In DATA: the last byte of the payload is urgent. */
 export const FLAG_URGENT = 1;
+/** In FIN: the stream ends here unfinished; see the guide, "Cut". */
+export const FLAG_CUT = 1;
 
 // Word indices of the header and of the fields after it.
 const WORD_KIND = 0;
@@ -59,7 +62,7 @@ const USES: readonly number[] = [
   0, // welcome
   USES_FLAGS | USES_PAYLOAD, // data
   USES_TRANSFER | USES_PAYLOAD, // announce
-  0, // fin
+  USES_FLAGS, // fin
   USES_TRANSFER | USES_PULL, // target
   USES_PULL, // written
   USES_TRANSFER, // done
@@ -142,7 +145,7 @@ export function parse(words: Int32Array, length: number, message: Message): stri
   }
   if (type === 0 || type >= USES.length) return 'unknown type';
   const uses = USES[type] as number;
-  if (message.flags !== 0) return 'reserved flags set';
+  if (message.flags > ((uses & USES_FLAGS) === 0 ? 0 : 1)) return 'reserved flags set';
   if (message.transfer >= ((uses & USES_TRANSFER) === 0 ? 1 : TRANSFER_SLOTS_MAX))
     return 'bad transfer';
   if (message.pull >= ((uses & USES_PULL) === 0 ? 1 : TRANSFER_SLOTS_MAX)) return 'bad pull';

@@ -1,15 +1,15 @@
 // The sending half of the byte stream: the queue of sends, what goes by message and what by RDMA,
 // and the end of the stream behind it. Order is the order of messages. Knows nothing of receiving.
 // Source: docs/session-protocol.md "Small data", "Large data"; XFER-03, XFER-07, XFER-08, XFER-15,
-// XFER-16.
+// XFER-16, BLK-04, BLK-05, W9.10.1.
 
-import { WSAENOBUFS, WSAESHUTDOWN } from '../../provider/spi/error-codes.js';
+import { WSAECONNABORTED, WSAENOBUFS, WSAESHUTDOWN } from '../../provider/spi/error-codes.js';
 import { copyBytes } from './copy.js';
 import type { SessionCore } from './core.js';
 import { adopt, advance, contiguous } from './core.js';
 import { DATA_RESERVE, HEADER_BYTES } from './limits.js';
-import { FLAG_URGENT, kindWord, MessageType } from './messages.js';
-import { RequestFlag, RequestQueue, type SessionRequest } from './request.js';
+import { FLAG_CUT, FLAG_URGENT, kindWord, MessageType } from './messages.js';
+import { RequestFlag, RequestQueue, RequestState, type SessionRequest } from './request.js';
 import type { Sources } from './sources.js';
 
 const DATA_KIND = kindWord(MessageType.data, 0, 0, 0);
@@ -22,6 +22,9 @@ export class Outbound {
   readonly #queue = new RequestQueue();
   finWanted = false;
   finSent = false;
+  /** Something that was sent in part, or promised by a close, will not follow. */
+  #isCut = false;
+  #cutSent = false;
 
   constructor(core: SessionCore, sources: Sources) {
     this.#core = core;
@@ -31,7 +34,8 @@ export class Outbound {
   send(request: SessionRequest): void {
     adopt(request, true);
     if (this.#core.over || this.finWanted) {
-      this.#core.finish(request, this.#core.error === 0 ? WSAESHUTDOWN : this.#core.error);
+      const refusal = this.#isCut ? WSAECONNABORTED : WSAESHUTDOWN;
+      this.#core.finish(request, this.#core.error === 0 ? refusal : this.#core.error);
       return;
     }
     this.#queue.push(request);
@@ -67,14 +71,73 @@ export class Outbound {
       }
       head = this.#queue.head;
     }
-    if (this.finWanted && !this.finSent && core.credits.maySendData && core.freeBuffers > 0) {
+    const isSaid = this.finSent && (this.#cutSent || !this.#isCut);
+    if (this.finWanted && !isSaid && core.credits.maySendData && core.freeBuffers > 0) {
       this.finSent = true;
-      core.postBare(MessageType.fin);
+      this.#cutSent = this.#isCut;
+      const flags = this.#isCut ? FLAG_CUT : 0;
+      core.post(core.take(), HEADER_BYTES, kindWord(MessageType.fin, flags, 0, 0), 0);
+    }
+  }
+
+  /**
+   * Gives a send up. Nothing of one that has not begun leaves any more; one that has begun cannot
+   * be taken back, so the stream is cut behind it. False when it has all left or is not ours.
+   */
+  cancel(request: SessionRequest): boolean {
+    if (request.state !== RequestState.queued || !request.isSend) return false;
+    const isBegun = request.assigned > 0;
+    this.#giveUp(request);
+    if (isBegun) this.#cut(WSAECONNABORTED);
+    return true;
+  }
+
+  /**
+   * Gives every send up but those whose memory is ours, which go on; the stream is cut where the
+   * first one is missing.
+   */
+  abandon(): void {
+    let from: SessionRequest | null = this.#queue.head;
+    while (from !== null && (from.flags & RequestFlag.accepted) !== 0) from = from.next;
+    let isMissing = from !== null;
+    for (let next = from; next !== null; next = from) {
+      from = next.next;
+      this.#giveUp(next);
+    }
+    this.#sources.forEachRequest((request) => {
+      if ((request.flags & RequestFlag.accepted) !== 0) return;
+      this.#core.cancel(request);
+      isMissing = true;
+    });
+    if (isMissing) this.#isCut = true;
+  }
+
+  #giveUp(request: SessionRequest): void {
+    this.#core.cancel(request);
+    if (this.#queue.head === request) this.#sources.withdraw();
+    this.#queue.remove(request);
+    request.sealed = true;
+    this.sourceEnded(request);
+  }
+
+  /** The stream ends here: what waits behind has nowhere to go. */
+  #cut(error: number): void {
+    this.#isCut = true;
+    this.finWanted = true;
+    for (let next = this.#queue.shift(); next !== null; next = this.#queue.shift()) {
+      next.error = error;
+      next.sealed = true;
+      this.sourceEnded(next);
     }
   }
 
   /** XFER-13: the memory of the send at the head could not be registered. */
   registrationFailed(request: SessionRequest): void {
+    // The application has been told that it is sent: it goes in messages then.
+    if ((request.flags & RequestFlag.accepted) !== 0) {
+      request.flags |= RequestFlag.byMessage;
+      return;
+    }
     this.#queue.remove(request);
     request.sealed = true;
     request.error = WSAENOBUFS;
@@ -107,6 +170,7 @@ export class Outbound {
     const urgent = (first.flags & RequestFlag.urgent) !== 0;
     const room = Math.min(core.agreed.messageBytes - HEADER_BYTES, core.credits.windowLeft);
     let filled = 0;
+    let marked = false;
     let request: SessionRequest | null = first;
     while (request !== null && filled < room) {
       // A long part that follows short ones is announced, not cut.
@@ -120,12 +184,14 @@ export class Outbound {
         filled += bytes;
       }
       if (request.assigned < request.total) continue;
+      marked = urgent;
       this.#afterAssignment(request);
       request = this.#queue.head;
-      // Urgent data has messages of its own, so that the flag says which bytes are meant.
+      // Urgent data has messages of its own: the flag is about their last byte, as in TCP.
       if (urgent || (request !== null && (request.flags & RequestFlag.urgent) !== 0)) break;
     }
-    core.post(index, HEADER_BYTES + filled, urgent ? URGENT_KIND : DATA_KIND, filled);
+    core.sendProgress++;
+    core.post(index, HEADER_BYTES + filled, marked ? URGENT_KIND : DATA_KIND, filled);
   }
 
   /** Takes the head off the queue once all of it has been assigned. */

@@ -62,8 +62,11 @@ class Pull {
 
 export class Pulls {
   readonly #core: SessionCore;
-  readonly announcements: readonly Announcement[];
-  readonly #pulls: readonly Pull[];
+  /** Made for the first announcement: most connections never have one. */
+  #slots: {
+    readonly announcements: readonly Announcement[];
+    readonly pulls: readonly Pull[];
+  } | null = null;
   /** The pull that has the staging buffer to itself; -1 for none. */
   #stagingOwner = -1;
   activeCount = 0;
@@ -77,11 +80,25 @@ export class Pulls {
 
   constructor(core: SessionCore) {
     this.#core = core;
-    this.announcements = Array.from(
-      { length: core.limits.transferSlots },
-      () => new Announcement(),
-    );
-    this.#pulls = Array.from({ length: core.limits.transferSlots }, () => new Pull());
+  }
+
+  get announcements(): readonly Announcement[] {
+    return this.#made.announcements;
+  }
+
+  get #pulls(): readonly Pull[] {
+    return this.#made.pulls;
+  }
+
+  get #made(): {
+    readonly announcements: readonly Announcement[];
+    readonly pulls: readonly Pull[];
+  } {
+    const length = this.#core.limits.transferSlots;
+    return (this.#slots ??= {
+      announcements: Array.from({ length }, () => new Announcement()),
+      pulls: Array.from({ length }, () => new Pull()),
+    });
   }
 
   /** Takes an announcement. Returns '' or what is wrong with it. */
@@ -205,6 +222,7 @@ export class Pulls {
   }
 
   failAll(): void {
+    if (this.#slots === null) return;
     for (const pull of this.#pulls) pull.state = PullState.idle;
     for (const announcement of this.announcements) announcement.active = false;
     this.activeCount = 0;
@@ -251,7 +269,7 @@ export class Pulls {
 
   /** The next chunk of a pull through the staging buffer. */
   #next(id: number, pull: Pull): void {
-    pull.chunk = Math.min(pull.length - pull.moved, this.#core.limits.stagingBytes);
+    pull.chunk = Math.min(pull.length - pull.moved, this.#core.stagingBuffer.length);
     if (this.#core.rdmaRead) this.#read(id, pull);
     else this.#register(id, pull);
   }
@@ -259,7 +277,7 @@ export class Pulls {
   #read(id: number, pull: Pull): void {
     pull.state = PullState.reading;
     const left = pull.length - pull.moved;
-    const room = this.#viaStaging(pull) ? Math.min(left, this.#core.limits.stagingBytes) : left;
+    const room = this.#viaStaging(pull) ? Math.min(left, this.#core.stagingBuffer.length) : left;
     pull.chunk = Math.min(room, this.#core.agreed.rdmaBytesMax);
     this.#core.actions.push(ActionKind.rdmaRead, this.#core.limits.transferSlots + id, 0);
   }
@@ -272,6 +290,7 @@ export class Pulls {
       this.#core.fail(WSAENOBUFS);
       return;
     }
+    this.#core.needStaging();
     pull.bounced = true;
     pull.state = PullState.waiting;
     this.#lendStaging();

@@ -15,6 +15,8 @@ export const RequestFlag = {
   waitAll: 2,
   /** Send: copy into messages whatever the length; for a nonblocking send of at most sendSpace. */
   byMessage: 4,
+  /** Send: the memory is the switch's own and the application has been told: close() delivers it. */
+  accepted: 8,
 } as const;
 
 export const ResultFlag = {
@@ -63,6 +65,8 @@ export class SessionRequest {
   calls = 0;
   /** Nothing more will be assigned: it finishes when `transfers` is 0. */
   sealed = false;
+  /** Given up by the application, while RDMA may still be at work on its memory. */
+  cancelled = false;
   next: SessionRequest | null = null;
 
   /** Forgets buffers and results. Not allowed while the session owns the request. */

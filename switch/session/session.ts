@@ -10,6 +10,7 @@
 import {
   WSA_OPERATION_ABORTED,
   WSAECONNABORTED,
+  WSAECONNRESET,
   WSAESHUTDOWN,
   WSAETIMEDOUT,
 } from '../../provider/spi/error-codes.js';
@@ -17,7 +18,7 @@ import { assert } from '../../runtime/assert.js';
 import type { Nanos } from '../../runtime/clock.js';
 import { ActionKind, type SessionAction } from './actions.js';
 import { Closing } from './close.js';
-import { SessionCore, type SessionStatistics, wordsOf } from './core.js';
+import { SessionCore, type SessionStatistics } from './core.js';
 import { Exchange } from './exchange.js';
 import { Inbound } from './inbound.js';
 import { checkLimits, type SessionLimits } from './limits.js';
@@ -28,7 +29,7 @@ import type { SessionRequest } from './request.js';
 import { Sources } from './sources.js';
 
 export { Access, ActionKind, SessionAction, STAGING_REGISTRATION } from './actions.js';
-export type { SessionStatistics } from './core.js';
+export { wordsOf, type SessionStatistics } from './core.js';
 export { defaultSessionLimits, type SessionLimits } from './limits.js';
 export { RequestFlag, RequestState, ResultFlag, SessionRequest } from './request.js';
 
@@ -41,12 +42,19 @@ export interface SessionOptions {
    * limits.sendCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
    */
   readonly sendBuffers: readonly Uint8Array[];
+  /** wordsOf each of them: they outlive a session, which need not make them anew. */
+  readonly sendWords: readonly Int32Array[];
   /**
    * limits.receiveCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
    */
   readonly receiveBuffers: readonly Uint8Array[];
-  /** limits.stagingBytes, registered (local) by the shell before handleConnected. */
-  readonly stagingBuffer: Uint8Array;
+  readonly receiveWords: readonly Int32Array[];
+  /**
+   * Gives the staging buffer, registered (local) by the shell: limits.stagingBytes, or less where there
+   * is no more. Called once, when large data is first wanted by somebody who only reads, or into memory
+   * that cannot be registered.
+   */
+  readonly lendStaging: () => Uint8Array;
 }
 
 export class Session {
@@ -67,7 +75,8 @@ export class Session {
     const { limits } = options;
     checkLimits(limits);
     assert(
-      options.receiveBuffers.length === limits.receiveCount,
+      options.receiveBuffers.length === limits.receiveCount &&
+        options.receiveWords.length === limits.receiveCount,
       'as many receive buffers as receives',
     );
     this.#core = new SessionCore(limits, options.rdmaRead, options);
@@ -75,9 +84,7 @@ export class Session {
       this.#fail(error);
     };
     this.#receiveBuffers = options.receiveBuffers;
-    this.#receiveWords = options.receiveBuffers.map((buffer) =>
-      wordsOf(buffer, limits.messageBytes),
-    );
+    this.#receiveWords = options.receiveWords;
     const sources = new Sources(this.#core);
     const pulls = new Pulls(this.#core);
     const outbound = new Outbound(this.#core, sources);
@@ -163,14 +170,35 @@ export class Session {
     return this.#closing.sendFinished;
   }
 
-  /** Stored bytes up to the end of the newest urgent data; -1 when there is none unread. */
+  /** Stored bytes before the oldest unread urgent byte, in line or not; -1: there is none. */
   get urgentMark(): number {
     return this.#inbound.urgentMark;
   }
 
+  /** An urgent byte waits to be read apart from the stream, by readUrgent. */
+  get hasUrgent(): boolean {
+    return this.#inbound.hasUrgent;
+  }
+
+  /** SO_OOBINLINE: whether urgent bytes that arrive from now on are part of the stream. */
+  set oobInline(inline: boolean) {
+    this.#inbound.oobInline = inline;
+  }
+
+  /** What the end of the peer's stream means: 0, or WSAECONNRESET where it was cut. */
+  get endError(): number {
+    return this.#inbound.isCut ? WSAECONNRESET : 0;
+  }
+
+  /** Bytes that one receive may take at once: ordinary and urgent ones are never mixed. */
+  get readableRun(): number {
+    return this.#inbound.readableRun;
+  }
+
   /** When handleTimer must be called; Infinity for never. */
   get deadline(): Nanos {
-    return Math.min(this.#exchange.deadline, this.#closing.deadline);
+    const closing = Math.min(this.#closing.deadline, this.#core.cancelDeadline);
+    return Math.min(this.#exchange.deadline, closing);
   }
 
   /** Transfers, pulls and writes that have not ended: 0 in a session at rest. */
@@ -260,7 +288,9 @@ export class Session {
   handleTimer(now: Nanos): void {
     this.#core.now = now;
     if (now < this.deadline) return;
-    if (this.#closing.isFinished) this.#closing.end();
+    // BLK-05: RDMA on a request that was given up takes too long.
+    if (now >= this.#core.cancelDeadline) this.#fail(WSAECONNABORTED);
+    else if (this.#closing.isFinished) this.#closing.end();
     else this.#fail(WSAETIMEDOUT);
   }
 
@@ -287,6 +317,23 @@ export class Session {
     const found = this.#inbound.cancel(request);
     this.#exchange.pump();
     return found;
+  }
+
+  /**
+   * Cancels a send: it finishes with WSA_OPERATION_ABORTED, after RDMA on its memory has ended. One
+   * that has left in part cuts the stream: the peer gets what left, then WSAECONNRESET, and sends
+   * behind it fail with WSAECONNABORTED. False when all of it has left. [BLK-04, BLK-05]
+   */
+  cancelSend(request: SessionRequest, now: Nanos): boolean {
+    this.#core.now = now;
+    const found = this.#outbound.cancel(request);
+    this.#exchange.pump();
+    return found;
+  }
+
+  /** The oldest urgent byte apart from the stream, taken unless `peek`; -1: there is none. */
+  readUrgent(peek: boolean): number {
+    return this.#inbound.urgentByte(peek);
   }
 
   /**
@@ -322,15 +369,19 @@ export class Session {
   }
 
   /**
-   * The graceful end: queued sends still go out, then the end of the stream; posted receives finish
-   * with WSA_OPERATION_ABORTED. Ends with a disconnect action, or with abort (WSAETIMEDOUT) when the
-   * peer's end does not come within limits.closeNanosMax of its acknowledgement of ours.
+   * The graceful end: what the application has been told is sent still goes out, then the end of the
+   * stream. Other sends, and posted receives, finish with WSA_OPERATION_ABORTED; a send among them cuts
+   * the stream. Ends with a disconnect action; or with abort (WSAETIMEDOUT) when our stream stands still
+   * for limits.drainNanosMax, or the peer's end does not come within limits.closeNanosMax of its
+   * acknowledgement of ours. [W9.10.1, W12.4]
    */
   close(now: Nanos): void {
     if (!this.#core.established) {
       this.abort(WSA_OPERATION_ABORTED, now);
       return;
     }
+    this.#core.now = now;
+    this.#outbound.abandon();
     this.#outbound.finWanted = true;
     this.#closing.bound();
     this.#discard(WSA_OPERATION_ABORTED, now);
@@ -387,7 +438,6 @@ export class Session {
     core.over = true;
     core.error = error;
     this.#exchange.deadline = Infinity;
-    this.#closing.deadline = Infinity;
     core.actions.clear();
     core.actions.push(ActionKind.abort, 0, error);
     this.#outbound.failAll(error);

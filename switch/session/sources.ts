@@ -51,8 +51,8 @@ class Write {
 
 export class Sources {
   readonly #core: SessionCore;
-  readonly #sources: readonly Source[];
-  readonly #writes: readonly Write[];
+  /** Made for the first large transfer: most connections never have one. */
+  #slots: { readonly sources: readonly Source[]; readonly writes: readonly Write[] } | null = null;
   /** The source that the head of the send queue waits to announce; -1 for none. */
   #pending = -1;
   /** What Outbound wants to know: a registration failed; a transfer of a request ended. */
@@ -61,16 +61,32 @@ export class Sources {
 
   constructor(core: SessionCore) {
     this.#core = core;
-    this.#sources = Array.from({ length: core.limits.transferSlots }, () => new Source());
-    this.#writes = Array.from({ length: core.limits.transferSlots }, () => new Write());
+  }
+
+  get #made(): { readonly sources: readonly Source[]; readonly writes: readonly Write[] } {
+    const length = this.#core.limits.transferSlots;
+    return (this.#slots ??= {
+      sources: Array.from({ length }, () => new Source()),
+      writes: Array.from({ length }, () => new Write()),
+    });
+  }
+
+  get #sources(): readonly Source[] {
+    return this.#made.sources;
+  }
+
+  get #writes(): readonly Write[] {
+    return this.#made.writes;
   }
 
   /** Transfers that the peer has not finished with. */
   get activeCount(): number {
+    if (this.#slots === null) return 0;
     return this.#sources.filter((source) => source.state !== SourceState.idle).length;
   }
 
   get activeWriteCount(): number {
+    if (this.#slots === null) return 0;
     return this.#writes.filter((write) => write.state !== WriteState.idle).length;
   }
 
@@ -100,6 +116,7 @@ export class Sources {
     advance(request, source.initial + source.rest);
     request.transfers++;
     source.state = SourceState.announced;
+    core.sendProgress++;
     this.#pending = -1;
     core.post(
       index,
@@ -110,13 +127,37 @@ export class Sources {
     return true;
   }
 
+  /** What was to be announced next is not; its memory is taken back. */
+  withdraw(): void {
+    const id = this.#pending;
+    if (id < 0) return;
+    const source = this.#sources[id] as Source;
+    this.#pending = -1;
+    source.request = null;
+    if (source.state !== SourceState.registered) return;
+    this.#core.actions.push(ActionKind.deregister, id, 0);
+    this.#release(source);
+  }
+
+  /** Each request that has announced transfers, once. */
+  forEachRequest(visit: (request: SessionRequest) => void): void {
+    if (this.#slots === null) return;
+    for (const [id, { state, request }] of this.#sources.entries()) {
+      if (state !== SourceState.announced || request === null) continue;
+      if (this.#sources.findIndex((other) => other.request === request) === id) visit(request);
+    }
+  }
+
   handleRegistered(id: number, descriptor: Uint8Array | null, length: number, error: number): void {
     const source = this.#sources[id] as Source;
     if (source.state !== SourceState.registering) return;
-    const request = source.request as SessionRequest;
-    if (error !== 0 || length > DESCRIPTOR_BYTES_MAX) {
+    const { request } = source;
+    const isFailure = error !== 0 || length > DESCRIPTOR_BYTES_MAX;
+    if (isFailure || request === null) {
       if (error === 0) this.#core.actions.push(ActionKind.deregister, id, 0);
       this.#release(source);
+      // Withdrawn meanwhile, or else nobody's to wait for any more.
+      if (request === null) return;
       this.#pending = -1;
       this.onRegistrationFailed(request);
       return;
@@ -165,6 +206,7 @@ export class Sources {
     this.#core.actions.push(ActionKind.deregister, id, 0);
     this.#release(source);
     request.transfers--;
+    this.#core.sendProgress++;
     this.onEnded(request);
     return '';
   }
@@ -182,6 +224,7 @@ export class Sources {
       return;
     }
     write.moved += write.chunk;
+    this.#core.sendProgress++;
     this.#core.statistics.bytesOutByRdma += write.chunk;
     if (write.moved < write.length) {
       this.#nextWrite(pull, write);
@@ -221,6 +264,7 @@ export class Sources {
   }
 
   failAll(error: number): void {
+    if (this.#slots === null) return;
     for (const source of this.#sources) {
       if (source.request !== null) this.#core.finishFailed(source.request, error);
       this.#release(source);

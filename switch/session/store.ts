@@ -1,21 +1,22 @@
 // The private store of a receiver: a ring of bytes that arrived before anyone asked for them
 // (XFER-05, OOB-02). Bounded by the window, which the sender keeps to; going beyond is a bug of
-// ours. Knows nothing of messages or requests.
+// ours. Takes its memory when it first has something to keep, for most connections have a reader.
+// Knows nothing of messages or requests.
 
 import { assert } from '../../runtime/assert.js';
 import { copyBytes } from './copy.js';
 
+const NO_BYTES = new Uint8Array(0);
+
 export class Store {
-  readonly #bytes: Uint8Array;
+  readonly #capacity: number;
+  #bytes: Uint8Array = NO_BYTES;
   #start = 0;
   #length = 0;
   #total = 0;
-  /** Total of bytes up to the end of the newest urgent data. */
-  #urgentEnd = 0;
-  #hasUrgent = false;
 
   constructor(capacity: number) {
-    this.#bytes = new Uint8Array(capacity);
+    this.#capacity = capacity;
   }
 
   get length(): number {
@@ -27,38 +28,39 @@ export class Store {
     return this.#total;
   }
 
-  /** Stored bytes up to the end of the newest urgent data; -1 when there is none left. */
-  get urgentDistance(): number {
-    if (!this.#hasUrgent) return -1;
-    const distance = this.#length - ((this.#total - this.#urgentEnd) | 0);
-    return distance > 0 ? distance : -1;
+  /** Bytes ever taken out, as a 32-bit total. */
+  get taken(): number {
+    return (this.#total - this.#length) | 0;
   }
 
-  append(from: Uint8Array, offset: number, length: number, urgent: boolean): void {
-    assert(this.#length + length <= this.#bytes.length, 'the window keeps within the store');
-    const end = (this.#start + this.#length) % this.#bytes.length;
-    const first = Math.min(length, this.#bytes.length - end);
+  append(from: Uint8Array, offset: number, length: number): void {
+    assert(this.#length + length <= this.#capacity, 'the window keeps within the store');
+    if (this.#bytes.length === 0) this.#bytes = new Uint8Array(this.#capacity);
+    const end = (this.#start + this.#length) % this.#capacity;
+    const first = Math.min(length, this.#capacity - end);
     copyBytes(from, offset, this.#bytes, end, first);
     copyBytes(from, offset + first, this.#bytes, 0, length - first);
     this.#length += length;
     this.#total = (this.#total + length) | 0;
-    if (urgent) {
-      this.#hasUrgent = true;
-      this.#urgentEnd = this.#total;
-    }
   }
 
   /** Copies the oldest `length` bytes without taking them. */
   copyOut(into: Uint8Array, offset: number, length: number): void {
     assert(length <= this.#length, 'only what is stored is read');
-    const first = Math.min(length, this.#bytes.length - this.#start);
+    const first = Math.min(length, this.#capacity - this.#start);
     copyBytes(this.#bytes, this.#start, into, offset, first);
     copyBytes(this.#bytes, 0, into, offset + first, length - first);
   }
 
   drop(length: number): void {
-    this.#start = (this.#start + length) % this.#bytes.length;
+    this.#start = (this.#start + length) % this.#capacity;
     this.#length -= length;
-    if (this.urgentDistance < 0) this.#hasUrgent = false;
+  }
+
+  /** Takes the newest `length` bytes back. */
+  dropNewest(length: number): void {
+    assert(length <= this.#length, 'only what is stored is taken back');
+    this.#length -= length;
+    this.#total = (this.#total - length) | 0;
   }
 }

@@ -66,13 +66,18 @@ function connectionProcedures(san: FakeSan): Partial<spi.WSPProcTable> {
       accept(san, s, { addr, addrlen, condition, data }, lpErrno),
     lpWSPCloseSocket(s, lpErrno) {
       san.log.push('WSPCloseSocket');
+      if (san.options.nested) san.due();
       const socket = san.find(s, lpErrno);
       if (socket === null) return spi.SOCKET_ERROR;
       san.sockets.delete(s);
       for (const waiting of socket.requests.splice(0)) refuse(san, waiting, spi.WSAECONNREFUSED);
-      for (const { overlapped } of socket.posted.splice(0)) {
-        san.complete(socket, overlapped, spi.WSA_OPERATION_ABORTED, 0);
-      }
+      const aborted = socket.posted.splice(0);
+      const abort = (): number => {
+        for (const { overlapped } of aborted) {
+          san.complete(socket, overlapped, spi.WSA_OPERATION_ABORTED, 0);
+        }
+        return san.table.lpWPUCloseSocketHandle(socket.handle, lpErrno);
+      };
       for (const id of socket.exposures) san.network.exposures.delete(id);
       socket.exposures.clear();
       socket.registrations.clear();
@@ -84,7 +89,9 @@ function connectionProcedures(san: FakeSan): Partial<spi.WSPProcTable> {
           other.lose(peer, spi.WSAECONNRESET);
         });
       }
-      return san.table.lpWPUCloseSocketHandle(socket.handle, lpErrno);
+      if (!san.options.abortsLate) return abort();
+      san.deferred.push(abort);
+      return 0;
     },
   };
 }
@@ -194,6 +201,7 @@ function transferProcedures(san: FakeSan): Partial<spi.WSPProcTable> {
       return spi.fail(lpErrno, spi.WSA_IO_PENDING);
     },
     lpWSPSend(s, buffers, count, bytes, flags, overlapped, _routine, _thread, lpErrno) {
+      if (san.options.nested) san.due();
       const socket = san.find(s, lpErrno);
       if (socket === null) return spi.SOCKET_ERROR;
       if (socket.lost !== 0) return spi.fail(lpErrno, socket.lost);
@@ -205,6 +213,7 @@ function transferProcedures(san: FakeSan): Partial<spi.WSPProcTable> {
       if (!isRegistered(socket, buf, len, spi.MEM_READ)) return spi.fail(lpErrno, spi.WSAEFAULT);
       if (len > (san.options.maxMessageSize ?? Infinity)) return spi.fail(lpErrno, spi.WSAEFAULT);
       if (socket.outstanding >= san.options.queueDepth) return spi.fail(lpErrno, spi.WSAENOBUFS);
+      san.messageBytes += len;
       transmit(san, socket, buf.slice(0, len));
       if (san.options.inline) {
         if (bytes !== null) bytes.value = len;
@@ -217,10 +226,13 @@ function transferProcedures(san: FakeSan): Partial<spi.WSPProcTable> {
         san.complete(socket, overlapped, 0, len);
       };
       if (san.options.lazy) lazyEnds.set(overlapped, end);
-      else san.deferred.push(end);
+      else san.later(end);
       return spi.fail(lpErrno, spi.WSA_IO_PENDING);
     },
-    lpWSPGetOverlappedResult(s, overlapped, bytes, _wait, flags, lpErrno) {
+    lpWSPGetOverlappedResult(s, overlapped, bytes, wait, flags, lpErrno) {
+      // GOR-05: the switch polls, and never has a provider wait.
+      if (wait) throw new Error('fWait is true');
+      if (san.options.nested) san.due();
       if (overlapped === null || san.find(s, lpErrno) === null) return false;
       const end = lazyEnds.get(overlapped);
       lazyEnds.delete(overlapped);

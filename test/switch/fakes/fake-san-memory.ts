@@ -14,6 +14,9 @@ export function sanExtensions(san: FakeSan): spi.SanExtensions {
       if (socket === null || san.failure('WSPRegisterMemory', lpErrno)) return 0;
       if (buffer === null || length > buffer.length) return zero(lpErrno, spi.WSAEFAULT);
       if (socket.peer === null) return zero(lpErrno, spi.WSAENOTCONN);
+      if (socket.registrations.size >= san.options.registrationsMax) {
+        return zero(lpErrno, spi.WSAENOBUFS);
+      }
       const handle = (nextHandle += 2);
       socket.registrations.set(handle, { memory: buffer.subarray(0, length), access: flags });
       return handle;
@@ -26,6 +29,7 @@ export function sanExtensions(san: FakeSan): spi.SanExtensions {
     WSPRegisterRdmaMemory(s, buffer, length, access, descriptor, descriptorLength, lpErrno) {
       const socket = san.find(s, lpErrno);
       if (socket === null) return spi.SOCKET_ERROR;
+      san.descriptorRooms.push(descriptorLength.value);
       if (descriptor === null || descriptorLength.value < DESCRIPTOR_BYTES) {
         descriptorLength.value = DESCRIPTOR_BYTES;
         return spi.fail(lpErrno, spi.WSAEFAULT);
@@ -93,6 +97,7 @@ function rdma(san: FakeSan, direction: 'read' | 'write'): spi.LPFN_WSPRDMAWRITE 
       if (!fits || (exposed.access & wanted) === 0) return spi.WSAECONNABORTED;
       if (offset + len > exposed.memory.length) return spi.WSAECONNABORTED;
       const target = exposed.memory.subarray(offset, offset + len);
+      san.rdmaBytes += len;
       if (direction === 'read') memory.set(target);
       else target.set(memory);
       return 0;
@@ -105,7 +110,7 @@ function rdma(san: FakeSan, direction: 'read' | 'write'): spi.LPFN_WSPRDMAWRITE 
     }
     socket.outstanding++;
     san.mostOutstanding = Math.max(san.mostOutstanding, socket.outstanding);
-    san.deferred.push(() => {
+    san.later(() => {
       socket.outstanding--;
       const isOpen = san.sockets.has(s) && socket.lost === 0;
       const error = isOpen ? move() : spi.WSA_OPERATION_ABORTED;

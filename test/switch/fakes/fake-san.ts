@@ -23,6 +23,16 @@ export interface FakeSanOptions {
   readonly reversed: boolean;
   /** Tagged calls end only when WSPGetOverlappedResult asks. */
   readonly lazy: boolean;
+  /** Turns by which the ends of sends and RDMA are put off. */
+  readonly late: number;
+  /** Sends and RDMA that are put off end newest first. */
+  readonly shuffled: boolean;
+  /** WSPSend, WSPGetOverlappedResult and WSPCloseSocket first do what is due: upcalls inside them. */
+  readonly nested: boolean;
+  /** WSPCloseSocket returns before the upcalls of what it aborts. */
+  readonly abortsLate: boolean;
+  /** Local registrations that a socket may have. */
+  readonly registrationsMax: number;
   /** Errors for named steps, such as { WSPBind: WSAEADDRNOTAVAIL }. */
   readonly fail: Readonly<Record<string, number>>;
   /** Sends and RDMA calls it takes at once. */
@@ -37,6 +47,11 @@ const DEFAULTS: Omit<FakeSanOptions, 'name' | 'address'> = {
   inline: false,
   reversed: false,
   lazy: false,
+  late: 0,
+  shuffled: false,
+  nested: false,
+  abortsLate: false,
+  registrationsMax: Infinity,
   fail: {},
   queueDepth: 16,
 };
@@ -75,6 +90,13 @@ export class FakeSan implements Agent {
   cacheCallbacks = 0;
   mostOutstanding = 0;
   mostRdmaBytes = 0;
+  /** Bytes that RDMA has moved, and that messages have. */
+  rdmaBytes = 0;
+  messageBytes = 0;
+  /** Calls with a descriptor that is not one, and the lengths asked of WSPRegisterRdmaMemory. */
+  strayCalls = 0;
+  readonly descriptorRooms: number[] = [];
+  readonly #late: { turns: number; task: () => void }[] = [];
   /** Next descriptor: odd and sparse, so that nobody takes it for the switch's handle. */
   #next = 101;
 
@@ -129,14 +151,36 @@ export class FakeSan implements Agent {
   }
 
   doWork(): number {
+    const due = this.#late.filter((entry) => --entry.turns <= 0);
+    for (const entry of due) this.#late.splice(this.#late.indexOf(entry), 1);
+    return this.due() + due.length + this.#end(due.map(({ task }) => task)) + this.#late.length;
+  }
+
+  /** Does what is due now; for doWork, and for calls that upcalls come from. */
+  due(): number {
     const tasks = this.deferred.splice(0);
+    for (const task of tasks) task();
+    return tasks.length;
+  }
+
+  /** The end of a send or of RDMA, in a later turn. */
+  later(task: () => void): void {
+    if (this.options.late > 0) this.#late.push({ turns: this.options.late, task });
+    else this.deferred.push(task);
+  }
+
+  #end(tasks: (() => void)[]): number {
+    if (this.options.shuffled) tasks.reverse();
     for (const task of tasks) task();
     return tasks.length;
   }
 
   find(s: number, lpErrno: spi.Ref<number>): FakeSanSocket | null {
     const socket = this.sockets.get(s);
-    if (socket === undefined) lpErrno.value = spi.WSAENOTSOCK;
+    if (socket === undefined) {
+      this.strayCalls++;
+      lpErrno.value = spi.WSAENOTSOCK;
+    }
     return socket ?? null;
   }
 

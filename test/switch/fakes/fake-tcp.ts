@@ -47,6 +47,8 @@ export class FakeTcp implements Agent {
   readonly address: number;
   readonly #network: FakeTcpNetwork;
   startError = 0;
+  /** SIO_ADDRESS_LIST_CHANGE under way. */
+  readonly changeRequests: { readonly s: number; readonly overlapped: spi.WSAOVERLAPPED }[] = [];
   #upcalls: spi.WSPUpcallTableEx | null = null;
   #next = 4;
   #port = 50_000;
@@ -82,6 +84,14 @@ export class FakeTcp implements Agent {
     const tasks = this.deferred.splice(0);
     for (const task of tasks) task();
     return tasks.length;
+  }
+
+  /** The addresses of the machine have changed, as far as anybody asked to be told. */
+  changeAddresses(error = 0): void {
+    for (const { overlapped } of this.changeRequests.splice(0)) {
+      overlapped.Internal = spi.statusOfWsaError(error);
+      this.#upcalls?.lpWPUSetEvent(overlapped.hEvent, spi.ref(0));
+    }
   }
 
   #find(s: number, lpErrno: spi.Ref<number>): FakeTcpSocket | null {
@@ -391,7 +401,12 @@ export class FakeTcp implements Agent {
         length.value = stored.length;
         return 0;
       },
-      lpWSPIoctl: (_s, code, _in, _cbIn, out, cbOut, lpcb, _ov, _routine, _thread, lpErrno) => {
+      lpWSPIoctl: (s, code, _in, _cbIn, out, cbOut, lpcb, overlapped, _r, _thread, lpErrno) => {
+        if (code === spi.SIO_ADDRESS_LIST_CHANGE && overlapped !== null) {
+          overlapped.Internal = spi.WSS_OPERATION_IN_PROGRESS;
+          this.changeRequests.push({ s, overlapped });
+          return spi.fail(lpErrno, spi.WSA_IO_PENDING);
+        }
         if (code !== spi.SIO_ADDRESS_LIST_QUERY || spi.isExtensionFunctionPointer(out)) {
           return spi.fail(lpErrno, spi.WSAEOPNOTSUPP);
         }

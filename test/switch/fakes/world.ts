@@ -44,6 +44,10 @@ export class World {
   readonly progress: ProgressLoop;
   readonly a: HostUnderTest;
   readonly b: HostUnderTest;
+  /** What TransmitFile reads, by handle. */
+  readonly files = new Map<number, Uint8Array>();
+  /** Ids of removed providers that were ended. */
+  readonly ended: string[] = [];
   readonly #agents: Agent[] = [];
   #parks = 0;
 
@@ -78,6 +82,8 @@ export class World {
   close(): void {
     for (const host of [this.a, this.b]) {
       while (host.winsock.WSACleanup() === 0);
+      // A provider may close the switch's handles in a later turn.
+      this.settle();
       const { core } = host.theSwitch;
       expect(core.connections.size).toBe(0);
       expect(core.handles.count).toBe(0);
@@ -126,6 +132,14 @@ export class World {
       profile: spi.PROFILES[profile],
       hostAddress: spi.ipv4Number(address) ?? 0,
       processId: 1,
+      providerEnded: (id) => this.ended.push(id),
+      readFile: (handle, into, position) => {
+        const file = this.files.get(handle);
+        if (file === undefined) return -1;
+        const part = file.subarray(position ?? 0, (position ?? 0) + into.length);
+        into.set(part);
+        return part.length;
+      },
       wakeup: async () => {
         this.settle();
         const deadline = this.progress.nextDeadline();

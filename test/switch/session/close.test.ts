@@ -1,7 +1,7 @@
 // The end of a session: half-close, graceful close, loss, and what is thrown away.
 
 import { describe, expect, it } from 'vitest';
-import { ActionKind, RequestState } from '../../../switch/session/session.js';
+import { ActionKind, RequestFlag, RequestState } from '../../../switch/session/session.js';
 import { ownBytes, Pair, pattern, WSA_OPERATION_ABORTED, WSAECONNRESET } from './pair.js';
 
 const WSAESHUTDOWN = 10058;
@@ -77,7 +77,7 @@ describe('close', () => {
     const pair = Pair.connected();
     const posted = pair.a.receive(10);
     pair.b.send(pattern(50_000, 4));
-    pair.a.send(pattern(30_000, 1));
+    pair.a.send(pattern(30_000, 1), RequestFlag.accepted);
     pair.a.act((session, now) => session.close(now));
     expect(posted.error).toBe(WSA_OPERATION_ABORTED);
     const receive = pair.b.receive(30_000);

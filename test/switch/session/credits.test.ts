@@ -130,7 +130,7 @@ describe('the store', () => {
     let got = 0;
     while (got < source.length) {
       const room = Math.min(prng.below(60), 100 - store.length, source.length - put);
-      store.append(source, put, room, false);
+      store.append(source, put, room);
       put += room;
       const take = Math.min(prng.below(60), store.length);
       const into = new Uint8Array(take);

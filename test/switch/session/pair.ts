@@ -15,6 +15,7 @@ import {
   type SessionLimits,
   SessionRequest,
   STAGING_REGISTRATION,
+  wordsOf,
 } from '../../../switch/session/session.js';
 
 export const WSAENOBUFS = 10055;
@@ -90,8 +91,10 @@ export class End {
       limits,
       rdmaRead: options.rdmaRead ?? true,
       sendBuffers: this.sendBuffers,
+      sendWords: this.sendBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
       receiveBuffers: this.receiveBuffers,
-      stagingBuffer: this.stagingBuffer,
+      receiveWords: this.receiveBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
+      lendStaging: () => this.stagingBuffer,
     });
   }
 

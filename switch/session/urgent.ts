@@ -1,0 +1,46 @@
+// Urgent bytes that have not been read, and their places in the stream. Knows neither messages nor
+// requests: Inbound keeps one of these for bytes that are read apart from the stream, and one for the
+// places of those that are part of it. Bounded: as in TCP, what nobody fetches is lost to what is
+// newer. Source: OOB-02, W8.1.13, W14.9.
+
+/** Urgent bytes kept for a reader; Windows keeps several, TCP elsewhere one. */
+const URGENT_BYTES_MAX = 64;
+
+export class UrgentBytes {
+  readonly #bytes = new Uint8Array(URGENT_BYTES_MAX);
+  /** Bytes of the store before each, as a 32-bit total. */
+  readonly #places = new Int32Array(URGENT_BYTES_MAX);
+  #head = 0;
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The oldest; only where there is one. */
+  get byte(): number {
+    return this.#bytes[this.#head] as number;
+  }
+
+  get place(): number {
+    return this.#places[this.#head] as number;
+  }
+
+  add(byte: number, place: number): void {
+    if (this.#count === URGENT_BYTES_MAX) this.drop();
+    const at = (this.#head + this.#count) % URGENT_BYTES_MAX;
+    this.#bytes[at] = byte;
+    this.#places[at] = place;
+    this.#count++;
+  }
+
+  /** Forgets the oldest. */
+  drop(): void {
+    this.#head = (this.#head + 1) % URGENT_BYTES_MAX;
+    this.#count--;
+  }
+
+  clear(): void {
+    this.#count = 0;
+  }
+}
