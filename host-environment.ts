@@ -23,7 +23,7 @@ import { assert } from './runtime/assert.js';
 import { Prng } from './runtime/prng.js';
 import type { ProgressLoop } from './runtime/progress.js';
 import { checkOptions, HostOptionsError } from './host-options.js';
-import type { HostOptions, ProviderSource } from './host-options.js';
+import type { Hook, HostOptions, ProviderSource } from './host-options.js';
 
 /** Workers pay from this many cores on: two hosts of a connection, a thread and an engine each. */
 const CORES_FOR_WORKERS = 4;
@@ -42,8 +42,14 @@ export interface HostEnvironment {
   readonly wakeup: () => Promise<void>;
   /** What is in use now; all zero after everything was closed and freed. */
   usage(): HostUsage;
-  /** Calls createProvider of a module, wrapped in the hooks of the options if it is a SAN provider. */
-  createProvider(source: ProviderSource): Promise<ServiceProvider>;
+  /**
+   * Calls createProvider of a module with `environment`, which is this one unless given, wrapped in
+   * the hooks of the options if it is a SAN provider.
+   */
+  createProvider(
+    source: ProviderSource,
+    environment?: HostProviderEnvironment,
+  ): Promise<ServiceProvider>;
   close(): Promise<void>;
 }
 
@@ -83,6 +89,7 @@ export async function openEnvironment(options: HostOptions): Promise<HostEnviron
       engine,
       pin: options.pin ?? 'try',
       warn: logger.warn,
+      ...(options.nic?.costModel === undefined ? {} : { costModel: options.nic.costModel }),
       ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
     });
     const abandon = (): void => {
@@ -106,7 +113,8 @@ function makeEnvironment(parts: {
   abandon: () => void;
 }): HostEnvironment {
   const { options, address, engine, logger, host, opened, abandon } = parts;
-  const { nic, memory } = opened;
+  const { nic } = opened;
+  const memory = watchedMemory(opened.memory, options.hooks ?? []);
   const environment: HostProviderEnvironment = {
     clock: host.clock,
     random: new Prng(options.seed ?? native.now() >>> 0),
@@ -148,9 +156,9 @@ function makeEnvironment(parts: {
     usage: () => ({
       queuePairs: nic.queuePairCount,
       registrations: nic.registrationCount,
-      memoryBlocks: memory.blockCount,
+      memoryBlocks: opened.memory.blockCount,
     }),
-    createProvider: (source) => createProvider(source, environment, options),
+    createProvider: (source, given) => createProvider(source, given ?? environment, options),
     close: async () => {
       if (!isOpen) return;
       isOpen = false;
@@ -159,6 +167,20 @@ function makeEnvironment(parts: {
       abandonAtExit.delete(abandon);
       releaseThread();
     },
+  };
+}
+
+/** The same memory, with the hooks told before any of it is given back. */
+function watchedMemory(memory: HostMemory, hooks: readonly Hook[]): HostMemory {
+  const watchers = hooks.flatMap(({ memoryFreed }) => memoryFreed ?? []);
+  if (watchers.length === 0) return memory;
+  return {
+    VirtualAlloc: (bytes) => memory.VirtualAlloc(bytes),
+    VirtualFree: (block) => {
+      for (const memoryFreed of watchers) memoryFreed(block);
+      return memory.VirtualFree(block);
+    },
+    addressOf: (buffer) => memory.addressOf(buffer),
   };
 }
 
@@ -171,7 +193,7 @@ async function createProvider(
   const create = module.createProvider as CreateProvider<NicDevice, KernelSockets>;
   const provider = create(environment);
   if (provider.capabilities.kind !== 'san') return provider;
-  return (options.hooks ?? []).reduce((inner, hook) => hook(inner), provider);
+  return (options.hooks ?? []).reduce((inner, hook) => hook(inner, environment), provider);
 }
 
 async function loadModule(name: string): Promise<{ readonly createProvider: unknown }> {

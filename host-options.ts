@@ -1,14 +1,26 @@
 // What a host is opened with, checked at the door: a clear sentence for every mistake.
 
 import { z } from 'zod';
+import { COST_MODELS } from './provider/nic/cost-model.js';
+import type { CostModel, CostModelName } from './provider/nic/cost-model.js';
 import { ipv4Number, isProfileName } from './provider/spi/index.js';
-import type { CreateProvider, ProfileName, ServiceProvider } from './provider/spi/index.js';
+import type { CreateProvider, ProfileName } from './provider/spi/index.js';
+import type { ProviderHook } from './provider/hooks/index.js';
+import { Catalog } from './switch/catalog.js';
 
 /** A provider that wraps another one: tracing, verification, faults, metering. */
-export type Hook = (inner: ServiceProvider) => ServiceProvider;
+export type Hook = ProviderHook;
 
 /** A provider module: its name for import(), or what it exports. */
 export type ProviderSource = string | { readonly createProvider: CreateProvider<never, never> };
+
+export interface NicHostOptions {
+  /**
+   * What the link and the NIC cost, in the time of the host's clock: a preset or figures. The same on
+   * both hosts of a connection. Default: nothing.
+   */
+  readonly costModel?: CostModelName | CostModel;
+}
 
 export interface HostOptions {
   /** Hosts see each other within one fabric: 1 to 32 of A-Z a-z 0-9 . _ - */
@@ -18,14 +30,21 @@ export interface HostOptions {
   /** Where the NIC works: on the host's thread, in a worker, or as the machine allows. */
   readonly engine?: 'inline' | 'worker' | 'auto';
   readonly profile?: ProfileName;
-  /** Default: the reference SAN provider and the base TCP/IP provider. */
+  /** Default: what the catalog lists, the reference SAN provider, and the base TCP/IP provider. */
   readonly providers?: readonly ProviderSource[];
+  /**
+   * Installed providers: a catalog, the path of one's file, or false for none. Default: the user's
+   * own (WSD_CATALOG), but none where `providers` says which there are.
+   */
+  readonly catalog?: Catalog | string | false;
   /** Wrapped around every SAN provider, the first one innermost. */
   readonly hooks?: readonly Hook[];
   /** What to do at the memlock limit: 'require' makes it WSAENOBUFS, 'try' goes on unlocked. */
   readonly pin?: 'require' | 'try' | 'off';
   /** Address space of the host's shared memory in bytes, VirtualAlloc included. */
   readonly segmentBytes?: number;
+  /** What the NIC is like. */
+  readonly nic?: NicHostOptions;
   /** Seeds every random decision that is not about security. */
   readonly seed?: number;
   /** Where warnings go; the default is standard error. */
@@ -39,6 +58,24 @@ export class HostOptionsError extends TypeError {
 
 const MINIMUM_SEGMENT_BYTES = 4 * 1024 * 1024;
 const MAXIMUM_SEGMENT_BYTES = 2 ** 31;
+
+const nanos = z.number().min(0).max(1e12);
+const costFigures = z.strictObject({
+  requestNanos: nanos,
+  latencyNanos: nanos,
+  bytesPerSecond: z.number().min(1),
+  completionNanos: nanos,
+  registrationNanos: nanos,
+  registrationPageNanos: nanos,
+  rnrTimerNanos: nanos,
+});
+const costModel = z.custom<CostModelName | CostModel>(
+  (value) =>
+    typeof value === 'string'
+      ? Object.hasOwn(COST_MODELS, value)
+      : costFigures.safeParse(value).success,
+  `use ${Object.keys(COST_MODELS).join(', ')} or ${Object.keys(costFigures.shape).join(', ')}`,
+);
 
 const schema = z.strictObject({
   fabric: z
@@ -65,11 +102,19 @@ const schema = z.strictObject({
       ),
     )
     .optional(),
+  catalog: z
+    .custom<Catalog | string | false>(
+      (value) =>
+        value === false || value instanceof Catalog || (typeof value === 'string' && value !== ''),
+      'use a Catalog, the path of one, or false',
+    )
+    .optional(),
   hooks: z
     .array(z.custom<Hook>((value) => typeof value === 'function', 'use a function'))
     .optional(),
   pin: z.enum(['require', 'try', 'off']).optional(),
   segmentBytes: z.int().min(MINIMUM_SEGMENT_BYTES).max(MAXIMUM_SEGMENT_BYTES).optional(),
+  nic: z.strictObject({ costModel: costModel.optional() }).optional(),
   seed: z
     .int()
     .min(0)
@@ -87,7 +132,7 @@ export function checkOptions(options: HostOptions): HostOptions {
   const issue = result.error.issues[0];
   const where = issue?.path.join('.') ?? '';
   const given =
-    where === ''
+    issue?.path.length !== 1
       ? ''
       : ` ${JSON.stringify((options as unknown as Record<string, unknown>)[where])}`;
   throw new HostOptionsError(

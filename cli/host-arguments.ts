@@ -56,7 +56,7 @@ export async function hostPlans(options: HostArguments, command: string): Promis
 }
 
 /** A path is one from here; anything else is a package. It must load and be a provider module. */
-async function providerModule(name: string): Promise<string> {
+export async function providerModule(name: string): Promise<string> {
   const isPath = /^\.{0,2}\//.test(name) || isFile(name);
   const specifier = isPath ? pathToFileURL(path.resolve(name)).href : name;
   let loaded: { readonly createProvider?: unknown };

@@ -34,7 +34,6 @@ export function tryAccept(
     lpErrno.value = socket.isStream ? wsa.WSAEINVAL : wsa.WSAEOPNOTSUPP;
     return ws.INVALID_SOCKET;
   }
-  reenable(socket, ws.FD_ACCEPT);
   const { listener } = socket;
   const taken = listener.take(decisionOf(args));
   let accepted: number;
@@ -45,6 +44,9 @@ export function tryAccept(
   } else {
     accepted = acceptSan(core, socket, taken, args, lpErrno);
   }
+  // A deferred decision re-enables nothing. [W10.3]
+  const isDeferred = accepted === ws.INVALID_SOCKET && lpErrno.value === wsa.WSATRY_AGAIN;
+  if (!isDeferred) reenable(socket, ws.FD_ACCEPT);
   if (listener.hasArrival) occur(core, socket, ws.FD_ACCEPT_BIT, 0);
   return accepted;
 }
@@ -69,12 +71,10 @@ function acceptSan(
     socket.listener?.putBack(arrival);
     return ws.INVALID_SOCKET;
   }
-  const accepted = inherit(socket, descriptor);
-  accepted.localName = arrival.localName;
-  accepted.peerName = arrival.peerName;
+  const accepted = childOf(socket, descriptor);
+  inherit(socket, accepted);
   core.sockets.add(accepted);
-  carry(core, accepted, arrival.connection);
-  if (accepted.selectedMask !== 0) evaluate(core, accepted);
+  attachArrival(core, accepted, arrival);
   return descriptor;
 }
 
@@ -89,38 +89,80 @@ function acceptTcp(
   const { lpWSPAccept } = core.tcp;
   const s = lpWSPAccept(socket.descriptor, addr, addrlen, condition, callbackData, lpErrno);
   if (s === ws.INVALID_SOCKET) return s;
-  const accepted = inherit(socket, s);
-  accepted.state = SocketState.connected;
-  if (accepted.connection === null) core.statistics.tcpConnected();
-  accepted.isBound = true;
+  const accepted = childOf(socket, s);
+  inherit(socket, accepted);
   core.sockets.add(accepted);
+  const error = attachTcp(core, accepted, s);
+  if (error === 0) return s;
+  core.sockets.remove(accepted);
+  core.tcp.lpWSPCloseSocket(s, ws.ref(0));
+  lpErrno.value = error;
+  return ws.INVALID_SOCKET;
+}
+
+/** Gives a socket the SAN connection that has arrived at a listener. */
+export function attachArrival(core: SwitchCore, accepting: SwitchSocket, arrival: Arrival): void {
+  accepting.localName = arrival.localName;
+  accepting.peerName = arrival.peerName;
+  noteAccepted(accepting);
+  carry(core, accepting, arrival.connection);
+  if (accepting.selectedMask !== 0) evaluate(core, accepting);
+}
+
+/** Gives a socket the connection that TCP/IP has accepted as `s`. 0, or the error. */
+export function attachTcp(core: SwitchCore, accepting: SwitchSocket, s: number): number {
+  if (accepting.descriptor !== s) giveDescriptor(core, accepting, s);
   // It has inherited the listener's event at TCP/IP, and needs its own. [ACCEPT-09]
-  const error = watchTcp(core, accepted);
-  if (error !== 0) {
-    core.sockets.remove(accepted);
-    core.tcp.lpWSPCloseSocket(s, ws.ref(0));
-    lpErrno.value = error;
-    return ws.INVALID_SOCKET;
+  const error = watchTcp(core, accepting);
+  if (error !== 0) return error;
+  noteAccepted(accepting);
+  accepting.state = SocketState.connected;
+  accepting.isBound = true;
+  accepting.connectedAt = core.environment.clock.now();
+  core.statistics.tcpConnected();
+  return 0;
+}
+
+/**
+ * From now on TCP/IP's functions are called with `s` for this socket, whose handle stays the same.
+ * The descriptor the handle was made with stays open, so that TCP/IP gives the number to nobody else.
+ * [COMP-01; docs/decisions/0030-one-descriptor-for-life.md]
+ */
+export function giveDescriptor(core: SwitchCore, socket: SwitchSocket, s: number): void {
+  const { tcp, events } = core;
+  if (socket.tcpEvent !== 0) {
+    tcp.lpWSPEventSelect(socket.descriptor, 0, 0, ws.ref(0));
+    events.close(socket.tcpEvent);
+    socket.tcpEvent = 0;
   }
-  return s;
+  if (socket.descriptor !== socket.handle) tcp.lpWSPCloseSocket(socket.descriptor, ws.ref(0));
+  socket.descriptor = s;
+  for (const { level, name, value } of socket.options) {
+    tcp.lpWSPSetSockOpt(s, level, name, value, value.length, ws.ref(0));
+  }
+}
+
+function childOf(listener: SwitchSocket, descriptor: number): SwitchSocket {
+  const { family, type, protocol, overlappedCapable } = listener;
+  return new SwitchSocket(descriptor, { family, type, protocol, overlappedCapable });
+}
+
+function noteAccepted(accepting: SwitchSocket): void {
+  // The accepting side reports FD_WRITE and never FD_CONNECT. [W10.7]
+  accepting.reportedEvents = ws.FD_CONNECT | ws.FD_ACCEPT;
 }
 
 /** W10.10: options, mode and selection are the listener's. */
-function inherit(listener: SwitchSocket, descriptor: number): SwitchSocket {
-  const { family, type, protocol, overlappedCapable } = listener;
-  const socket = new SwitchSocket(descriptor, { family, type, protocol, overlappedCapable });
+export function inherit(listener: SwitchSocket, socket: SwitchSocket): void {
   socket.nonBlocking = listener.nonBlocking;
   socket.selectedEvent = listener.selectedEvent;
   socket.selectedMask = listener.selectedMask;
-  // The accepting side reports FD_WRITE and never FD_CONNECT. [W10.7]
-  socket.reportedEvents = ws.FD_CONNECT | ws.FD_ACCEPT;
   socket.sendTimeoutMs = listener.sendTimeoutMs;
   socket.receiveTimeoutMs = listener.receiveTimeoutMs;
   socket.lingerOn = listener.lingerOn;
   socket.lingerSeconds = listener.lingerSeconds;
   socket.oobInline = listener.oobInline;
-  socket.options.push(...listener.options);
-  return socket;
+  socket.options.splice(0, Infinity, ...listener.options);
 }
 
 function decisionOf(args: AcceptArguments): Decision | null {

@@ -32,6 +32,7 @@ export class ApcQueue {
   readonly threadId: WSATHREADID = { ThreadHandle: THREAD_HANDLE, Reserved: 0 };
   #queue: QueuedProcedure[] = [];
   readonly #spare: QueuedProcedure[] = [];
+  #isEnded = false;
 
   /** Whether run() would run anything now. */
   get isRunnable(): boolean {
@@ -40,10 +41,17 @@ export class ApcQueue {
   }
 
   isThread(id: WSATHREADID): boolean {
-    return id.ThreadHandle === THREAD_HANDLE;
+    return id.ThreadHandle === THREAD_HANDLE && !this.#isEnded;
+  }
+
+  /** The thread has ended: what is queued is dropped, and nothing is queued any more. [W9.10.2] */
+  end(): void {
+    this.#isEnded = true;
+    this.#queue = [];
   }
 
   queueApc(apc: LPWSAUSERAPC, context: DWORD_PTR): void {
+    if (this.#isEnded) return;
     const entry = this.#take();
     entry.apc = apc;
     entry.context = context;
@@ -58,6 +66,7 @@ export class ApcQueue {
     overlapped: WSAOVERLAPPED | null,
     flags: number,
   ): void {
+    if (this.#isEnded) return;
     const entry = this.#take();
     entry.owner = owner;
     entry.routine = routine;

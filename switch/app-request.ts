@@ -2,15 +2,19 @@
 // it. Pooled: the send path allocates nothing. Completion is decided here and nowhere else, so that
 // both paths look the same. Sources: W8.1.4, W9.1 to W9.9, APP-01 to APP-05.
 
-import { WSA_IO_PENDING } from '../provider/spi/error-codes.js';
+import { WSA_IO_PENDING, WSAEMSGSIZE } from '../provider/spi/error-codes.js';
 import { statusOfWsaError } from '../provider/spi/ntstatus.js';
 import type { WSAOVERLAPPED, WSAOVERLAPPED_COMPLETION_ROUTINE } from '../provider/spi/winsock2.js';
-import { createOverlapped } from '../provider/spi/winsock2.js';
+import {
+  createOverlapped,
+  FILE_SKIP_COMPLETION_PORT_ON_SUCCESS,
+  FILE_SKIP_SET_EVENT_ON_HANDLE,
+} from '../provider/spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../provider/spi/ws2spi.js';
 import type { ApcQueue } from './apc-queue.js';
 import type { EventTable } from './event-table.js';
 import { SessionRequest } from './session/request.js';
-import type { SwitchSocket } from './socket.js';
+import type { Cancellable, SwitchSocket } from './socket.js';
 
 export class AppRequest {
   /** What the session sees; its owner is this request. */
@@ -23,6 +27,10 @@ export class AppRequest {
   readonly #apcs: ApcQueue;
   socket: SwitchSocket | null = null;
   isSend = false;
+  /** Offset and OffsetHigh stay as they are: a file system owns this operation. [W8.3.3] */
+  isOpaque = false;
+  /** Who ends it when it is cancelled, where that is neither the session nor TCP/IP. */
+  cancellable: Cancellable | null = null;
   /** The application's, null in a synchronous call. */
   overlapped: WSAOVERLAPPED | null = null;
   routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null = null;
@@ -32,6 +40,10 @@ export class AppRequest {
   error = 0;
   bytes = 0;
   flags = 0;
+  /** In its socket's list of operations under way. */
+  isListed = false;
+  newer: AppRequest | null = null;
+  older: AppRequest | null = null;
 
   constructor(apcs: ApcQueue) {
     this.#apcs = apcs;
@@ -59,6 +71,8 @@ export class RequestPool {
     request.session.owner = request;
     request.socket = socket;
     request.isSend = isSend;
+    request.isOpaque = false;
+    request.cancellable = null;
     request.inCall = true;
     request.done = false;
     request.error = 0;
@@ -91,7 +105,9 @@ export class RequestPool {
     if (overlapped === null) return;
     overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     // With a routine hEvent is the application's own. [W9.4]
-    if (routine === null && overlapped.hEvent !== 0) this.#events.reset(overlapped.hEvent);
+    if (routine !== null) return;
+    if (overlapped.hEvent !== 0) this.#events.reset(overlapped.hEvent);
+    else if (request.socket !== null) request.socket.isSignalled = false;
   }
 
   /** An operation has ended. Indicates it unless its call is still running. */
@@ -101,8 +117,8 @@ export class RequestPool {
     request.bytes = bytes;
     request.flags = flags;
     if (request.inCall) return;
-    if (!request.isSend && request.socket !== null) request.socket.receivesPending--;
-    this.#indicate(request);
+    if (request.isListed) unlist(request);
+    this.#indicate(request, false);
     this.release(request);
   }
 
@@ -113,27 +129,79 @@ export class RequestPool {
   endCall(request: AppRequest): number {
     request.inCall = false;
     if (!request.done) {
-      if (!request.isSend && request.socket !== null) request.socket.receivesPending++;
+      list(request);
       return WSA_IO_PENDING;
     }
-    const error = request.error;
-    if (error === 0) this.#indicate(request);
+    const { error } = request;
+    // A message that was cut short has been received: that is told by an indication only. [W8.3.4]
+    const isTruncated = error === WSAEMSGSIZE && !request.isSend && request.overlapped !== null;
+    if (error === 0 || isTruncated) this.#indicate(request, true);
     else if (request.overlapped !== null) request.overlapped.Internal = statusOfWsaError(error);
     this.release(request);
-    return error;
+    return isTruncated ? WSA_IO_PENDING : error;
   }
 
-  #indicate(request: AppRequest): void {
+  /** `inCall`: the call has not returned, and does so with success. */
+  #indicate(request: AppRequest, inCall: boolean): void {
     const { overlapped, routine, socket, error, bytes, flags } = request;
     if (overlapped !== null) {
-      overlapped.Offset = flags;
-      overlapped.OffsetHigh = error;
+      if (!request.isOpaque) {
+        overlapped.Offset = flags;
+        overlapped.OffsetHigh = error;
+      }
+      const status = error === 0 ? 0 : statusOfWsaError(error);
       overlapped.InternalHigh = bytes;
-      overlapped.Internal = error === 0 ? 0 : statusOfWsaError(error);
-      if (routine === null && overlapped.hEvent !== 0) this.#events.set(overlapped.hEvent);
+      overlapped.Internal = status;
+      if (routine === null && socket !== null) this.#signal(socket, overlapped, inCall);
     }
     if (routine !== null && socket !== null) {
       this.#apcs.queueRoutine(socket, routine, error, bytes, overlapped, flags);
     }
   }
+
+  /** The event or else the socket's handle, and the completion packet. [W9.1, W9.13.1, W2.11] */
+  #signal(socket: SwitchSocket, overlapped: WSAOVERLAPPED, inCall: boolean): void {
+    const { hEvent, Internal, InternalHigh } = overlapped;
+    const { port, notificationModes } = socket;
+    if (hEvent !== 0) this.#events.set(hEvent);
+    else if ((notificationModes & FILE_SKIP_SET_EVENT_ON_HANDLE) === 0) socket.isSignalled = true;
+    if (port === null || (hEvent & 1) !== 0) return;
+    const isSkipped =
+      inCall && Internal === 0 && (notificationModes & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS) !== 0;
+    if (!isSkipped) port.post(socket.portKey, overlapped, InternalHigh, Internal);
+  }
+}
+
+/** The operation goes on after its call: its socket knows of it. */
+function list(request: AppRequest): void {
+  const { socket } = request;
+  if (socket === null) return;
+  const { newestRequest } = socket;
+  request.isListed = true;
+  request.newer = null;
+  request.older = newestRequest;
+  if (newestRequest !== null) newestRequest.newer = request;
+  socket.newestRequest = request;
+  socket.requestCount++;
+  if (!request.isSend) socket.receivesPending++;
+}
+
+function unlist(request: AppRequest): void {
+  const { socket, newer, older } = request;
+  request.isListed = false;
+  request.newer = null;
+  request.older = null;
+  if (newer !== null) newer.older = older;
+  if (older !== null) older.newer = newer;
+  if (socket === null) return;
+  if (newer === null) socket.newestRequest = older;
+  socket.requestCount--;
+  if (!request.isSend) socket.receivesPending--;
+}
+
+/** The operations of a socket that are under way, oldest first: a copy, since ending one unlists it. */
+export function requestsOf(socket: SwitchSocket): AppRequest[] {
+  const all: AppRequest[] = [];
+  for (let at = socket.newestRequest; at !== null; at = at.older) all.unshift(at);
+  return all;
 }

@@ -10,8 +10,10 @@ import { SocketState } from './socket.js';
 /** From now on `connection` carries `socket`, and its news are the socket's. */
 export function carry(core: SwitchCore, socket: SwitchSocket, connection: Connection): void {
   socket.connection = connection;
+  connection.session.oobInline = socket.oobInline;
   socket.state = SocketState.connected;
   socket.isBound = true;
+  socket.connectedAt = core.environment.clock.now();
   connection.watcher = new Carrier(core, socket);
   core.statistics.sanConnected();
 }

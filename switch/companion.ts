@@ -49,6 +49,7 @@ export class Companion {
     this.limits = parts.limits;
     const depth = core.profile.sendQueueDepth ?? PROVIDER_QUEUE_DEPTH;
     this.queueDepth = Math.min(depth, PROVIDER_QUEUE_DEPTH);
+    this.provider.companions++;
   }
 
   /** Closes the SAN socket and forgets it. Not for one whose connection closes it. */
@@ -62,6 +63,7 @@ export class Companion {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    this.provider.companions--;
     this.#core.events.close(this.event);
   }
 }
@@ -89,7 +91,7 @@ export function createCompanion(core: SwitchCore, request: CompanionRequest): Co
   const handle = core.handles.takeNewest();
   let error = procs.lpWSPBind(s, localName, localName.length, errno) === 0 ? 0 : errno.value;
   if (error === 0) error = replayOptions(core, provider, s, options);
-  const limits = error === 0 ? sessionLimits(core, provider, s) : null;
+  const limits = error === 0 ? sessionLimits(core, request, s) : null;
   const event = limits === null ? 0 : core.createOwnEvent(request.attendant);
   if (limits === null || event === 0) {
     procs.lpWSPCloseSocket(s, errno);
@@ -137,9 +139,13 @@ function replayOptions(
 
 function sessionLimits(
   core: SwitchCore,
-  provider: LoadedProvider,
+  request: CompanionRequest,
   s: number,
 ): SessionLimits | null {
+  const { provider, options } = request;
+  const isBuffer = ({ level, name }: StoredOption): boolean =>
+    level === ws.SOL_SOCKET && name === ws.SO_RCVBUF;
+  const receiveBuffer = options.findLast(isBuffer)?.value;
   const ask = (name: number): number | null => {
     const value = new Uint8Array(4);
     const length = ws.ref(4);
@@ -153,6 +159,8 @@ function sessionLimits(
     thresholdBytes: ask(SO_RDMA_THRESHOLD_SIZE) ?? THRESHOLD_BYTES_DEFAULT,
     sendQueueDepth: core.profile.sendQueueDepth,
     receiveQueueDepth: core.profile.receiveQueueDepth,
+    receivesPosted: core.profile.receivesPosted,
+    receiveBufferBytes: receiveBuffer === undefined ? null : uint32(receiveBuffer),
   };
   return deriveSessionLimits(sizes);
 }

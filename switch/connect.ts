@@ -38,13 +38,21 @@ export class ConnectAttempt implements Attendant, ConnectionWatcher {
   #companion: Companion | null = null;
   #memory: ConnectionMemory | null = null;
   #connection: Connection | null = null;
+  readonly #onEnd: ((error: number) => void) | null;
   #isEnded = false;
   #error = 0;
 
-  constructor(core: SwitchCore, socket: SwitchSocket, destination: Uint8Array) {
+  /** `onEnd` is called with 0 or the error, perhaps in start(), and not after abandon(). */
+  constructor(
+    core: SwitchCore,
+    socket: SwitchSocket,
+    destination: Uint8Array,
+    onEnd: ((error: number) => void) | null = null,
+  ) {
     this.#core = core;
     this.#socket = socket;
     this.#destination = destination;
+    this.#onEnd = onEnd;
   }
 
   readonly isDone = (): boolean => this.#isEnded;
@@ -241,13 +249,20 @@ export class ConnectAttempt implements Attendant, ConnectionWatcher {
     socket.attempt = null;
     socket.pendingError = error;
     socket.state = error === 0 ? SocketState.connected : SocketState.open;
-    if (error === 0 && socket.connection === null) this.#core.statistics.tcpConnected();
+    if (error === 0 && socket.connection === null) this.#connectedByTcp();
     if (error === 0) socket.isBound = true;
     else socket.localName = null;
-    if (error === 0 && socket.connection === null) socket.reportedEvents &= ~ws.FD_WRITE;
     occur(this.#core, socket, ws.FD_CONNECT_BIT, error);
     if (error !== 0) socket.reportedEvents &= ~ws.FD_CONNECT;
     if (error === 0) occur(this.#core, socket, ws.FD_WRITE_BIT, 0);
+    this.#onEnd?.(error);
+  }
+
+  #connectedByTcp(): void {
+    const { statistics, environment } = this.#core;
+    statistics.tcpConnected();
+    this.#socket.connectedAt = environment.clock.now();
+    this.#socket.reportedEvents &= ~ws.FD_WRITE;
   }
 }
 
@@ -257,6 +272,7 @@ export function destinationOf(
   name: Uint8Array | null,
   namelen: number,
 ): Uint8Array | number {
+  if (socket.state === SocketState.disconnected) return wsa.WSAEISCONN;
   if (name === null || namelen > name.length) return wsa.WSAEFAULT;
   const endpoint = parseSockaddr(name, namelen);
   if (endpoint === null) return namelen < SOCKADDR_IN_BYTES ? wsa.WSAEFAULT : wsa.WSAEAFNOSUPPORT;

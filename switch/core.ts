@@ -11,15 +11,22 @@ import { tcpProtocolInfo } from '../provider/spi/protocol-info.js';
 import type { WSPProcTable } from '../provider/spi/ws2spi.js';
 import { ApcQueue } from './apc-queue.js';
 import { RequestPool } from './app-request.js';
+import { BlockingCalls } from './blocking.js';
+import { PortTable } from './completion-port.js';
 import type { Connection } from './connection.js';
 import { EventTable } from './event-table.js';
 import type { EventObserver } from './event-table.js';
+import { ExtensionTable } from './extensions.js';
 import { HandleTable } from './handle-table.js';
 import type { LoadedProvider } from './loaded-provider.js';
 import type { MemoryPool } from './connection-memory.js';
+import { REGISTRATION_BOUNDS } from './limits.js';
+import { RegistrationCache } from './registration-cache.js';
 import { RoutingTable } from './routing.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketTable } from './socket-table.js';
+import type { TcpExtensions } from './tcp-extensions.js';
+import { fetchTcpExtensions } from './tcp-extensions.js';
 import { StatisticsLedger } from './statistics.js';
 
 /** Something of the switch's that has been signalled and wants a turn of its agent. */
@@ -33,14 +40,21 @@ export class SwitchCore {
   readonly events = new EventTable();
   readonly handles = new HandleTable();
   readonly apcs = new ApcQueue();
+  readonly blocking = new BlockingCalls();
+  readonly ports = new PortTable();
+  /** What SIO_GET_EXTENSION_FUNCTION_POINTER gives out. */
+  readonly extensions = new ExtensionTable();
   readonly requests: RequestPool;
   readonly sockets = new SocketTable();
   readonly routing: RoutingTable;
   readonly memory: MemoryPool;
+  /** Memory that connections keep registered for their next large transfer. */
+  readonly registrations = new RegistrationCache(REGISTRATION_BOUNDS);
   readonly statistics = new StatisticsLedger();
   providers: readonly LoadedProvider[] = [];
   /** TCP/IP's functions; each fails with WSAENETDOWN until the switch has started. */
   tcp: FullProcTable;
+  tcpExtensions: TcpExtensions;
   tcpInfo: WSAPROTOCOL_INFO = tcpProtocolInfo();
   /** Every live connection, closing ones too. */
   readonly connections = new Set<Connection>();
@@ -61,6 +75,7 @@ export class SwitchCore {
     this.routing = new RoutingTable(environment.hostAddress);
     this.memory = memory;
     this.tcp = failingProcTable(WSAENETDOWN);
+    this.tcpExtensions = fetchTcpExtensions(this.tcp);
   }
 
   /** TCP/IP's table, with the gaps answering WSAEOPNOTSUPP. */
@@ -70,6 +85,7 @@ export class SwitchCore {
       if (procedure !== null) (full as unknown as Record<string, unknown>)[slot] = procedure;
     }
     this.tcp = full;
+    this.tcpExtensions = fetchTcpExtensions(full);
   }
 
   /** An event of the switch's own, which brings `attendant` a turn when a provider signals it. */

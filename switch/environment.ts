@@ -23,4 +23,11 @@ export interface SwitchEnvironment {
    * come: how the promise twins wait without a timer of their own.
    */
   readonly wakeup: () => Promise<void>;
+  /** A removed provider has been ended: what it drove is free for another. */
+  readonly providerEnded?: (providerId: string) => void;
+  /**
+   * Reads the file with this handle, from `position` or, when it is null, from where the last read
+   * ended; the number of bytes, 0 at its end, -1 when that fails. TransmitFile without it is refused.
+   */
+  readonly readFile?: (handle: number, into: Uint8Array, position: number | null) => number;
 }

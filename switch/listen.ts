@@ -4,6 +4,7 @@
 
 import * as wsa from '../provider/spi/error-codes.js';
 import {
+  SOCKADDR_IN6_BYTES,
   SOCKADDR_IN_BYTES,
   sockaddrIn,
   sockaddrInAddress,
@@ -18,7 +19,7 @@ import { Connection } from './connection.js';
 import type { Attendant, SwitchCore } from './core.js';
 import { BACKLOG_MAX } from './limits.js';
 import type { LoadedProvider } from './loaded-provider.js';
-import { occur, watchTcp } from './network-events.js';
+import { arrive, watchTcp } from './network-events.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
 
@@ -32,12 +33,20 @@ export interface Arrival {
 /** What an application's own condition function makes of a request. */
 export type Decision = (peerName: Uint8Array, localName: Uint8Array) => number;
 
+/** An AcceptEx that waits: it takes a connection before accept sees it. [W10.9] */
+export interface ArrivalWaiter {
+  arrived(arrival: Arrival): void;
+  /** TCP/IP has accepted it as `s`. */
+  arrivedAtTcp(s: number, peerName: Uint8Array): void;
+}
+
 export class Listener {
   readonly #core: SwitchCore;
   readonly #socket: SwitchSocket;
   readonly #companions: Companion[] = [];
   readonly #ready: Arrival[] = [];
   readonly #negotiating = new Set<Connection>();
+  readonly #waiters: ArrivalWaiter[] = [];
   #backlog: number;
   /** SO_CONDITIONAL_ACCEPT: requests stay with the provider until the application has decided. */
   #waiting: Companion[] = [];
@@ -89,11 +98,23 @@ export class Listener {
     this.#warn(provider, 'WSPListen', errno.value);
   }
 
-  /** INST-10: a provider that comes later joins a listener on the wildcard address. */
-  includeNewcomer(provider: LoadedProvider): void {
+  /**
+   * Providers have come or gone, or their addresses have changed: those that the address of the
+   * listener includes now, and no others, listen from now on. [INST-10, ADDR-08]
+   */
+  followProviders(): void {
     const name = this.#socket.localName;
-    if (name === null || sockaddrInAddress(name) !== ws.INADDR_ANY) return;
-    this.listenOn(provider, name, this.#backlog);
+    if (name === null) return;
+    const wanted = this.#core.routing.listeners(sockaddrInAddress(name));
+    const isWanted = ({ provider }: Companion): boolean =>
+      wanted.some((route) => route.provider === provider);
+    for (const companion of this.#companions.filter((one) => !isWanted(one))) {
+      this.#leave(companion);
+    }
+    for (const { provider } of wanted) {
+      if (this.#companions.some((companion) => companion.provider === provider)) continue;
+      this.listenOn(provider, name, this.#backlog);
+    }
   }
 
   /** A repeated listen changes the backlog. [LISTEN-05] */
@@ -130,6 +151,45 @@ export class Listener {
     return first;
   }
 
+  /** Some AcceptEx waits, which has the next arrival. */
+  get hasWaiter(): boolean {
+    return this.#waiters.length > 0;
+  }
+
+  /** An AcceptEx begins to wait, unless there is a connection for it. */
+  addWaiter(waiter: ArrivalWaiter): void {
+    this.#waiters.push(waiter);
+    this.serve();
+  }
+
+  removeWaiter(waiter: ArrivalWaiter): void {
+    const index = this.#waiters.indexOf(waiter);
+    if (index >= 0) this.#waiters.splice(index, 1);
+  }
+
+  /** Gives connections to those who wait, the SAN's first, as far as either reaches. */
+  serve(): void {
+    while (this.#waiters.length > 0) {
+      const taken = this.take(null);
+      if (taken !== null && typeof taken !== 'number') this.#waiters.shift()?.arrived(taken);
+      else if (!this.#serveTcp()) return;
+    }
+  }
+
+  #serveTcp(): boolean {
+    const { tcp } = this.#core;
+    const { descriptor, family } = this.#socket;
+    const peerName = new Uint8Array(
+      family === ws.AF_INET6 ? SOCKADDR_IN6_BYTES : SOCKADDR_IN_BYTES,
+    );
+    this.#socket.tcpReady &= ~ws.FD_ACCEPT;
+    const length = ws.ref(peerName.length);
+    const s = tcp.lpWSPAccept(descriptor, peerName, length, null, null, ws.ref(0));
+    if (s === ws.INVALID_SOCKET) return false;
+    this.#waiters.shift()?.arrivedAtTcp(s, peerName);
+    return true;
+  }
+
   /** What take() gave could not be used: it stays the next. */
   putBack(arrival: Arrival): void {
     this.#ready.unshift(arrival);
@@ -149,6 +209,12 @@ export class Listener {
     }
   }
 
+  #leave(companion: Companion): void {
+    this.#companions.splice(this.#companions.indexOf(companion), 1);
+    this.#waiting = this.#waiting.filter((other) => other !== companion);
+    companion.close();
+  }
+
   #attend(companion: Companion): void {
     if (!this.#companions.includes(companion)) return;
     const seen = ws.createNetworkEvents();
@@ -163,7 +229,13 @@ export class Listener {
       return;
     }
     if (!this.#waiting.includes(companion)) this.#waiting.push(companion);
-    occur(this.#core, this.#socket, ws.FD_ACCEPT_BIT, 0);
+    this.#tell();
+  }
+
+  /** There is something to accept. */
+  #tell(): void {
+    this.serve();
+    if (this.hasArrival) arrive(this.#core, this.#socket, ws.FD_ACCEPT_BIT);
   }
 
   /** A request waits for a decision, and the one decided before it has been negotiated. */
@@ -186,12 +258,19 @@ export class Listener {
   #acceptOne(companion: Companion, decide: Decision | null): number {
     const core = this.#core;
     let localName: Uint8Array | null = null;
+    let thrown: { readonly by: unknown } | null = null;
     // ACCEPT-02: runs inside WSPAccept, before the peer is told anything.
     const condition: LPCONDITIONPROC = (caller, _data, _sqos, _gqos, callee) => {
       localName = copyOf(callee.buf);
       if (this.#ready.length + this.#negotiating.size >= this.#backlog) return ws.CF_REJECT;
       if (decide === null) return ws.CF_ACCEPT;
-      return decide(copyOf(caller.buf) ?? NO_NAME, localName ?? NO_NAME);
+      try {
+        return decide(copyOf(caller.buf) ?? NO_NAME, localName ?? NO_NAME);
+      } catch (by) {
+        // The application's own, which is no business of the provider.
+        thrown = { by };
+        return ws.CF_DEFER;
+      }
     };
     const peerName = new Uint8Array(SOCKADDR_IN_BYTES);
     const length = ws.ref(peerName.length);
@@ -199,6 +278,7 @@ export class Listener {
     core.handles.forgetNewest();
     const { lpWSPAccept } = companion.provider.procs;
     const s = lpWSPAccept(companion.descriptor, peerName, length, condition, this, errno);
+    rethrow(thrown);
     if (s === ws.INVALID_SOCKET) return errno.value;
     this.#negotiate(companion, s, peerName, localName ?? this.#localName(companion));
     return 0;
@@ -222,7 +302,7 @@ export class Listener {
         // A peer may go away before the application accepts, which then gets to see just that.
         connection.watcher = SILENT;
         this.#ready.push({ connection, peerName, localName });
-        occur(core, this.#socket, ws.FD_ACCEPT_BIT, 0);
+        this.#tell();
       },
       changed: () => undefined,
       ended: () => {
@@ -246,6 +326,10 @@ export class Listener {
     const details = { provider: provider.name, step, error };
     this.#core.environment.logger.warn('SAN provider left out of a listener', details);
   }
+}
+
+function rethrow(thrown: { readonly by: unknown } | null): void {
+  if (thrown !== null) throw thrown.by;
 }
 
 const NO_NAME = new Uint8Array(SOCKADDR_IN_BYTES);

@@ -24,10 +24,32 @@ export function occur(core: SwitchCore, socket: SwitchSocket, bit: number, error
   if ((socket.selectedMask & mask) !== 0) core.events.set(socket.selectedEvent);
 }
 
+/** Something new has come: not only the first one is told, where the profile says so. [W10.4] */
+export function arrive(core: SwitchCore, socket: SwitchSocket, bit: number): void {
+  if (core.profile.arrivalsReportAgain) socket.reportedEvents &= ~(1 << bit);
+  occur(core, socket, bit, 0);
+}
+
 /** A function that re-enables `mask` has been called. [W10.3] */
 export function reenable(socket: SwitchSocket, mask: number): void {
   socket.reportedEvents &= ~mask;
   socket.record.lNetworkEvents &= ~mask;
+}
+
+/**
+ * A receive was refused before anybody below saw it; it re-enables all the same, unless the profile
+ * looks at why. TCP/IP is called in vain for that: it keeps a record of its own. [W10.3, W10.4]
+ */
+export function receiveRefused(core: SwitchCore, socket: SwitchSocket): void {
+  if (socket.selectedMask === 0 || !core.profile.failedReceiveReenables) return;
+  reenable(socket, ws.FD_READ | ws.FD_OOB);
+  if (socket.connection !== null) {
+    evaluate(core, socket);
+    return;
+  }
+  const { lpWSPRecv } = core.tcp;
+  const { descriptor } = socket;
+  lpWSPRecv(descriptor, null, 0, ws.ref(0), ws.ref(0), null, null, null, ws.ref(0));
 }
 
 /** Records what holds on a socket that a SAN connection carries. */
@@ -37,16 +59,25 @@ export function evaluate(core: SwitchCore, socket: SwitchSocket): void {
   const { session } = connection;
   const error = session.error;
   if (!session.isReadable && (socket.selectedMask & ws.FD_READ) !== 0) connection.fetchReadable();
-  if (session.readableBytes > 0) occur(core, socket, ws.FD_READ_BIT, 0);
+  const { readableBytes } = session;
+  if (readableBytes > socket.readableSeen) arrive(core, socket, ws.FD_READ_BIT);
+  else if (readableBytes > 0) occur(core, socket, ws.FD_READ_BIT, 0);
+  socket.readableSeen = readableBytes;
   if ((socket.reportedEvents & ws.FD_WRITE) === 0 && session.sendSpace > 0) {
     occur(core, socket, ws.FD_WRITE_BIT, 0);
   }
-  if (connection.hasUrgent) {
-    connection.hasUrgent = false;
-    occur(core, socket, ws.FD_OOB_BIT, 0);
-  }
-  // W10.8: once, with 0 for a graceful end; where no reference page speaks, the documents' code.
-  if (session.peerHasShutdown || error !== 0) occur(core, socket, ws.FD_CLOSE_BIT, error);
+  if (connection.hasUrgent) arrive(core, socket, ws.FD_OOB_BIT);
+  else if (connection.hasOob) occur(core, socket, ws.FD_OOB_BIT, 0);
+  connection.hasUrgent = false;
+  // W10.8: once, with 0 for a graceful end, when all before it was read or at once.
+  const hasEnded = core.profile.closePrecedesData ? session.peerHasShutdown : session.isAtEnd;
+  if (error !== 0) close(core, socket, error);
+  else if (hasEnded) close(core, socket, session.endError);
+}
+
+function close(core: SwitchCore, socket: SwitchSocket, error: number): void {
+  const told = error === wsa.WSAECONNRESET ? core.profile.resetCloseError : error;
+  occur(core, socket, ws.FD_CLOSE_BIT, told);
 }
 
 /** Takes over what TCP/IP has reported on a socket's event. */
@@ -61,12 +92,22 @@ export function takeTcpEvents(core: SwitchCore, socket: SwitchSocket): void {
     socket.attempt?.tcpEnded(seen.iErrorCode[ws.FD_CONNECT_BIT] ?? 0);
   }
   if (socket.connection !== null) return;
-  for (const bit of [ws.FD_READ_BIT, ws.FD_WRITE_BIT, ws.FD_OOB_BIT, ws.FD_ACCEPT_BIT]) {
-    if ((bits & (1 << bit)) !== 0) occur(core, socket, bit, seen.iErrorCode[bit] ?? 0);
+  if ((bits & ws.FD_ACCEPT) !== 0 && socket.listener?.hasWaiter === true) {
+    // W10.9: taken without a word. What is left, TCP/IP reports again.
+    socket.listener.serve();
+    return;
   }
-  if ((bits & ws.FD_CLOSE) !== 0) {
-    occur(core, socket, ws.FD_CLOSE_BIT, seen.iErrorCode[ws.FD_CLOSE_BIT] ?? 0);
+  for (const bit of [ws.FD_READ_BIT, ws.FD_OOB_BIT, ws.FD_ACCEPT_BIT]) {
+    if ((bits & (1 << bit)) !== 0) arrive(core, socket, bit);
   }
+  if ((bits & ws.FD_WRITE) !== 0) occur(core, socket, ws.FD_WRITE_BIT, 0);
+  if ((bits & ws.FD_CLOSE) !== 0) close(core, socket, seen.iErrorCode[ws.FD_CLOSE_BIT] ?? 0);
+}
+
+/** Records what holds now, whichever provider knows of it. */
+export function refresh(core: SwitchCore, socket: SwitchSocket): void {
+  if (socket.connection !== null) evaluate(core, socket);
+  else if (socket.tcpEvent !== 0) takeTcpEvents(core, socket);
 }
 
 /**
@@ -103,7 +144,12 @@ export function selectEvents(
   socket.nonBlocking = true;
   socket.selectedMask = mask;
   socket.selectedEvent = mask === 0 ? 0 : hEvent;
-  evaluate(core, socket);
+  // A stream is watched from its connect or listen on; nothing happens to it before. [W10.6]
+  if (!socket.isStream && mask !== 0) {
+    const error = watchTcp(core, socket);
+    if (error !== 0) return fail(lpErrno, error);
+  }
+  refresh(core, socket);
   // W10.5, W10.14: what has occurred and was never enumerated signals the new event.
   if ((socket.record.lNetworkEvents & mask) !== 0) core.events.set(hEvent);
   return 0;

@@ -8,6 +8,7 @@ import * as ws from '../provider/spi/winsock2.js';
 import { fail } from '../provider/spi/ws2spi.js';
 import { reachesProvider, uint32 } from './companion.js';
 import type { SwitchCore } from './core.js';
+import { connectTime, isContext, updateContext } from './ex/context.js';
 import type { StoredOption, SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
 
@@ -24,6 +25,10 @@ export function setOption(
 ): number {
   const bytes = value?.subarray(0, Math.max(0, length)) ?? null;
   if (bytes === null || length > (value?.length ?? 0)) return fail(lpErrno, wsa.WSAEFAULT);
+  if (level === ws.SOL_SOCKET && isContext(name)) {
+    const error = updateContext(core, socket, name, bytes);
+    return error === 0 ? 0 : fail(lpErrno, error);
+  }
   if (level === ws.SOL_SOCKET && isOwn(name)) return setOwn(socket, name, bytes, lpErrno);
   const { descriptor } = socket;
   if (core.tcp.lpWSPSetSockOpt(descriptor, level, name, bytes, bytes.length, lpErrno) !== 0) {
@@ -50,7 +55,7 @@ export function queryOption(
   lpErrno: Ref<number>,
 ): number {
   if (value === null || length === null) return fail(lpErrno, wsa.WSAEFAULT);
-  const own = level === ws.SOL_SOCKET ? ownValue(socket, name) : null;
+  const own = level === ws.SOL_SOCKET ? ownValue(core, socket, name) : null;
   if (own === null) {
     return core.tcp.lpWSPGetSockOpt(socket.descriptor, level, name, value, length, lpErrno);
   }
@@ -68,8 +73,6 @@ function isOwn(name: number): boolean {
     case ws.SO_SNDTIMEO:
     case ws.SO_RCVTIMEO:
     case ws.SO_CONDITIONAL_ACCEPT:
-    case ws.SO_UPDATE_ACCEPT_CONTEXT:
-    case ws.SO_UPDATE_CONNECT_CONTEXT:
       return true;
     default:
       return false;
@@ -82,7 +85,6 @@ function setOwn(
   bytes: Uint8Array,
   lpErrno: Ref<number>,
 ): number {
-  if (name === ws.SO_UPDATE_CONNECT_CONTEXT || name === ws.SO_UPDATE_ACCEPT_CONTEXT) return 0;
   if (bytes.length < INT_BYTES) return fail(lpErrno, wsa.WSAEFAULT);
   const value = uint32(bytes);
   if (name === ws.SO_SNDTIMEO) socket.sendTimeoutMs = value;
@@ -106,12 +108,13 @@ function noteForwarded(socket: SwitchSocket, name: number, bytes: Uint8Array): v
       return;
     case ws.SO_OOBINLINE:
       socket.oobInline = value !== 0;
+      if (socket.connection !== null) socket.connection.session.oobInline = value !== 0;
       return;
     default:
   }
 }
 
-function ownValue(socket: SwitchSocket, name: number): Uint8Array | null {
+function ownValue(core: SwitchCore, socket: SwitchSocket, name: number): Uint8Array | null {
   switch (name) {
     case ws.SO_SNDTIMEO:
       return int(socket.sendTimeoutMs);
@@ -119,6 +122,8 @@ function ownValue(socket: SwitchSocket, name: number): Uint8Array | null {
       return int(socket.receiveTimeoutMs);
     case ws.SO_CONDITIONAL_ACCEPT:
       return int(socket.conditionalAccept ? 1 : 0);
+    case ws.SO_CONNECT_TIME:
+      return int(connectTime(core, socket));
     case ws.SO_ACCEPTCONN:
       return int(socket.state === SocketState.listening ? 1 : 0);
     case ws.SO_TYPE:

@@ -2,7 +2,7 @@
 // Sources: W9.11, W9.14, GOR-02, W1.4.
 
 import * as wsa from '../provider/spi/error-codes.js';
-import { wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
+import { statusOfWsaError, wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
 import type { Ref, WSAOVERLAPPED } from '../provider/spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../provider/spi/ws2spi.js';
 import { nudge, wait } from './blocking.js';
@@ -27,6 +27,11 @@ export function overlappedResult(
   }
   if (overlapped.Internal === WSS_OPERATION_IN_PROGRESS) {
     if (fWait) {
+      // W9.11.2: hEvent is the application's own then, and nothing to wait for.
+      if (hasRoutine(socket, overlapped)) {
+        lpErrno.value = wsa.WSA_INVALID_PARAMETER;
+        return false;
+      }
       if (!awaitEnd(core, overlapped, lpErrno)) return false;
     } else {
       look(core, socket);
@@ -41,12 +46,25 @@ export function overlappedResult(
       return false;
     }
   } else if (status !== 0) {
-    lpErrno.value = wsaErrorOfStatus(status);
+    lpErrno.value = outcomeOf(overlapped);
+    if (core.profile.failedResultWritesCount) lpcbTransfer.value = overlapped.InternalHigh;
     return false;
   }
   lpcbTransfer.value = overlapped.InternalHigh;
   lpdwFlags.value = status === 0 ? overlapped.Offset : 0;
   return true;
+}
+
+/** The error of an operation that has ended, exact where the structure says more than its status. */
+export function outcomeOf({ Internal, OffsetHigh }: WSAOVERLAPPED): number {
+  return statusOfWsaError(OffsetHigh) === Internal ? OffsetHigh : wsaErrorOfStatus(Internal);
+}
+
+function hasRoutine(socket: SwitchSocket, overlapped: WSAOVERLAPPED): boolean {
+  for (let at = socket.newestRequest; at !== null; at = at.older) {
+    if (at.overlapped === overlapped) return at.routine !== null;
+  }
+  return false;
 }
 
 /** A caller that polls comes again at once: its own connection first, all the rest now and then. */

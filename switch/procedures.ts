@@ -18,12 +18,13 @@ import { ConnectAttempt, destinationOf } from './connect.js';
 import { control } from './control.js';
 import type { SwitchCore } from './core.js';
 import { listen } from './listen.js';
+import { MessageTransfers } from './message-transfer.js';
 import { copyName } from './names.js';
-import { enumerateEvents, evaluate, selectEvents } from './network-events.js';
+import { enumerateEvents, refresh, selectEvents } from './network-events.js';
 import { queryOption, setOption } from './options.js';
 import { overlappedResult } from './overlapped-result.js';
 import { SocketState, SwitchSocket } from './socket.js';
-import { socketKind } from './socket-arguments.js';
+import { creationError, socketKind } from './socket-arguments.js';
 import { Transfers } from './transfer.js';
 
 type Errno = Ref<number>;
@@ -32,6 +33,8 @@ type Routine = WSAOVERLAPPED_COMPLETION_ROUTINE | null;
 export class SwitchProcedures {
   readonly #core: SwitchCore;
   readonly transfers: Transfers;
+  /** WSPSendTo, WSPRecvFrom and the messages with control data. */
+  readonly messages: MessageTransfers;
   /**
    * Set by the promise twins around a call: nothing waits, whatever the socket's mode; blocking
    * functions answer WSAEWOULDBLOCK.
@@ -41,6 +44,7 @@ export class SwitchProcedures {
   constructor(core: SwitchCore) {
     this.#core = core;
     this.transfers = new Transfers(core);
+    this.messages = new MessageTransfers(core, this.transfers);
   }
 
   WSPSocket(
@@ -53,8 +57,9 @@ export class SwitchProcedures {
     lpErrno: Errno,
   ): number {
     const kind = socketKind(af, type, protocol, lpProtocolInfo);
-    if (typeof kind === 'number') {
-      lpErrno.value = kind;
+    const error = typeof kind === 'number' ? kind : creationError(g, dwFlags);
+    if (typeof kind === 'number' || error !== 0) {
+      lpErrno.value = error;
       return ws.INVALID_SOCKET;
     }
     // Below, every socket is overlapped; whether this one looks so is the switch's affair.
@@ -73,7 +78,8 @@ export class SwitchProcedures {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
     // COMP-03: ports are TCP/IP's; the companion copies the result.
-    if (this.#core.tcp.lpWSPBind(s, name, namelen, lpErrno) !== 0) return ws.SOCKET_ERROR;
+    const { descriptor } = socket;
+    if (this.#core.tcp.lpWSPBind(descriptor, name, namelen, lpErrno) !== 0) return ws.SOCKET_ERROR;
     socket.isBound = true;
     return 0;
   }
@@ -111,8 +117,9 @@ export class SwitchProcedures {
           listener?.hasArrival === true ||
           (socket.tcpReady & ws.FD_ACCEPT) !== 0 ||
           socket.state !== SocketState.listening;
-        wait(core, done, Infinity);
-        continue;
+        if (wait(core, done, Infinity)) continue;
+        lpErrno.value = wsa.WSAEINTR;
+        return ws.INVALID_SOCKET;
       }
       if (isNudged) return accepted;
       isNudged = true;
@@ -147,7 +154,10 @@ export class SwitchProcedures {
     attempt.start();
     if (!attempt.isEnded) {
       if (socket.nonBlocking || this.neverBlock) return fail(lpErrno, wsa.WSAEWOULDBLOCK);
-      wait(core, attempt.isDone, Infinity);
+      if (!wait(core, attempt.isDone, Infinity)) {
+        attempt.abandon();
+        return fail(lpErrno, wsa.WSAEINTR);
+      }
     }
     return attempt.error === 0 ? 0 : fail(lpErrno, attempt.error);
   }
@@ -239,7 +249,7 @@ export class SwitchProcedures {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
     if (socket.connection === null || socket.localName === null) {
-      return this.#core.tcp.lpWSPGetSockName(s, name, namelen, lpErrno);
+      return this.#core.tcp.lpWSPGetSockName(socket.descriptor, name, namelen, lpErrno);
     }
     return giveName(socket.localName, name, namelen, lpErrno);
   }
@@ -252,8 +262,9 @@ export class SwitchProcedures {
   ): number {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
+    if (socket.needsContext) return fail(lpErrno, wsa.WSAENOTCONN);
     if (socket.connection === null || socket.peerName === null) {
-      return this.#core.tcp.lpWSPGetPeerName(s, name, namelen, lpErrno);
+      return this.#core.tcp.lpWSPGetPeerName(socket.descriptor, name, namelen, lpErrno);
     }
     return giveName(socket.peerName, name, namelen, lpErrno);
   }
@@ -293,22 +304,16 @@ export class SwitchProcedures {
     outputLength: number,
     lpcbBytesReturned: Ref<number> | null,
     overlapped: WSAOVERLAPPED | null,
-    _lpCompletionRoutine: Routine,
+    routine: Routine,
     _lpThreadId: WSATHREADID | null,
     lpErrno: Errno,
   ): number {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
-    const call = {
-      code,
-      input,
-      inputLength,
-      output,
-      outputLength,
-      lpcbBytesReturned,
-      overlapped,
-    };
-    return control(this.#core, socket, call, lpErrno);
+    if (lpcbBytesReturned === null) return fail(lpErrno, wsa.WSAEFAULT);
+    const buffers = { code, input, inputLength, output, outputLength, lpcbBytesReturned };
+    const call = { ...buffers, overlapped, routine };
+    return control(this.#core, this.transfers.tcp, socket, call, lpErrno);
   }
 
   WSPEventSelect(s: number, hEventObject: number, lNetworkEvents: number, lpErrno: Errno): number {
@@ -325,7 +330,7 @@ export class SwitchProcedures {
   ): number {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
-    evaluate(this.#core, socket);
+    refresh(this.#core, socket);
     return enumerateEvents(this.#core, socket, hEventObject, lpNetworkEvents, lpErrno);
   }
 

@@ -23,6 +23,17 @@ const TYPE_OF: ReadonlyMap<number, number> = new Map([
   [ws.IPPROTO_UDP, ws.SOCK_DGRAM],
 ]);
 
+const KNOWN_FLAGS =
+  ws.WSA_FLAG_OVERLAPPED | ws.WSA_FLAG_NO_HANDLE_INHERIT | ws.WSA_FLAG_REGISTERED_IO;
+
+/**
+ * What WSASocket says of its group and flags: 0, or WSAEINVAL. There are no socket groups here, no
+ * multipoint sockets, and no flag beyond those of the header that mean anything. [W2.5, W3.1]
+ */
+export function creationError(group: number, flags: number): number {
+  return group === 0 && (flags & ~KNOWN_FLAGS) === 0 ? 0 : wsa.WSAEINVAL;
+}
+
 /** The kind of socket meant, or the error. The type is looked at before the family. */
 export function socketKind(
   af: number,

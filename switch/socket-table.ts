@@ -1,4 +1,4 @@
-// The application's sockets by descriptor. Consecutive calls name the same socket nearly always, so
+// The application's sockets by handle. Consecutive calls name the same socket nearly always, so
 // the last one is remembered. Source: COMP-01, W3.6.
 
 import type { SwitchSocket } from './socket.js';
@@ -11,22 +11,22 @@ export class SocketTable {
     return this.#sockets.size;
   }
 
-  find(descriptor: number): SwitchSocket | null {
+  find(handle: number): SwitchSocket | null {
     const last = this.#last;
-    if (last !== null && last.descriptor === descriptor) return last;
-    const socket = this.#sockets.get(descriptor);
+    if (last !== null && last.handle === handle) return last;
+    const socket = this.#sockets.get(handle);
     if (socket === undefined) return null;
     this.#last = socket;
     return socket;
   }
 
   add(socket: SwitchSocket): void {
-    this.#sockets.set(socket.descriptor, socket);
+    this.#sockets.set(socket.handle, socket);
     this.#last = socket;
   }
 
   remove(socket: SwitchSocket): void {
-    this.#sockets.delete(socket.descriptor);
+    this.#sockets.delete(socket.handle);
     if (this.#last === socket) this.#last = null;
   }
 

@@ -2,10 +2,12 @@
 // was asked of it before a provider was chosen, cached names, and the connection that carries it.
 // State only; the rules are in the files of the calls. Sources: COMP-01, COMP-10, SPI-04.
 
-import type { WSANETWORKEVENTS } from '../provider/spi/winsock2.js';
+import type { DWORD_PTR, WSANETWORKEVENTS } from '../provider/spi/winsock2.js';
 import { createNetworkEvents, SOCK_STREAM } from '../provider/spi/winsock2.js';
+import type { Nanos } from '../runtime/clock.js';
 import type { RoutineOwner } from './apc-queue.js';
 import type { AppRequest } from './app-request.js';
+import type { CompletionPort } from './completion-port.js';
 import type { ConnectAttempt } from './connect.js';
 import type { Connection } from './connection.js';
 import type { Listener } from './listen.js';
@@ -16,8 +18,16 @@ export const SocketState = {
   connected: 2,
   listening: 3,
   closed: 4,
+  /** DisconnectEx ended the connection and only closesocket is left. */
+  disconnected: 5,
 } as const;
 export type SocketState = (typeof SocketState)[keyof typeof SocketState];
+
+/** A call under way that the end of its socket ends. */
+export interface Cancellable {
+  /** Ends it with `error`, unless it has ended. */
+  cancel(error: number): void;
+}
 
 export interface StoredOption {
   readonly level: number;
@@ -26,8 +36,13 @@ export interface StoredOption {
 }
 
 export class SwitchSocket implements RoutineOwner {
-  /** TCP/IP's, and the application's, for life. [COMP-01] */
-  readonly descriptor: number;
+  /** What the application knows it by, for life: the descriptor TCP/IP made it with. [COMP-01] */
+  readonly handle: number;
+  /**
+   * What TCP/IP's functions are called with: the same number, until AcceptEx or DisconnectEx gives
+   * the socket another of TCP/IP's connections. [docs/decisions/0030-one-descriptor-for-life.md]
+   */
+  descriptor: number;
   readonly family: number;
   readonly type: number;
   readonly protocol: number;
@@ -36,6 +51,14 @@ export class SwitchSocket implements RoutineOwner {
   state: SocketState = SocketState.open;
   nonBlocking = false;
   isBound = false;
+  /** DisconnectEx made it as good as new: AcceptEx and ConnectEx take it as it is. */
+  isReused = false;
+  /** AcceptEx or ConnectEx connected it, and nobody has set SO_UPDATE_*_CONTEXT yet. */
+  needsContext = false;
+  /** When it was connected, for SO_CONNECT_TIME; -1 when it is not. */
+  connectedAt: Nanos = -1;
+  /** AcceptEx, ConnectEx, DisconnectEx and TransmitFile under way: closesocket cancels them. */
+  readonly extended: Cancellable[] = [];
   /** The application's data goes through a SAN provider; null: through TCP/IP. */
   connection: Connection | null = null;
   attempt: ConnectAttempt | null = null;
@@ -55,10 +78,20 @@ export class SwitchSocket implements RoutineOwner {
   oobInline = false;
   conditionalAccept = false;
   routineRunning = false;
+  /** The completion port it is associated with, for life. */
+  port: CompletionPort | null = null;
+  portKey: DWORD_PTR = 0;
+  /** SetFileCompletionNotificationModes: FILE_SKIP_* bits. [W2.11] */
+  notificationModes = 0;
+  /** The handle as an object to wait for: an operation without an event has ended. [W9.1] */
+  isSignalled = false;
+  /** Overlapped operations under way, newest first, and how many. */
+  newestRequest: AppRequest | null = null;
+  requestCount = 0;
   /** Overlapped receives under way: they outlive shutdown(SD_RECEIVE). [W9.10.4] */
+  receivesPending = 0;
   /** Calls of WSPGetOverlappedResult that found the operation in progress. */
   polls = 0;
-  receivesPending = 0;
 
   /** The application's WSAEventSelect. */
   selectedEvent = 0;
@@ -66,6 +99,8 @@ export class SwitchSocket implements RoutineOwner {
   /** Occurrences not yet enumerated; `reported` ones wait for their re-enabling call. */
   readonly record: WSANETWORKEVENTS = createNetworkEvents();
   reportedEvents = 0;
+  /** Bytes readable when that was last looked at: more are news. [W10.4] */
+  readableSeen = 0;
 
   /** TCP/IP signals this event of the switch's own; 0 until it is needed. */
   tcpEvent = 0;
@@ -78,6 +113,7 @@ export class SwitchSocket implements RoutineOwner {
     descriptor: number,
     kind: { family: number; type: number; protocol: number; overlappedCapable: boolean },
   ) {
+    this.handle = descriptor;
     this.descriptor = descriptor;
     this.family = kind.family;
     this.type = kind.type;

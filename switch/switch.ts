@@ -8,21 +8,18 @@ import type { Agent } from '../runtime/progress.js';
 import type { ServiceProvider } from '../provider/spi/provider.js';
 import type { WSPUpcallTableEx } from '../provider/spi/ws2spi.js';
 import * as ws from '../provider/spi/winsock2.js';
-import { errorName, WSA_OPERATION_ABORTED, WSASYSNOTREADY } from '../provider/spi/errors.js';
+import { WSA_OPERATION_ABORTED, WSASYSNOTREADY } from '../provider/spi/errors.js';
+import { AddressWatch } from './address-watch.js';
 import { wait } from './blocking.js';
+import { endThread } from './cancel.js';
 import type { Connection } from './connection.js';
 import { MemoryPool } from './connection-memory.js';
 import { SwitchCore } from './core.js';
 import type { SwitchEnvironment } from './environment.js';
 import { STOP_NANOS_MAX } from './limits.js';
-import type { LoadedProvider } from './loaded-provider.js';
-import {
-  introduceProvider,
-  isStartFailure,
-  queryAddresses,
-  startProvider,
-} from './loaded-provider.js';
+import { endProvider, isStartFailure, startProvider } from './loaded-provider.js';
 import { SwitchProcedures } from './procedures.js';
+import { Providers } from './providers.js';
 import type { SwitchStatistics } from './statistics.js';
 import { createUpcallTable } from './upcalls.js';
 
@@ -32,7 +29,8 @@ export class Switch implements Agent {
   readonly procedures: SwitchProcedures;
   readonly upcalls: WSPUpcallTableEx;
   readonly #environment: SwitchEnvironment;
-  readonly #started: (() => void)[] = [];
+  readonly #providers: Providers;
+  readonly #addressWatch: AddressWatch;
   readonly #paths = new Map<string, string>();
   #idleTurns = 0;
   #isRunning = false;
@@ -51,6 +49,10 @@ export class Switch implements Agent {
       apcs,
       providerPath: (id) => this.#paths.get(id) ?? null,
     });
+    this.#providers = new Providers(this.core, this.upcalls);
+    this.#addressWatch = new AddressWatch(this.core, () => {
+      this.refreshAddresses();
+    });
   }
 
   get isRunning(): boolean {
@@ -67,10 +69,10 @@ export class Switch implements Agent {
     const table = startProvider(base, this.core.tcpInfo, this.upcalls);
     if (isStartFailure(table)) return table.error;
     this.core.adoptTcp(table);
-    this.#started.push(() => this.core.tcp.lpWSPCleanup(ws.ref(0)));
     this.#paths.set(base.providerId, base.name);
     this.#environment.progress.add(this);
     this.#isRunning = true;
+    this.#addressWatch.start();
     for (const provider of providers) if (provider !== base) this.addProvider(provider);
     return 0;
   }
@@ -80,50 +82,30 @@ export class Switch implements Agent {
    * Whether it is in use now. [INST-09, INST-10]
    */
   addProvider(provider: ServiceProvider): boolean {
-    const { core } = this;
-    const table = startProvider(provider, core.tcpInfo, this.upcalls);
-    if (isStartFailure(table)) return this.#leaveOut(provider, table.step, table.error);
-    const loaded = introduceProvider(provider, table, core.tcpInfo);
-    if (isStartFailure(loaded)) {
-      table.lpWSPCleanup?.(ws.ref(0));
-      return this.#leaveOut(provider, loaded.step, loaded.error);
-    }
-    core.providers = [...core.providers, loaded];
-    this.#started.push(() => loaded.procs.lpWSPCleanup(ws.ref(0)));
+    if (!this.#providers.add(provider)) return false;
     this.#paths.set(provider.providerId, provider.name);
-    core.routing.rebuild(core.providers);
-    this.#listenOnNewcomer(loaded);
     return true;
+  }
+
+  /**
+   * Sends nothing new to a SAN provider and ends it with its last connection. False: it is not in
+   * use. [INST-07; docs/decisions/0031-removed-providers.md]
+   */
+  removeProvider(providerId: string): boolean {
+    this.#paths.delete(providerId);
+    return this.#providers.remove(providerId);
   }
 
   /** Asks every provider for its addresses anew: TCP/IP has reported a change. [ADDR-08] */
   refreshAddresses(): void {
-    const { core } = this;
-    for (const provider of core.providers) {
-      const { procs } = provider;
-      const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED, ref } = ws;
-      const flags = WSA_FLAG_OVERLAPPED;
-      const s = procs.lpWSPSocket(
-        AF_INET,
-        SOCK_STREAM,
-        IPPROTO_TCP,
-        core.tcpInfo,
-        0,
-        flags,
-        ref(0),
-      );
-      if (s === ws.INVALID_SOCKET) continue;
-      const addresses = queryAddresses(procs, s);
-      if (!isStartFailure(addresses)) provider.addresses = addresses;
-      procs.lpWSPCloseSocket(s, ref(0));
-    }
-    core.routing.rebuild(core.providers);
+    this.#providers.refreshAddresses();
   }
 
   /** Memory is about to be freed: every provider that caches is told before it goes. [CACHE-04] */
   releaseMemory(memory: Uint8Array): void {
+    this.core.registrations.forgetMemory(memory);
     const address = this.#environment.memory.addressOf(memory);
-    for (const { extensions } of this.core.providers) {
+    for (const { extensions } of this.#providers.all()) {
       extensions.WSPMemoryRegistrationCacheCallback?.(address, memory.length, ws.ref(0));
     }
   }
@@ -142,12 +124,20 @@ export class Switch implements Agent {
     // A provider that does not end its calls is waited for by each connection's own limit.
     wait(core, this.#quiet, clock.now() + STOP_NANOS_MAX);
     core.memory.drain();
-    for (const cleanup of this.#started.splice(0).reverse()) cleanup();
+    this.#providers.endAll();
+    this.#addressWatch.stop();
+    endProvider(core.tcp);
     this.#environment.progress.remove(this);
-    core.providers = [];
-    core.routing.rebuild([]);
     core.apcs.clear();
     this.#isRunning = false;
+  }
+
+  /**
+   * The thread of this switch ends: what it has started is cancelled, and no routine runs any more.
+   * [W5.11, W9.10.2]
+   */
+  endThread(): void {
+    if (this.#isRunning) endThread(this.core);
   }
 
   /** What its connections have moved so far. */
@@ -171,7 +161,7 @@ export class Switch implements Agent {
     for (const socket of this.core.sockets.all()) {
       socket.nonBlocking = true;
       if (socket.lingerSeconds > 0) socket.lingerOn = false;
-      this.procedures.WSPCloseSocket(socket.descriptor, ws.ref(0));
+      this.procedures.WSPCloseSocket(socket.handle, ws.ref(0));
     }
   }
 
@@ -189,6 +179,7 @@ export class Switch implements Agent {
     while (ready.length > 0) ready.pop();
     if (core.polled.length > 0) work += this.#turnPolled();
     if (core.tcpBusy.length > 0) work += this.#turnTcp();
+    if (this.#providers.hasRetired) work += this.#providers.endRetired();
     this.#idleTurns = work === 0 ? this.#idleTurns + 1 : 0;
     return work;
   }
@@ -238,15 +229,5 @@ export class Switch implements Agent {
       else tcpBusy.splice(index, 1);
     }
     return work;
-  }
-
-  #listenOnNewcomer(provider: LoadedProvider): void {
-    for (const socket of this.core.sockets.all()) socket.listener?.includeNewcomer(provider);
-  }
-
-  #leaveOut(provider: ServiceProvider, step: string, error: number): false {
-    const details = { provider: provider.name, step, error: errorName(error) };
-    this.#environment.logger.warn('SAN provider left out', details);
-    return false;
   }
 }

@@ -1,6 +1,6 @@
-// Data calls on a socket that TCP/IP carries. The switch waits itself: TCP/IP's descriptors are always
+// Calls on a socket that TCP/IP carries. The switch waits itself: TCP/IP's descriptors are always
 // nonblocking, and its overlapped operations use structures of the switch's own, so that both paths
-// complete alike. Sources: W4, W8.1, W9, ARCH-08, ARCH-11.
+// complete alike. Sources: W4, W5, W6, W8, W9, W11, ARCH-08, ARCH-11.
 
 import * as wsa from '../provider/spi/error-codes.js';
 import { wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
@@ -18,19 +18,32 @@ import type { SwitchCore } from './core.js';
 import { reenable, watchTcp } from './network-events.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
+import { TcpCall, TcpFunction } from './tcp-call.js';
 
 type Routine = WSAOVERLAPPED_COMPLETION_ROUTINE | null;
 
+const READABLE = ws.FD_READ | ws.FD_CLOSE | ws.FD_OOB;
+const WRITABLE = ws.FD_WRITE | ws.FD_CLOSE;
+
 export class TcpTransfers {
   readonly #core: SwitchCore;
+  /** What the last call moved; meaningful for success and for a message that was cut short. */
   bytes = 0;
   flags = 0;
-  readonly #bytes = ws.ref(0);
+  readonly #spare: TcpCall[] = [];
   readonly #flags = ws.ref(0);
+  readonly #bytes = ws.ref(0);
   readonly #errno = ws.ref(0);
 
   constructor(core: SwitchCore) {
     this.#core = core;
+  }
+
+  /** A call to fill in and hand to run(), which takes it back. */
+  take(kind: TcpFunction): TcpCall {
+    const call = this.#spare.pop() ?? new TcpCall();
+    call.kind = kind;
+    return call;
   }
 
   send(
@@ -42,60 +55,58 @@ export class TcpTransfers {
     overlapped: WSAOVERLAPPED | null,
     routine: Routine,
   ): number {
-    const watched = watchTcp(this.#core, socket);
-    if (watched !== 0) return watched;
-    if (mode === CallMode.overlapped) {
-      return this.#overlapped(socket, true, buffers, count, flags, overlapped, routine);
-    }
-    const error = this.#sendOnce(socket, buffers, count, flags);
-    if (mode === CallMode.nonblocking || !socket.isStream) return error;
-    return this.#sendAll(socket, buffers ?? [], count, flags, error);
+    const call = this.take(TcpFunction.send);
+    call.buffers = buffers;
+    call.count = count;
+    call.flags = flags;
+    return this.run(socket, call, mode, overlapped, routine);
   }
 
   receive(
     socket: SwitchSocket,
     buffers: readonly WSABUF[],
-    total: number,
+    _total: number,
     count: number,
     flags: number,
     mode: CallMode,
     overlapped: WSAOVERLAPPED | null,
     routine: Routine,
   ): number {
-    const watched = watchTcp(this.#core, socket);
-    if (watched !== 0) return watched;
-    if (mode === CallMode.overlapped) {
-      return this.#overlapped(socket, false, buffers, count, flags, overlapped, routine);
+    const call = this.take(TcpFunction.receive);
+    call.buffers = buffers;
+    call.count = count;
+    call.flags = flags;
+    return this.run(socket, call, mode, overlapped, routine);
+  }
+
+  /** Makes the call as its mode asks for. 0 or the error; `bytes` and `flags` are what it moved. */
+  run(
+    socket: SwitchSocket,
+    call: TcpCall,
+    mode: CallMode,
+    overlapped: WSAOVERLAPPED | null,
+    routine: Routine,
+  ): number {
+    this.bytes = 0;
+    this.flags = 0;
+    let error = watchTcp(this.#core, socket);
+    if (error === 0 && mode === CallMode.overlapped) {
+      error = this.#overlapped(socket, call, overlapped, routine);
+    } else if (error === 0) {
+      call.socket = socket;
+      error = call.isSend ? this.#sending(socket, call, mode) : this.#receiving(socket, call, mode);
     }
-    // Waiting for all is the switch's business: below, nothing waits.
-    const waitAll = (flags & ws.MSG_WAITALL) !== 0;
-    const once = flags & ~ws.MSG_WAITALL;
-    const deadline = deadlineAfter(this.#core, socket.receiveTimeoutMs);
-    const ready = (): boolean => (socket.tcpReady & (ws.FD_READ | ws.FD_CLOSE | ws.FD_OOB)) !== 0;
-    let rest = buffers;
-    let moved = 0;
-    for (;;) {
-      socket.tcpReady &= ~(ws.FD_READ | ws.FD_OOB);
-      let error = this.#receiveOnce(socket, rest, rest === buffers ? count : rest.length, once);
-      if (error === 0) {
-        moved += this.bytes;
-        const isFull = moved === total || this.bytes === 0;
-        this.bytes = moved;
-        if (!waitAll || isFull) return 0;
-        rest = after(buffers, count, moved);
-        continue;
-      }
-      if (error !== wsa.WSAEWOULDBLOCK) return error;
-      if (mode === CallMode.nonblocking) {
-        nudge(this.#core);
-        if (!ready()) return error;
-        error = this.#receiveOnce(socket, rest, count, once);
-        return error;
-      }
-      // FD_CLOSE comes once, and what it announces stays.
-      socket.tcpReady &= ~ws.FD_CLOSE;
-      if (!waitAlertably(this.#core, ready, deadline)) return wsa.WSAETIMEDOUT;
-    }
+    call.reset();
+    this.#spare.push(call);
+    return error;
+  }
+
+  /** Makes a call that TCP/IP does not wait in, whatever the mode of its socket. */
+  runOnce(socket: SwitchSocket, call: TcpCall): number {
+    const error = call.make(this.#core, socket, null);
+    call.reset();
+    this.#spare.push(call);
+    return error;
   }
 
   /** Fetches what TCP/IP has finished of a socket's operations. Returns how many. */
@@ -128,122 +139,134 @@ export class TcpTransfers {
   }
 
   #ended(request: AppRequest, error: number, bytes: number, flags: number): void {
-    const { requests, statistics } = this.#core;
-    if (error === 0 && request.isSend) statistics.tcpSent(bytes);
-    else if (error === 0) statistics.tcpReceived(bytes);
-    requests.complete(request, error, bytes, flags);
+    if (error === 0) this.#count(request.isSend, bytes);
+    this.#core.requests.complete(request, error, bytes, flags);
+  }
+
+  #count(isSend: boolean, bytes: number): void {
+    const { statistics } = this.#core;
+    if (isSend) statistics.tcpSent(bytes);
+    else statistics.tcpReceived(bytes);
   }
 
   #overlapped(
     socket: SwitchSocket,
-    isSend: boolean,
-    buffers: readonly WSABUF[] | null,
-    count: number,
-    flags: number,
+    call: TcpCall,
     overlapped: WSAOVERLAPPED | null,
     routine: Routine,
   ): number {
-    const { requests, tcp, apcs } = this.#core;
-    const request = requests.take(socket, isSend);
+    const { requests, tcpBusy } = this.#core;
+    const request = requests.take(socket, call.isSend);
+    const isMessage = call.kind === TcpFunction.receiveMessage;
+    request.isOpaque = isMessage;
     requests.begin(request, overlapped, routine);
     const { inner } = request;
     inner.hEvent = socket.tcpEvent;
     inner.Internal = 0;
     inner.InternalHigh = 0;
-    const s = socket.descriptor;
-    const errno = this.#errno;
-    const { threadId } = apcs;
-    this.#flags.value = flags;
-    const bytes = this.#bytes;
-    const result = isSend
-      ? tcp.lpWSPSend(s, buffers, count, bytes, flags, inner, null, threadId, errno)
-      : tcp.lpWSPRecv(s, buffers, count, bytes, this.#flags, inner, null, threadId, errno);
-    if (result === 0) {
-      this.#ended(request, 0, bytes.value, isSend ? 0 : this.#flags.value);
-    } else if (errno.value === wsa.WSA_IO_PENDING) {
-      if (socket.tcpPending.length === 0) this.#core.tcpBusy.push(socket);
-      socket.tcpPending.push(request);
+    const error = call.make(this.#core, socket, inner);
+    // The count of a control code goes out through its own parameter alone. [W9.13.5]
+    const bytes = call.kind === TcpFunction.control ? 0 : call.bytes.value;
+    const flags = call.isSend ? 0 : call.resultFlags.value;
+    if (error !== wsa.WSA_IO_PENDING) {
+      this.#ended(request, error, bytes, flags);
     } else {
-      requests.complete(request, errno.value, 0, 0);
+      if (socket.tcpPending.length === 0) tcpBusy.push(socket);
+      socket.tcpPending.push(request);
     }
     const code = requests.endCall(request);
     this.bytes = request.bytes;
     this.flags = request.flags;
-    return code;
+    // W8.3.4: with a routine even a message that was there already comes later.
+    return isMessage && routine !== null && code === 0 ? wsa.WSA_IO_PENDING : code;
   }
 
-  #sendOnce(
-    socket: SwitchSocket,
-    buffers: readonly WSABUF[] | null,
-    count: number,
-    flags: number,
-  ): number {
-    const errno = this.#errno;
-    const { lpWSPSend } = this.#core.tcp;
-    socket.tcpReady &= ~ws.FD_WRITE;
-    const s = socket.descriptor;
-    const bytes = this.#bytes;
-    const failed = lpWSPSend(s, buffers, count, bytes, flags, null, null, null, errno) !== 0;
-    this.bytes = failed ? 0 : bytes.value;
-    this.#core.statistics.tcpSent(this.bytes);
-    this.flags = 0;
-    if (!failed) return 0;
-    if (errno.value === wsa.WSAEWOULDBLOCK) reenable(socket, ws.FD_WRITE);
-    return errno.value;
-  }
-
-  /** W4.7: until every byte has been consumed, by a first call that ended with `error`. */
-  #sendAll(
-    socket: SwitchSocket,
-    buffers: readonly WSABUF[],
-    count: number,
-    flags: number,
-    error: number,
-  ): number {
-    let sum = 0;
-    for (let index = 0; index < count; index++) sum += buffers[index]?.len ?? 0;
+  /** W4.7: until every byte of a stream has been consumed; a message goes in one piece. */
+  #sending(socket: SwitchSocket, call: TcpCall, mode: CallMode): number {
+    let error = this.#once(socket, call, ws.FD_WRITE);
+    if (error === wsa.WSAEWOULDBLOCK) reenable(socket, ws.FD_WRITE);
+    if (mode === CallMode.nonblocking) return error;
+    const { buffers, count } = call;
+    const total = socket.isStream ? sumOf(buffers, count) : 0;
+    if (error === 0 && this.bytes >= total) return 0;
     const deadline = deadlineAfter(this.#core, socket.sendTimeoutMs);
-    const ready = (): boolean => (socket.tcpReady & (ws.FD_WRITE | ws.FD_CLOSE)) !== 0;
     let moved = this.bytes;
-    let last = error;
-    while (last === wsa.WSAEWOULDBLOCK || (last === 0 && moved < sum)) {
-      if (last !== 0) {
+    while (error === wsa.WSAEWOULDBLOCK || (error === 0 && moved < total)) {
+      if (error !== 0) {
         socket.tcpReady &= ~ws.FD_CLOSE;
-        if (!wait(this.#core, ready, deadline)) return wsa.WSAETIMEDOUT;
+        call.wanted = WRITABLE;
+        if (!wait(this.#core, call.isReady, deadline)) return wsa.WSAETIMEDOUT;
       }
-      const rest = after(buffers, count, moved);
-      last = this.#sendOnce(socket, rest, rest.length, flags);
+      if (moved > 0) advance(call, buffers, count, moved);
+      error = this.#once(socket, call, ws.FD_WRITE);
       moved += this.bytes;
+      if (error === wsa.WSAEWOULDBLOCK) reenable(socket, ws.FD_WRITE);
     }
     this.bytes = moved;
-    return last;
+    return error;
   }
 
-  #receiveOnce(
-    socket: SwitchSocket,
-    buffers: readonly WSABUF[],
-    count: number,
-    flags: number,
-  ): number {
-    const errno = this.#errno;
-    const { lpWSPRecv } = this.#core.tcp;
-    this.#flags.value = flags;
-    const s = socket.descriptor;
-    const bytes = this.#bytes;
-    const failed = lpWSPRecv(s, buffers, count, bytes, this.#flags, null, null, null, errno) !== 0;
-    this.bytes = failed ? 0 : bytes.value;
-    this.#core.statistics.tcpReceived(this.bytes);
-    this.flags = failed ? 0 : this.#flags.value;
-    return failed ? errno.value : 0;
+  #receiving(socket: SwitchSocket, call: TcpCall, mode: CallMode): number {
+    const { buffers, count, flags } = call;
+    // Waiting for all is the switch's business: below, nothing waits.
+    const wanted = (flags & ws.MSG_WAITALL) !== 0 ? sumOf(buffers, count) : 0;
+    call.flags = flags & ~ws.MSG_WAITALL;
+    let moved = 0;
+    let deadline = -1;
+    for (;;) {
+      const error = this.#once(socket, call, ws.FD_READ | ws.FD_OOB);
+      if (error === 0) {
+        const isLast = this.bytes === 0 || moved + this.bytes >= wanted;
+        moved += this.bytes;
+        this.bytes = moved;
+        if (isLast) return 0;
+        advance(call, buffers, count, moved);
+        continue;
+      }
+      if (error !== wsa.WSAEWOULDBLOCK) return error;
+      call.wanted = READABLE;
+      if (mode === CallMode.nonblocking) {
+        nudge(this.#core);
+        return call.isReady() ? this.#once(socket, call, ws.FD_READ | ws.FD_OOB) : error;
+      }
+      // FD_CLOSE comes once, and what it announces stays.
+      socket.tcpReady &= ~ws.FD_CLOSE;
+      if (deadline < 0) deadline = deadlineAfter(this.#core, socket.receiveTimeoutMs);
+      if (!waitAlertably(this.#core, call.isReady, deadline)) return wsa.WSAETIMEDOUT;
+      // A routine that ran meanwhile may have closed it.
+      if (socket.state === SocketState.closed) return wsa.WSAEINTR;
+    }
+  }
+
+  /** One nonblocking attempt; what TCP/IP has reported of `events` so far is no news after it. */
+  #once(socket: SwitchSocket, call: TcpCall, events: number): number {
+    socket.tcpReady &= ~events;
+    const error = call.make(this.#core, socket, null);
+    const isMoved = error === 0 || error === wsa.WSAEMSGSIZE;
+    this.bytes = isMoved ? call.bytes.value : 0;
+    this.flags = isMoved && !call.isSend ? call.resultFlags.value : 0;
+    if (error === 0) this.#count(call.isSend, this.bytes);
+    return error;
   }
 }
 
-/** What is left of `buffers` behind their first `moved` bytes. */
-function after(buffers: readonly WSABUF[], count: number, moved: number): WSABUF[] {
+function sumOf(buffers: readonly WSABUF[] | null, count: number): number {
+  let sum = 0;
+  for (let index = 0; index < count; index++) sum += buffers?.[index]?.len ?? 0;
+  return sum;
+}
+
+/** Makes the call one for what is left of the caller's buffers behind their first `moved` bytes. */
+function advance(
+  call: TcpCall,
+  buffers: readonly WSABUF[] | null,
+  count: number,
+  moved: number,
+): void {
   const rest: WSABUF[] = [];
   let skip = moved;
   for (let index = 0; index < count; index++) {
-    const { buf, len } = buffers[index] as WSABUF;
+    const { buf, len } = (buffers ?? [])[index] as WSABUF;
     if (skip >= len) {
       skip -= len;
       continue;
@@ -251,5 +274,6 @@ function after(buffers: readonly WSABUF[], count: number, moved: number): WSABUF
     rest.push({ len: len - skip, buf: buf === null ? null : buf.subarray(skip) });
     skip = 0;
   }
-  return rest;
+  call.buffers = rest;
+  call.count = rest.length;
 }

@@ -11,9 +11,10 @@ import type {
 } from '../provider/spi/winsock2.js';
 import * as ws from '../provider/spi/winsock2.js';
 import { fail } from '../provider/spi/ws2spi.js';
-import { CallMode } from './call-mode.js';
+import { CallMode, receiveMode, sendMode } from './call-mode.js';
 import type { SwitchCore } from './core.js';
-import { evaluate, reenable } from './network-events.js';
+import { evaluate, receiveRefused, reenable } from './network-events.js';
+import { OVERLAPPED_COUNT_MAX } from './limits.js';
 import { SanTransfers } from './san-transfer.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
@@ -57,8 +58,13 @@ export class Transfers {
     if (socket.isStream && socket.state !== SocketState.connected) {
       return fail(lpErrno, wsa.WSAENOTCONN);
     }
-    const mode = this.#sendMode(socket, overlapped, routine);
+    if (routine !== null && socket.port !== null) return fail(lpErrno, wsa.WSAEINVAL);
+    const { profile } = this.#core;
+    const mode = sendMode(profile, socket, this.#isCapable(socket), overlapped, routine);
     const isOverlapped = mode === CallMode.overlapped;
+    if (isOverlapped && socket.requestCount >= OVERLAPPED_COUNT_MAX) {
+      return fail(lpErrno, wsa.WSAEWOULDBLOCK);
+    }
     const ov = isOverlapped ? overlapped : null;
     const apc = isOverlapped ? routine : null;
     const error =
@@ -68,7 +74,7 @@ export class Transfers {
     if (error !== 0) return fail(lpErrno, error);
     const bytes = socket.connection === null ? this.tcp.bytes : this.san.bytes;
     if (lpBytes !== null) lpBytes.value = bytes;
-    if (!isOverlapped) this.#fillIgnored(socket, overlapped, bytes, 0);
+    if (!isOverlapped) fillIgnored(this.#core, socket, overlapped, bytes, 0);
     return 0;
   }
 
@@ -82,77 +88,80 @@ export class Transfers {
     routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
     lpErrno: Ref<number>,
   ): number {
-    const socket = this.#core.sockets.find(s);
+    const core = this.#core;
+    const socket = core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
-    if (count === 0) return fail(lpErrno, wsa.WSAEINVAL);
+    const mode = receiveMode(core.profile, socket, this.#isCapable(socket), overlapped);
     const total = totalOf(buffers, count);
-    if (total < 0 || buffers === null || lpFlags === null) return fail(lpErrno, wsa.WSAEFAULT);
-    if (overlapped === null && lpBytes === null) return fail(lpErrno, wsa.WSAEFAULT);
-    if (socket.isStream && socket.state !== SocketState.connected) {
-      return fail(lpErrno, wsa.WSAENOTCONN);
+    const isCounted = overlapped !== null || lpBytes !== null;
+    const refusal = receiveRefusal(socket, total, count, isCounted, lpFlags, mode, routine);
+    if (refusal !== 0 || buffers === null || lpFlags === null) {
+      receiveRefused(core, socket);
+      return fail(lpErrno, refusal);
     }
-    if (socket.receiveShut) return fail(lpErrno, wsa.WSAESHUTDOWN);
-    const mode = this.#receiveMode(socket, overlapped);
     const flags = lpFlags.value;
-    if (!flagsFit(socket, flags, mode)) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
     reenable(socket, ws.FD_READ | ws.FD_OOB);
     const isOverlapped = mode === CallMode.overlapped;
     const ov = isOverlapped ? overlapped : null;
     const apc = isOverlapped ? routine : null;
     const path = socket.connection === null ? this.tcp : this.san;
     const error = path.receive(socket, buffers, total, count, flags, mode, ov, apc);
-    if (socket.selectedMask !== 0) evaluate(this.#core, socket);
-    if (error !== 0) return fail(lpErrno, error);
+    if (socket.selectedMask !== 0) evaluate(core, socket);
+    if (error !== 0) {
+      // W8.1.11: what a message was cut down to is told all the same.
+      if (error === wsa.WSAEMSGSIZE && lpBytes !== null) lpBytes.value = path.bytes;
+      return fail(lpErrno, error);
+    }
     if (lpBytes !== null) lpBytes.value = path.bytes;
     lpFlags.value = path.flags;
-    if (!isOverlapped) this.#fillIgnored(socket, overlapped, path.bytes, path.flags);
+    if (!isOverlapped) fillIgnored(core, socket, overlapped, path.bytes, path.flags);
     return 0;
   }
 
-  #sendMode(
-    socket: SwitchSocket,
-    overlapped: WSAOVERLAPPED | null,
-    routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
-  ): CallMode {
-    const alone = routine !== null && this.#core.profile.routineAloneIsOverlapped;
-    // W4.3, W4.4: the attribute and either of the two; the routine alone depends on the profile.
-    const capable = socket.overlappedCapable || this.forceOverlapped;
-    if (capable && (overlapped !== null || alone)) return CallMode.overlapped;
-    return this.#waitingMode(socket, overlapped);
-  }
-
-  #receiveMode(socket: SwitchSocket, overlapped: WSAOVERLAPPED | null): CallMode {
-    // W4.4: no page lets a routine alone make a receive overlapped.
-    const capable = socket.overlappedCapable || this.forceOverlapped;
-    if (capable && overlapped !== null) return CallMode.overlapped;
-    return this.#waitingMode(socket, overlapped);
-  }
-
-  #waitingMode(socket: SwitchSocket, overlapped: WSAOVERLAPPED | null): CallMode {
-    // W4.5: where the structure is not ignored, a nonoverlapped call with one blocks.
-    const ignores = overlapped === null || this.#core.profile.nonoverlappedIgnoresOverlapped;
-    return socket.nonBlocking && ignores ? CallMode.nonblocking : CallMode.blocking;
-  }
-
-  /** W4.5: a nonoverlapped call fills the structure in, where the profile does not ignore it. */
-  #fillIgnored(
-    socket: SwitchSocket,
-    overlapped: WSAOVERLAPPED | null,
-    bytes: number,
-    flags: number,
-  ): void {
-    if (overlapped === null || socket.overlappedCapable) return;
-    if (this.#core.profile.nonoverlappedIgnoresOverlapped) return;
-    overlapped.Offset = flags;
-    overlapped.OffsetHigh = 0;
-    overlapped.InternalHigh = bytes;
-    overlapped.Internal = 0;
-    if (overlapped.hEvent !== 0) this.#core.events.set(overlapped.hEvent);
+  #isCapable(socket: SwitchSocket): boolean {
+    return socket.overlappedCapable || this.forceOverlapped;
   }
 }
 
+/** W4.5: a nonoverlapped call fills the structure in, where the profile does not ignore it. */
+export function fillIgnored(
+  core: SwitchCore,
+  socket: SwitchSocket,
+  overlapped: WSAOVERLAPPED | null,
+  bytes: number,
+  flags: number,
+): void {
+  if (overlapped === null || socket.overlappedCapable) return;
+  if (core.profile.nonoverlappedIgnoresOverlapped) return;
+  overlapped.Offset = flags;
+  overlapped.OffsetHigh = 0;
+  overlapped.InternalHigh = bytes;
+  overlapped.Internal = 0;
+  if (overlapped.hEvent !== 0) core.events.set(overlapped.hEvent);
+}
+
+/** What a receive with these arguments is refused with before anything moves; 0: nothing. */
+function receiveRefusal(
+  socket: SwitchSocket,
+  total: number,
+  count: number,
+  isCounted: boolean,
+  lpFlags: Ref<number> | null,
+  mode: CallMode,
+  routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
+): number {
+  if (count === 0) return wsa.WSAEINVAL;
+  if (total < 0 || lpFlags === null || !isCounted) return wsa.WSAEFAULT;
+  if (socket.isStream && socket.state !== SocketState.connected) return wsa.WSAENOTCONN;
+  if (socket.receiveShut) return wsa.WSAESHUTDOWN;
+  if (!flagsFit(socket, lpFlags.value, mode)) return wsa.WSAEOPNOTSUPP;
+  if (routine !== null && socket.port !== null) return wsa.WSAEINVAL;
+  if (mode !== CallMode.overlapped || socket.requestCount < OVERLAPPED_COUNT_MAX) return 0;
+  return wsa.WSAEWOULDBLOCK;
+}
+
 /** W8.1.8: MSG_WAITALL stands alone, on a stream, in a call that may wait. */
-function flagsFit(socket: SwitchSocket, flags: number, mode: CallMode): boolean {
+export function flagsFit(socket: SwitchSocket, flags: number, mode: CallMode): boolean {
   if (flags === 0) return true;
   if ((flags & ~KNOWN_RECEIVE_FLAGS) !== 0) return false;
   if ((flags & ws.MSG_WAITALL) === 0) return true;

@@ -1,5 +1,6 @@
 // The data calls of ws2_32.dll and the result of overlapped ones. Contracts as in ws2spi-functions.ts,
-// with the last error in place of lpErrno. Sources: W4, W5.2, W8.1, W9.11.
+// with the last error in place of lpErrno. Those with addresses are messages.ts. Sources: W4, W8.1,
+// W9.11.
 
 import type {
   Ref,
@@ -17,32 +18,12 @@ export interface TransferFunctions {
   send(s: number, buf: Uint8Array | null, len: number, flags: number): number;
   /** Receives up to `len` bytes; the number received, 0 at the end of the stream, or SOCKET_ERROR. */
   recv(s: number, buf: Uint8Array | null, len: number, flags: number): number;
-  /** On a stream the address is ignored. [W5.2] */
-  sendto(
-    s: number,
-    buf: Uint8Array | null,
-    len: number,
-    flags: number,
-    to: Uint8Array | null,
-    tolen: number,
-  ): number;
   WSASend(
     s: number,
     lpBuffers: readonly WSABUF[] | null,
     dwBufferCount: number,
     lpNumberOfBytesSent: Ref<number> | null,
     dwFlags: number,
-    lpOverlapped: WSAOVERLAPPED | null,
-    lpCompletionRoutine: Routine,
-  ): number;
-  WSASendTo(
-    s: number,
-    lpBuffers: readonly WSABUF[] | null,
-    dwBufferCount: number,
-    lpNumberOfBytesSent: Ref<number> | null,
-    dwFlags: number,
-    lpTo: Uint8Array | null,
-    iTolen: number,
     lpOverlapped: WSAOVERLAPPED | null,
     lpCompletionRoutine: Routine,
   ): number;
@@ -65,7 +46,7 @@ export interface TransferFunctions {
 }
 
 /** The array of one buffer that send and recv make of their arguments. */
-class OneBuffer {
+export class OneBuffer {
   readonly entry: WSABUF = { len: 0, buf: null };
   readonly array: readonly WSABUF[] = [this.entry];
   readonly bytes = ref(0);
@@ -77,7 +58,7 @@ export function transferFunctions(state: ApiState): TransferFunctions {
 }
 
 /** The functions of one buffer, which are never overlapped. */
-function plainFunctions(state: ApiState): Pick<TransferFunctions, 'send' | 'recv' | 'sendto'> {
+function plainFunctions(state: ApiState): Pick<TransferFunctions, 'send' | 'recv'> {
   const { errno } = state;
   const { transfers } = state.spi;
   // A blocking recv runs completion routines, which may call send or recv: one set per depth.
@@ -96,7 +77,6 @@ function plainFunctions(state: ApiState): Pick<TransferFunctions, 'send' | 'recv
 
   return {
     send,
-    sendto: (s, buf, len, flags) => send(s, buf, len, flags),
     recv(s, buf, len, flags) {
       if (!state.isStarted()) return SOCKET_ERROR;
       const one = spare.pop() ?? new OneBuffer();
@@ -112,7 +92,7 @@ function plainFunctions(state: ApiState): Pick<TransferFunctions, 'send' | 'recv
   };
 }
 
-type VectorFunctions = Omit<TransferFunctions, 'send' | 'recv' | 'sendto'>;
+type VectorFunctions = Omit<TransferFunctions, 'send' | 'recv'>;
 
 function vectorFunctions(state: ApiState): VectorFunctions {
   const { spi, errno } = state;
@@ -135,9 +115,6 @@ function vectorFunctions(state: ApiState): VectorFunctions {
 
   return {
     WSASend,
-    // W5.2: on a connection-oriented socket the address means nothing.
-    WSASendTo: (s, buffers, count, bytes, flags, _lpTo, _iTolen, overlapped, routine) =>
-      WSASend(s, buffers, count, bytes, flags, overlapped, routine),
     WSARecv(s, buffers, count, bytes, flags, overlapped, routine) {
       if (!state.isStarted()) return SOCKET_ERROR;
       const failed =

@@ -1,7 +1,6 @@
 // Promise twins of the functions that block, for code that lives in an event loop: the same
 // parameters and results, but a failure rejects with WsaError, since a last error would not survive
-// an await. They drive progress and wait for the host's wake-up; there is no timer here. SO_SNDTIMEO
-// and SO_RCVTIMEO are those of blocking calls and have no part in them. Source: design.md "Fixed".
+// an await. Here are those of connections, streams and events. Sources: docs/winsock-api.md; W4, W8.1.
 
 import * as wsa from '../../provider/spi/error-codes.js';
 import { WsaError } from '../../provider/spi/errors.js';
@@ -14,16 +13,19 @@ import type {
   WSAOVERLAPPED,
 } from '../../provider/spi/winsock2.js';
 import * as ws from '../../provider/spi/winsock2.js';
-import type { Nanos } from '../../runtime/clock.js';
-import { milliseconds } from '../../runtime/clock.js';
 import type { SwitchCore } from '../core.js';
 import type { ApiState } from './last-error.js';
-import { checkWait, EventWait } from './waits.js';
+import type { CompletionPromises } from './promise-completion.js';
+import { completionPromises } from './promise-completion.js';
+import type { MessagePromises } from './promise-messages.js';
+import { messagePromises } from './promise-messages.js';
+import { PromiseRunner } from './promise-runner.js';
+import { checkWait, EventWait, waitDeadline } from './waits.js';
 
 type Name = Uint8Array | null;
 type Length = Ref<number> | null;
 
-export interface PromiseFunctions {
+export interface PromiseFunctions extends MessagePromises, CompletionPromises {
   accept(s: number, addr: Name, addrlen: Length): Promise<number>;
   WSAAccept(
     s: number,
@@ -69,13 +71,13 @@ export interface PromiseFunctions {
   WSACleanup(): Promise<number>;
 }
 
-/** How often progress is driven before the event loop gets a turn although there is work. */
-const POLLS_PER_TURN = 64;
-
 export function promiseFunctions(state: ApiState, cleanup: () => number): PromiseFunctions {
-  const twins = new Twins(state);
+  const runner = new PromiseRunner(state);
+  const twins = new Twins(runner);
   const accept = twins.accept.bind(twins);
   return {
+    ...messagePromises(runner),
+    ...completionPromises(runner),
     WSAAccept: accept,
     accept: (s, addr, addrlen) => accept(s, addr, addrlen, null, null),
     connect: (s, name, namelen) => twins.connect(s, name, namelen),
@@ -102,14 +104,16 @@ export function promiseFunctions(state: ApiState, cleanup: () => number): Promis
   };
 }
 
-/** The twins, and how they wait: progress as far as it goes, then the wake-up of the host. */
+/** The twins of connections, streams and waits. */
 class Twins {
+  readonly #runner: PromiseRunner;
   readonly #state: ApiState;
   readonly #core: SwitchCore;
 
-  constructor(state: ApiState) {
-    this.#state = state;
-    this.#core = state.theSwitch.core;
+  constructor(runner: PromiseRunner) {
+    this.#runner = runner;
+    this.#state = runner.state;
+    this.#core = runner.core;
   }
 
   async accept(
@@ -119,18 +123,18 @@ class Twins {
     condition: LPCONDITIONPROC | null,
     data: DWORD_PTR,
   ): Promise<number> {
-    this.#check('accept');
+    this.#runner.check('accept');
     const { spi } = this.#state;
     const { sockets } = this.#core;
     const errno = ws.ref(0);
     for (;;) {
-      const accepted = this.#withoutWaiting(() =>
+      const accepted = this.#runner.withoutWaiting(() =>
         spi.WSPAccept(s, addr, addrlen, condition, data, errno),
       );
       if (accepted !== ws.INVALID_SOCKET) return accepted;
       if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call: 'accept' });
       const socket = sockets.find(s);
-      await this.#until(
+      await this.#runner.until(
         () =>
           socket === null ||
           sockets.find(s) !== socket ||
@@ -142,17 +146,17 @@ class Twins {
 
   async connect(s: number, name: Name, namelen: number): Promise<number> {
     const call = 'connect';
-    this.#check(call);
+    this.#runner.check(call);
     const { spi } = this.#state;
     const errno = ws.ref(0);
-    const result = this.#withoutWaiting(() =>
+    const result = this.#runner.withoutWaiting(() =>
       spi.WSPConnect(s, name, namelen, null, null, null, null, errno),
     );
     if (result === 0) return 0;
     if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call });
     const attempt = this.#core.sockets.find(s)?.attempt ?? null;
     if (attempt === null) throw new WsaError(wsa.WSAENOTSOCK, { call });
-    await this.#until(attempt.isDone);
+    await this.#runner.until(attempt.isDone);
     if (attempt.error !== 0) throw new WsaError(attempt.error, { call });
     return 0;
   }
@@ -165,7 +169,7 @@ class Twins {
     flags: number,
   ): Promise<number> {
     const { transfers } = this.#state.spi;
-    const { bytes } = await this.#overlapped('WSASend', (ov, errno) =>
+    const { bytes } = await this.#runner.overlapped('WSASend', (ov, errno) =>
       transfers.send(s, buffers, count, lpBytes, flags, ov, null, errno),
     );
     if (lpBytes !== null) lpBytes.value = bytes;
@@ -180,7 +184,7 @@ class Twins {
     lpFlags: Ref<number>,
   ): Promise<number> {
     const { transfers } = this.#state.spi;
-    const { bytes, flags } = await this.#overlapped('WSARecv', (ov, errno) =>
+    const { bytes, flags } = await this.#runner.overlapped('WSARecv', (ov, errno) =>
       transfers.receive(s, buffers, count, lpBytes, lpFlags, ov, null, errno),
     );
     if (lpBytes !== null) lpBytes.value = bytes;
@@ -196,8 +200,8 @@ class Twins {
     lpFlags: Ref<number>,
   ): Promise<boolean> {
     const call = 'WSAGetOverlappedResult';
-    this.#check(call);
-    if (fWait) await this.#until(() => overlapped.Internal !== WSS_OPERATION_IN_PROGRESS);
+    this.#runner.check(call);
+    if (fWait) await this.#runner.until(() => overlapped.Internal !== WSS_OPERATION_IN_PROGRESS);
     const errno = ws.ref(0);
     const { spi } = this.#state;
     if (spi.WSPGetOverlappedResult(s, overlapped, lpBytes, false, lpFlags, errno)) return true;
@@ -212,18 +216,16 @@ class Twins {
     alertable: boolean,
   ): Promise<number> {
     const call = 'WSAWaitForMultipleEvents';
-    this.#check(call);
-    const { events, apcs, environment } = this.#core;
-    const error = checkWait(events, count, handles, all);
+    this.#runner.check(call);
+    const { apcs } = this.#core;
+    const error = checkWait(this.#core, count, handles, all);
     if (error !== 0) throw new WsaError(error, { call });
-    const wait = new EventWait(events, apcs);
+    const wait = new EventWait(this.#core);
     wait.count = count;
     wait.handles = handles;
     wait.all = all;
     wait.alertable = alertable;
-    const isInfinite = timeoutMs === ws.WSA_INFINITE;
-    const end = isInfinite ? Infinity : environment.clock.now() + milliseconds(timeoutMs);
-    await this.#until(wait.isDone, end);
+    await this.#runner.until(wait.isDone, waitDeadline(this.#core, timeoutMs));
     const index = wait.signalled();
     if (index >= 0) return ws.WSA_WAIT_EVENT_0 + index;
     if (alertable && apcs.run() > 0) return ws.WSA_WAIT_IO_COMPLETION;
@@ -232,67 +234,11 @@ class Twins {
 
   /** Before the last WSACleanup: closes everything and waits for what is under way, bounded. */
   async quiet(): Promise<void> {
-    this.#check('WSACleanup');
+    this.#runner.check('WSACleanup');
     const { theSwitch, startCount } = this.#state;
     if (startCount > 1) return;
     theSwitch.closeAll();
     const { clock } = this.#core.environment;
-    await this.#until(() => theSwitch.isQuiet, clock.now() + theSwitch.stopNanosMax);
-  }
-
-  #check(call: string): void {
-    if (!this.#state.isStarted()) throw new WsaError(wsa.WSANOTINITIALISED, { call });
-  }
-
-  /** A call of the SPI that then answers WSAEWOULDBLOCK instead of waiting. */
-  #withoutWaiting(call: () => number): number {
-    const { spi } = this.#state;
-    spi.neverBlock = true;
-    try {
-      return call();
-    } finally {
-      spi.neverBlock = false;
-    }
-  }
-
-  /** An overlapped call of the twin's own; its bytes and flags. */
-  async #overlapped(
-    call: string,
-    start: (ov: WSAOVERLAPPED, errno: Ref<number>) => number,
-  ): Promise<{ bytes: number; flags: number }> {
-    this.#check(call);
-    const ov = ws.createOverlapped();
-    const errno = ws.ref(0);
-    const { transfers } = this.#state.spi;
-    transfers.forceOverlapped = true;
-    let failed: boolean;
-    try {
-      failed = start(ov, errno) !== 0;
-    } finally {
-      transfers.forceOverlapped = false;
-    }
-    if (failed && errno.value !== wsa.WSA_IO_PENDING) throw new WsaError(errno.value, { call });
-    await this.#until(() => ov.Internal !== WSS_OPERATION_IN_PROGRESS);
-    if (ov.OffsetHigh !== 0) throw new WsaError(ov.OffsetHigh, { call });
-    return { bytes: ov.InternalHigh, flags: ov.Offset };
-  }
-
-  /** Whether `done` came to hold before the deadline. */
-  async #until(done: () => boolean, deadline: Nanos = Infinity): Promise<boolean> {
-    const { promiseDeadlines, environment } = this.#core;
-    const { progress, clock, wakeup } = environment;
-    const waiting = { at: deadline };
-    promiseDeadlines.add(waiting);
-    try {
-      for (let polls = 1; !done(); polls++) {
-        if (progress.poll() > 0 && polls % POLLS_PER_TURN !== 0) continue;
-        if (done()) return true;
-        if (deadline !== Infinity && clock.now() >= deadline) return false;
-        await wakeup();
-      }
-      return true;
-    } finally {
-      promiseDeadlines.delete(waiting);
-    }
+    await this.#runner.until(() => theSwitch.isQuiet, clock.now() + theSwitch.stopNanosMax);
   }
 }

@@ -9,6 +9,8 @@ import type { WSAOVERLAPPED_COMPLETION_ROUTINE } from '../../provider/spi/winsoc
 import {
   INVALID_SOCKET,
   ref,
+  SD_RECEIVE,
+  SD_SEND,
   SOCKET_ERROR,
   WSA_FLAG_OVERLAPPED,
 } from '../../provider/spi/winsock2.js';
@@ -51,6 +53,13 @@ export interface SocketFunctions {
     lpGQOS: QOS | null,
   ): number;
   shutdown(s: number, how: number): number;
+  /**
+   * shutdown(SD_SEND), and shutdown(SD_RECEIVE): no protocol here carries data with the end of a stream,
+   * so the buffer of the first must be empty or null (WSAENOPROTOOPT), and that of the second gets
+   * nothing. [W9.10.6]
+   */
+  WSASendDisconnect(s: number, lpOutboundDisconnectData: WSABUF | null): number;
+  WSARecvDisconnect(s: number, lpInboundDisconnectData: WSABUF | null): number;
   /** Returns at once; what was sent is still delivered, unless SO_LINGER says otherwise. [W12.4] */
   closesocket(s: number): number;
   getsockname(s: number, name: Name, namelen: Length): number;
@@ -120,6 +129,16 @@ export function socketFunctions(state: ApiState): SocketFunctions {
     listen: (s, backlog) =>
       state.isStarted() ? state.pass(spi.WSPListen(s, backlog, errno), no) : no,
     shutdown: (s, how) => (state.isStarted() ? state.pass(spi.WSPShutdown(s, how, errno), no) : no),
+    WSASendDisconnect(s, data) {
+      if (!state.isStarted()) return no;
+      if (data !== null && data.len > 0) return state.fail(wsa.WSAENOPROTOOPT);
+      return state.pass(spi.WSPShutdown(s, SD_SEND, errno), no);
+    },
+    WSARecvDisconnect(s, data) {
+      if (!state.isStarted()) return no;
+      if (data !== null) data.len = 0;
+      return state.pass(spi.WSPShutdown(s, SD_RECEIVE, errno), no);
+    },
     closesocket: (s) => (state.isStarted() ? state.pass(spi.WSPCloseSocket(s, errno), no) : no),
     getsockname: (s, name, namelen) =>
       state.isStarted() ? state.pass(spi.WSPGetSockName(s, name, namelen, errno), no) : no,

@@ -4,6 +4,7 @@
 import * as wsa from '../../provider/spi/error-codes.js';
 import type { ServiceProvider } from '../../provider/spi/provider.js';
 import type { WSADATA } from '../../provider/spi/winsock2.js';
+import { SOCKET_ERROR } from '../../provider/spi/winsock2.js';
 import type { ApiState } from './last-error.js';
 
 /** Version words: major in the low byte, minor in the high one. */
@@ -22,12 +23,24 @@ export interface StartupFunctions {
    * way, and ends the providers. SOCKET_ERROR: WSANOTINITIALISED. [W3.5, CLEANUP-03]
    */
   WSACleanup(): number;
+  /**
+   * Ends the innermost blocking call, which then fails with WSAEINTR; after it only closesocket is
+   * sure to work. SOCKET_ERROR: WSAEOPNOTSUPP in a process of Winsock 2, WSAEINVAL when nothing
+   * blocks. [W3.5, W4.20]
+   */
+  WSACancelBlockingCall(): number;
+  /**
+   * Winsock 1.x: what a blocking call calls over and over while it waits, until it returns false. The
+   * previous hook; null with WSAEOPNOTSUPP in a process of Winsock 2.
+   */
+  WSASetBlockingHook(lpBlockFunc: (() => boolean) | null): (() => boolean) | null;
 }
 
 export function startupFunctions(
   state: ApiState,
   providers: readonly ServiceProvider[],
 ): StartupFunctions {
+  const { blocking } = state.theSwitch.core;
   return {
     WSAStartup(wVersionRequested, lpWSAData) {
       const version = versionFor(wVersionRequested);
@@ -44,15 +57,33 @@ export function startupFunctions(
         const error = state.theSwitch.start(providers);
         if (error !== 0) return error;
       }
+      // The first start says which Winsock the process knows.
+      if (state.startCount === 0) blocking.isVersion1 = (version & 0xff) === 1;
       state.startCount++;
       fill(lpWSAData, version);
       return 0;
     },
     WSACleanup() {
-      if (!state.isStarted()) return state.fail(wsa.WSANOTINITIALISED);
+      if (!state.isStarted()) return SOCKET_ERROR;
       state.startCount--;
-      if (state.startCount === 0) state.theSwitch.stop();
+      if (state.startCount > 0) return 0;
+      blocking.hook = null;
+      state.theSwitch.stop();
       return 0;
+    },
+    WSACancelBlockingCall() {
+      if (state.startCount === 0) return state.fail(wsa.WSANOTINITIALISED);
+      if (!blocking.isVersion1) return state.fail(wsa.WSAEOPNOTSUPP);
+      if (blocking.depth === 0) return state.fail(wsa.WSAEINVAL);
+      blocking.isCancelled = true;
+      return 0;
+    },
+    WSASetBlockingHook(lpBlockFunc) {
+      const before = blocking.hook;
+      if (state.startCount === 0) state.lastError = wsa.WSANOTINITIALISED;
+      else if (!blocking.isVersion1) state.lastError = wsa.WSAEOPNOTSUPP;
+      else blocking.hook = lpBlockFunc;
+      return before;
     },
   };
 }

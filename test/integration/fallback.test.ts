@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import type { AddressInfo, Server } from 'node:net';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { tcpipProvider } from '../../index.js';
 import type { Hook, Host } from '../../index.js';
@@ -260,5 +260,83 @@ describe('ports', () => {
     expect(a.winsock.WSAGetLastError()).toBe(spi.WSAEADDRINUSE);
     a.winsock.closesocket(socket);
     await fixture.closeClean(a);
+  });
+});
+
+/** The program of the next test: it knows nothing of providers. */
+async function program(a: Host, b: Host): Promise<{ received: string; peer: unknown }> {
+  const { listener, port } = fixture.listen(b);
+  const atA = fixture.connect(a, B, port);
+  const atB = fixture.must(b.winsock, 'accept', b.winsock.accept(listener, null, null));
+  const received = fixture.carry({ host: a, socket: atA }, { host: b, socket: atB }, 'one stream');
+  const [own, peer] = [new Uint8Array(16), new Uint8Array(16)];
+  a.winsock.getsockname(atA, own, spi.ref(16));
+  b.winsock.getpeername(atB, peer, spi.ref(16));
+  expect(peer).toEqual(own);
+  a.winsock.closesocket(atA);
+  for (const socket of [atB, listener]) b.winsock.closesocket(socket);
+  return { received, peer: spi.parseSockaddr(peer)?.ip };
+}
+
+describe('one program', () => {
+  it.each([
+    ['over a SAN, without the kernel moving a byte of its data', {}],
+    ['over TCP/IP', { providers: [tcpipProvider] }],
+  ])(
+    'works the same %s, and each end has the IP address of the other [ARCH-01 ARCH-06 ARCH-08 ADDR-02 COMP-09 W14.1]',
+    async (_how, more) => {
+      const fabric = fixture.newFabric();
+      const a = await fixture.open({ fabric, address: A, engine: 'inline', ...more });
+      const b = await fixture.open({ fabric, address: B, engine: 'inline', ...more });
+      expect(await program(a, b)).toEqual({ received: 'one stream', peer: A });
+      const { tcpBytesSent, messageBytesSent } = a.statistics();
+      const isSan = !('providers' in more);
+      expect([tcpBytesSent, messageBytesSent]).toEqual(isSan ? [0, 10] : [10, 0]);
+      await fixture.closeClean(a, b);
+    },
+  );
+
+  it('on the address of a SAN NIC serves a peer of the SAN and a plain TCP client at once [ARCH-13 ACC-02 CONN-07 LSN-01]', async () => {
+    const fabric = fixture.newFabric();
+    const a = await fixture.open({ fabric, address: A, engine: 'inline' });
+    const b = await fixture.open({ fabric, address: B, engine: 'inline' });
+    const { listener, port } = fixture.listen(b);
+    const plain = createConnection({ host: B, port });
+    fixture.atEnd(() => {
+      plain.destroy();
+    });
+    await once(plain, 'connect');
+    const atA = fixture.connect(a, B, port);
+    const accepted = [0, 1].map(() =>
+      fixture.must(b.winsock, 'accept', b.winsock.accept(listener, null, null)),
+    );
+    expect(b.statistics()).toMatchObject({ sanConnections: 1, tcpConnections: 1 });
+    plain.end('plain');
+    a.winsock.send(atA, Buffer.from('a SAN'), 5, 0);
+    const texts: string[] = [];
+    for (const socket of accepted) {
+      const buffer = Buffer.alloc(5);
+      const count = await b.winsock.promises.recv(socket, buffer, 5, 0);
+      texts.push(buffer.toString('utf8', 0, count));
+    }
+    expect(texts.sort()).toEqual(['a SAN', 'plain']);
+    a.winsock.closesocket(atA);
+    for (const socket of [...accepted, listener]) b.winsock.closesocket(socket);
+    await fixture.closeClean(a, b);
+  });
+});
+
+describe('an established SAN connection', () => {
+  it('that is lost is an error of the application, and nothing goes to TCP/IP [COMP-12 ERR-01]', async () => {
+    const { a, b, atA, atB } = await fixture.openPair();
+    const hard = Uint8Array.of(1, 0, 0, 0);
+    b.winsock.setsockopt(atB, spi.SOL_SOCKET, spi.SO_LINGER, hard, hard.length);
+    b.winsock.closesocket(atB);
+    expect(a.winsock.recv(atA, new Uint8Array(1), 1, 0)).toBe(spi.SOCKET_ERROR);
+    expect(a.winsock.WSAGetLastError()).toBe(spi.WSAECONNRESET);
+    expect(a.winsock.send(atA, new Uint8Array(1), 1, 0)).toBe(spi.SOCKET_ERROR);
+    expect(a.statistics()).toMatchObject({ tcpConnections: 0, tcpBytesSent: 0 });
+    a.winsock.closesocket(atA);
+    await fixture.closeClean(a, b);
   });
 });

@@ -202,3 +202,66 @@ describe('accept', () => {
     world.close();
   });
 });
+
+describe('WSAAccept with a condition function', () => {
+  it.each([false, true])(
+    'gives it both addresses and its data, once for each connection (SO_CONDITIONAL_ACCEPT: %s) [ACC-03 ACC-04 ACCEPT-02 ACCEPT-03]',
+    (conditional) => {
+      const world = new World();
+      const { winsock } = world.b;
+      const listener = winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+      const value = Uint8Array.of(conditional ? 1 : 0, 0, 0, 0);
+      winsock.setsockopt(listener, spi.SOL_SOCKET, spi.SO_CONDITIONAL_ACCEPT, value, 4);
+      winsock.bind(listener, name('0.0.0.0'), 16);
+      winsock.listen(listener, 5);
+      const s = client(world);
+      world.a.winsock.ioctlsocket(s, spi.FIONBIO, spi.ref(1));
+      world.a.winsock.connect(s, name(B), 16);
+      const asked: unknown[] = [];
+      const data = { about: 'this' };
+      const condition: spi.LPCONDITIONPROC = (
+        caller,
+        callerData,
+        _s,
+        _g,
+        callee,
+        _cd,
+        _gr,
+        given,
+      ) => {
+        const from = caller.buf === null ? null : spi.parseSockaddr(caller.buf);
+        const to = callee.buf === null ? null : spi.parseSockaddr(callee.buf);
+        asked.push({ from: from?.ip, to: to?.port, callerData, given });
+        return spi.CF_ACCEPT;
+      };
+      const server = winsock.WSAAccept(listener, null, null, condition, data);
+      expect(server).not.toBe(spi.INVALID_SOCKET);
+      expect(asked).toEqual([{ from: A, to: PORT, callerData: null, given: data }]);
+      world.settle();
+      expect(world.a.winsock.send(s, new Uint8Array(3), 3, 0)).toBe(3);
+      expect(winsock.recv(server, new Uint8Array(9), 9, 0)).toBe(3);
+      world.close();
+    },
+  );
+
+  it('that throws throws out of WSAAccept, and the request waits on [ACCEPT-02]', () => {
+    const world = new World();
+    const { winsock } = world.b;
+    const listener = winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+    const on = Uint8Array.of(1, 0, 0, 0);
+    winsock.setsockopt(listener, spi.SOL_SOCKET, spi.SO_CONDITIONAL_ACCEPT, on, 4);
+    winsock.bind(listener, name(B), 16);
+    winsock.listen(listener, 5);
+    const s = client(world);
+    world.a.winsock.ioctlsocket(s, spi.FIONBIO, spi.ref(1));
+    world.a.winsock.connect(s, name(B), 16);
+    world.settle();
+    const condition = (): number => {
+      throw new Error('undecided');
+    };
+    expect(() => winsock.WSAAccept(listener, null, null, condition, null)).toThrow('undecided');
+    expect(world.b.messages.filter((line) => line.includes('thrown'))).toEqual([]);
+    expect(winsock.accept(listener, null, null)).not.toBe(spi.INVALID_SOCKET);
+    world.close();
+  });
+});

@@ -19,7 +19,7 @@ const newSocket = (world: World): number =>
   world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, spi.IPPROTO_TCP);
 
 describe('connect', () => {
-  it('goes over the SAN inside its subnet, after TCP/IP has given the port [CONN-01 CONN-03 COMP-05 COMP-08]', () => {
+  it('goes over the SAN inside its subnet, after TCP/IP has given the port [CONN-01 CONN-03 COMP-05 COMP-08 W14.4]', () => {
     const world = new World();
     world.a.san.log.length = 0;
     const { client } = connectPair(world);
@@ -35,6 +35,23 @@ describe('connect', () => {
     const peer = new Uint8Array(16);
     expect(world.a.winsock.getpeername(client, peer, spi.ref(16))).toBe(0);
     expect(spi.parseSockaddr(peer)).toMatchObject({ ip: B, port: PORT });
+    world.close();
+  });
+
+  it('makes no companion before connect or listen, and then one with the address and port of TCP/IP that alone carries the data [COMP-02 COMP-03 COMP-04 ARCH-03 ARCH-09]', () => {
+    const world = new World();
+    const { a } = world;
+    listenOn(world.b, B);
+    const before = a.san.log.length;
+    const s = newSocket(world);
+    expect(a.winsock.bind(s, name(A, 777), 16)).toBe(0);
+    a.winsock.setsockopt(s, spi.SOL_SOCKET, spi.SO_DEBUG, Uint8Array.of(1, 0, 0, 0), 4);
+    expect(a.san.log).toHaveLength(before);
+    expect(a.winsock.connect(s, name(B), 16)).toBe(0);
+    expect(a.san.log).toContain(`WSPBind(${A}:777)`);
+    expect(a.tcp.sockets.get(s)).toMatchObject({ port: 777, state: 'open', peer: null });
+    expect(a.winsock.send(s, pattern(10), 10, 0)).toBe(10);
+    expect(a.theSwitch.statistics()).toMatchObject({ messageBytesSent: 10, tcpBytesSent: 0 });
     world.close();
   });
 

@@ -105,6 +105,226 @@ describe.each(['SAN', 'TCP/IP'])('over %s', (path) => {
   });
 });
 
+function errorsOf(host: HostUnderTest, s: number): spi.WSANETWORKEVENTS {
+  const events = spi.createNetworkEvents();
+  expect(host.winsock.WSAEnumNetworkEvents(s, 0, events)).toBe(0);
+  return events;
+}
+
+function select(host: HostUnderTest, s: number, mask: number): number {
+  const event = host.winsock.WSACreateEvent();
+  expect(host.winsock.WSAEventSelect(s, event, mask)).toBe(0);
+  return event;
+}
+
+function isSet({ winsock }: HostUnderTest, event: number): boolean {
+  return winsock.WaitForSingleObjectEx(event, 0, false) === 0;
+}
+
+function lose(host: HostUnderTest, error: number): void {
+  for (const socket of host.san.sockets.values()) {
+    if (socket.peer !== null) host.san.lose(socket, error);
+  }
+}
+
+describe('profiles differ in', () => {
+  it.each([
+    ['documented', 0],
+    ['windows', FD_READ],
+  ] as const)(
+    'whether new data is told although the last was not read: %s [W10.2 W10.4]',
+    (profile, again) => {
+      const world = new World({ profile });
+      const { client, server } = connectPair(world);
+      const event = select(world.b, server, FD_READ);
+      world.a.winsock.send(client, pattern(10), 10, 0);
+      world.settle();
+      expect(seen(world.b, server, event)).toBe(FD_READ);
+      expect(seen(world.b, server, event)).toBe(0);
+      world.a.winsock.send(client, pattern(10), 10, 0);
+      world.settle();
+      expect(isSet(world.b, event)).toBe(again !== 0);
+      expect(seen(world.b, server, event)).toBe(again);
+      // Nothing new has come: neither tells again.
+      world.settle();
+      expect(seen(world.b, server, event)).toBe(0);
+      world.close();
+    },
+  );
+
+  it.each([
+    ['documented', FD_READ],
+    ['windows', 0],
+  ] as const)(
+    'whether a receive that fails for its arguments counts as one: %s [W10.3 W10.4]',
+    (profile, again) => {
+      const world = new World({ profile });
+      const { client, server } = connectPair(world);
+      const event = select(world.b, server, FD_READ);
+      world.a.winsock.send(client, pattern(10), 10, 0);
+      world.settle();
+      expect(seen(world.b, server, event)).toBe(FD_READ);
+      expect(world.b.winsock.recv(server, new Uint8Array(1), -1, 0)).toBe(-1);
+      expect(world.b.winsock.WSAGetLastError()).toBe(spi.WSAEFAULT);
+      expect(seen(world.b, server, event)).toBe(again);
+      world.close();
+    },
+  );
+
+  it.each([
+    ['documented', FD_READ, FD_CLOSE],
+    ['windows', FD_READ | FD_CLOSE, 0],
+  ] as const)(
+    'whether FD_CLOSE waits until everything was read: %s [W10.8]',
+    (profile, first, last) => {
+      const world = new World({ profile });
+      const { client, server } = connectPair(world);
+      select(world.b, server, FD_READ | FD_CLOSE);
+      world.a.winsock.send(client, pattern(10), 10, 0);
+      world.a.winsock.shutdown(client, spi.SD_SEND);
+      world.settle();
+      expect(seen(world.b, server)).toBe(first);
+      expect(world.b.winsock.recv(server, new Uint8Array(4), 4, 0)).toBe(4);
+      expect(seen(world.b, server)).toBe(FD_READ);
+      expect(world.b.winsock.recv(server, new Uint8Array(9), 9, 0)).toBe(6);
+      expect(seen(world.b, server)).toBe(last);
+      expect(world.b.winsock.recv(server, new Uint8Array(9), 9, 0)).toBe(0);
+      expect(seen(world.b, server)).toBe(0);
+      world.close();
+    },
+  );
+
+  it.each([
+    ['documented', spi.WSAECONNRESET],
+    ['windows', spi.WSAECONNABORTED],
+  ] as const)('the error of FD_CLOSE after a reset: %s, %i [W10.8]', (profile, error) => {
+    const world = new World({ profile });
+    const { server } = connectPair(world);
+    select(world.b, server, FD_CLOSE);
+    lose(world.b, spi.WSAECONNRESET);
+    world.settle();
+    const events = errorsOf(world.b, server);
+    expect([events.lNetworkEvents, events.iErrorCode[spi.FD_CLOSE_BIT]]).toEqual([FD_CLOSE, error]);
+    world.close();
+  });
+
+  it.each([
+    ['documented', 0],
+    ['windows', spi.FD_ACCEPT],
+  ] as const)('whether a second connection is told: %s [W10.4]', (profile, again) => {
+    const world = new World({ profile });
+    const { b } = world;
+    const listener = listenOn(b, B);
+    const event = select(b, listener, spi.FD_ACCEPT);
+    for (const expected of [spi.FD_ACCEPT, again]) {
+      const client = world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+      expect(world.a.winsock.connect(client, name(B), 16)).toBe(0);
+      world.settle();
+      expect(seen(b, listener, event)).toBe(expected);
+    }
+    // W10.4: another accept finds another connection, and tells of it.
+    expect(b.winsock.accept(listener, null, null)).not.toBe(spi.INVALID_SOCKET);
+    expect(seen(b, listener, event)).toBe(spi.FD_ACCEPT);
+    world.close();
+  });
+});
+
+describe('the record', () => {
+  it('keeps what holds when it is selected, and what was told is not told again [W10.5 W10.7 W10.14]', () => {
+    const world = new World();
+    const { client, server } = connectPair(world);
+    const { winsock } = world.a;
+    const event = select(world.a, client, spi.FD_CONNECT | FD_WRITE);
+    expect(isSet(world.a, event)).toBe(true);
+    expect(seen(world.a, client)).toBe(spi.FD_CONNECT | FD_WRITE);
+    world.b.winsock.send(server, pattern(4), 4, 0);
+    world.settle();
+    winsock.WSAResetEvent(event);
+    // A superset tells what is newly selected.
+    winsock.WSAEventSelect(client, event, ALL | spi.FD_CONNECT);
+    expect(isSet(world.a, event)).toBe(true);
+    expect(seen(world.a, client)).toBe(FD_READ);
+    winsock.WSAResetEvent(event);
+    // By way of none nothing that was told comes back.
+    winsock.WSAEventSelect(client, 0, 0);
+    winsock.WSAEventSelect(client, event, ALL | spi.FD_CONNECT);
+    expect(isSet(world.a, event)).toBe(false);
+    expect(seen(world.a, client)).toBe(0);
+    world.close();
+  });
+
+  it('deselected after it has fired the event stays set, and fires again when selected unseen [W10.14]', () => {
+    const world = new World();
+    const { client, server } = connectPair(world);
+    const { winsock } = world.b;
+    const event = select(world.b, server, FD_READ);
+    world.a.winsock.send(client, pattern(4), 4, 0);
+    world.settle();
+    expect(isSet(world.b, event)).toBe(true);
+    winsock.WSAEventSelect(server, event, FD_CLOSE);
+    expect(isSet(world.b, event)).toBe(true);
+    winsock.WSAResetEvent(event);
+    winsock.WSAEventSelect(server, event, FD_READ);
+    expect(isSet(world.b, event)).toBe(true);
+    expect(seen(world.b, server)).toBe(FD_READ);
+    world.close();
+  });
+
+  it('is left alone when the call fails, and closesocket tells nobody [W10.11 W10.13]', () => {
+    const world = new World();
+    const { client, server } = connectPair(world);
+    const { winsock } = world.b;
+    const event = select(world.b, server, ALL);
+    world.a.winsock.send(client, pattern(4), 4, 0);
+    world.settle();
+    const events = spi.createNetworkEvents();
+    events.iErrorCode.fill(77);
+    expect(winsock.WSAEnumNetworkEvents(server, 4711, events)).toBe(-1);
+    expect([events.lNetworkEvents, isSet(world.b, event)]).toEqual([0, true]);
+    expect(winsock.WSAEnumNetworkEvents(server, event, events)).toBe(0);
+    expect(events.lNetworkEvents).toBe(FD_READ | FD_WRITE);
+    expect(events.iErrorCode[spi.FD_CLOSE_BIT]).toBe(77);
+    expect(isSet(world.b, event)).toBe(false);
+    winsock.closesocket(server);
+    world.settle();
+    expect(isSet(world.b, event)).toBe(false);
+    expect(winsock.WSAEnumNetworkEvents(server, event, events)).toBe(-1);
+    expect(winsock.WSAGetLastError()).toBe(spi.WSAENOTSOCK);
+    world.close();
+  });
+
+  it('a decision that is put off does not tell of the connection again [W10.3]', () => {
+    const world = new World();
+    const { b } = world;
+    const listener = listenOn(b, B);
+    const event = select(b, listener, spi.FD_ACCEPT);
+    const client = world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+    expect(world.a.winsock.connect(client, name(B), 16)).toBe(0);
+    world.settle();
+    expect(seen(b, listener, event)).toBe(spi.FD_ACCEPT);
+    const later = (): number => spi.CF_DEFER;
+    expect(b.winsock.WSAAccept(listener, null, null, later, null)).toBe(spi.INVALID_SOCKET);
+    expect(b.winsock.WSAGetLastError()).toBe(spi.WSATRY_AGAIN);
+    expect(seen(b, listener, event)).toBe(0);
+    expect(b.winsock.accept(listener, null, null)).not.toBe(spi.INVALID_SOCKET);
+    world.close();
+  });
+
+  it('urgent data is told once, and again while some of it is left [W10.3 W10.4]', () => {
+    const world = new World();
+    const { client, server } = connectPair(world);
+    const { winsock } = world.b;
+    select(world.b, server, FD_OOB);
+    world.a.winsock.send(client, pattern(2), 2, spi.MSG_OOB);
+    world.a.winsock.send(client, pattern(1), 1, spi.MSG_OOB);
+    world.settle();
+    expect(seen(world.b, server)).toBe(FD_OOB);
+    expect(winsock.recv(server, new Uint8Array(1), 1, spi.MSG_OOB)).toBe(1);
+    expect(seen(world.b, server)).toBe(FD_OOB);
+    world.close();
+  });
+});
+
 describe('over SAN', () => {
   it('large data that nobody has asked for is fetched for a selection of FD_READ [W10.2 XFER-15]', () => {
     const world = new World();

@@ -51,6 +51,33 @@ describe('the switch starts', () => {
     world.close();
   });
 
+  it('without one that throws, or that is of an older version, and nothing of it is left [INIT-10 STARTUP-01 STARTUP-02]', () => {
+    const world = new World();
+    const { network } = world.a.san;
+    const throwing = new FakeSan(network, { name: 'throwing', address: '127.79.0.1' });
+    const old = new FakeSan(network, { name: 'old', address: '127.79.0.2' });
+    const start = old.service.WSPStartupEx;
+    const services = [
+      { ...throwing.service, WSPStartupEx: raise },
+      {
+        ...old.service,
+        WSPStartupEx: (...args: Parameters<typeof start>) => {
+          const error = start(...args);
+          Object.assign(args[1] ?? {}, { wVersion: 0x0002 });
+          return error;
+        },
+      },
+    ];
+    for (const service of services) expect(world.a.theSwitch.addProvider(service)).toBe(false);
+    expect(old.startCount).toBe(0);
+    const left = world.a.messages.filter((line) => line.includes('left out'));
+    expect(left[0]).toContain('WSAEPROVIDERFAILEDINIT');
+    expect(left[0]).toContain('out of order');
+    expect(left[1]).toContain('WSAVERNOTSUPPORTED');
+    expect(world.a.theSwitch.core.providers).toHaveLength(1);
+    world.close();
+  });
+
   it('only if TCP/IP does, and WSAStartup returns why not [W3.4 STARTUP-02]', () => {
     const world = new World({ stopped: true });
     world.a.tcp.startError = spi.WSASYSNOTREADY;
@@ -85,6 +112,117 @@ describe('the switch starts', () => {
     world.a.theSwitch.refreshAddresses();
     expect(world.a.san.log).toContain('SIO_ADDRESS_LIST_QUERY');
     expect(world.a.theSwitch.core.routing.routes).toHaveLength(1);
+    world.close();
+  });
+});
+
+/** What a defective provider does. */
+function raise(): never {
+  throw new Error('out of order');
+}
+
+describe('a provider that throws while a connection is set up', () => {
+  it.each(['lpWSPSocket', 'lpWSPBind', 'lpWSPSetSockOpt', 'lpWSPEventSelect', 'lpWSPConnect'])(
+    'in %s leaves it to TCP/IP, like one that fails, and is named in the log [COMP-11 CONN-04 ERR-01]',
+    (slot) => {
+      const world = new World({ stopped: true });
+      const { service } = world.a.san;
+      let isArmed = false;
+      const start = service.WSPStartupEx;
+      const broken: typeof start = (version, data, info, upcalls, table) => {
+        const error = start(version, data, info, upcalls, table);
+        const procedures = table as unknown as Record<string, (...args: unknown[]) => unknown>;
+        const inner = procedures[slot];
+        procedures[slot] = (...args) => (isArmed ? raise() : inner?.(...args));
+        return error;
+      };
+      Object.defineProperty(service, 'WSPStartupEx', { value: broken });
+      for (const { winsock } of [world.a, world.b]) {
+        expect(winsock.WSAStartup(0x0202, emptyWsaData())).toBe(0);
+      }
+      isArmed = true;
+      listenOn(world.b, B);
+      const s = world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+      world.a.winsock.setsockopt(s, spi.SOL_SOCKET, spi.SO_DEBUG, Uint8Array.of(1, 0, 0, 0), 4);
+      expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
+      expect(world.a.theSwitch.statistics()).toMatchObject({
+        sanConnections: 0,
+        tcpConnections: 1,
+      });
+      const log = world.a.messages.find((line) => line.includes('has thrown'));
+      expect(log).toContain(slot);
+      expect(log).toContain('out of order');
+      world.close();
+    },
+  );
+
+  it('in WSPCleanup does not keep the switch from ending the others [CLEANUP-03]', () => {
+    const world = new World();
+    const last = new FakeSan(world.a.san.network, { name: 'last', address: '127.79.0.1' });
+    expect(world.a.theSwitch.addProvider(last.service)).toBe(true);
+    const provider = world.a.theSwitch.core.providers.at(-1);
+    if (provider !== undefined) Object.assign(provider.procs, { lpWSPCleanup: raise });
+    expect(world.a.winsock.WSACleanup()).toBe(0);
+    expect(world.a.san.startCount).toBe(0);
+    expect(world.a.tcp.log.at(-1)).toBe('WSPCleanup');
+    world.close();
+  });
+});
+
+describe('a provider that is removed', () => {
+  it('gets nothing new, keeps the connections it has, and is ended with the last of them [INST-07 CLEANUP-03 COMP-12]', () => {
+    const world = new World();
+    const { a, b } = world;
+    const { client, server } = connectPair(world);
+    const id = a.san.service.providerId;
+    expect(a.theSwitch.removeProvider(id)).toBe(true);
+    expect(a.theSwitch.removeProvider(id)).toBe(false);
+    const s = a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+    expect(a.winsock.connect(s, name(B), 16)).toBe(0);
+    expect(a.theSwitch.statistics()).toMatchObject({ sanConnections: 1, tcpConnections: 1 });
+    expect(a.winsock.send(client, new Uint8Array(10), 10, 0)).toBe(10);
+    expect(b.winsock.recv(server, new Uint8Array(10), 10, 0)).toBe(10);
+    // Memory about to be freed is its affair for as long as it lives. [CACHE-04]
+    a.theSwitch.releaseMemory(new Uint8Array(64));
+    expect(a.san.cacheCallbacks).toBe(1);
+    expect([a.san.startCount, world.ended]).toEqual([1, []]);
+    b.winsock.closesocket(server);
+    a.winsock.closesocket(client);
+    world.settle();
+    expect([a.san.startCount, world.ended]).toEqual([0, [id]]);
+    world.close();
+  });
+
+  it('leaves listeners at once, and comes back to them when it is installed again [INST-09 INST-10 LSN-02]', () => {
+    const world = new World();
+    const { b } = world;
+    const listener = listenOn(b, '0.0.0.0');
+    const { service } = b.san;
+    expect(b.san.sockets.size).toBe(1);
+    expect(b.theSwitch.removeProvider(service.providerId)).toBe(true);
+    world.settle();
+    expect([b.san.sockets.size, b.san.startCount]).toEqual([0, 0]);
+    expect(b.theSwitch.addProvider(service)).toBe(true);
+    const s = world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+    expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
+    expect(b.winsock.accept(listener, null, null)).not.toBe(spi.INVALID_SOCKET);
+    expect(b.theSwitch.statistics().sanConnections).toBe(1);
+    world.close();
+  });
+
+  it('and still carries connections when the switch stops is ended with it [CLEANUP-03]', () => {
+    const world = new World();
+    connectPair(world);
+    world.a.theSwitch.removeProvider(world.a.san.service.providerId);
+    expect(world.a.winsock.WSACleanup()).toBe(0);
+    expect(world.a.san.startCount).toBe(0);
+    world.close();
+  });
+
+  it('is not started twice [INIT-01]', () => {
+    const world = new World();
+    expect(world.a.theSwitch.addProvider(world.a.san.service)).toBe(false);
+    expect(world.a.san.startCount).toBe(1);
     world.close();
   });
 });

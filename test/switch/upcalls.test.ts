@@ -144,6 +144,8 @@ describe('the tables', () => {
       thresholdBytes: 4096,
       sendQueueDepth: null,
       receiveQueueDepth: null,
+      receivesPosted: null,
+      receiveBufferBytes: null,
     };
     const usual = deriveSessionLimits(sizes);
     expect(usual).toMatchObject({

@@ -129,6 +129,24 @@ describe('WSASocket', () => {
   );
 });
 
+describe('WSASocket refuses', () => {
+  it.each([
+    [1, 0],
+    [0, spi.WSA_FLAG_MULTIPOINT_C_ROOT],
+    [0, 0x1000],
+  ])('group %i with flags %i, and takes the others [W2.5 W3.1]', (group, flags) => {
+    const world = new World();
+    const { winsock } = world.a;
+    const make = (g: number, dwFlags: number): number =>
+      winsock.WSASocket(spi.AF_INET, spi.SOCK_STREAM, 0, null, g, dwFlags);
+    expect(make(group, flags)).toBe(spi.INVALID_SOCKET);
+    expect(winsock.WSAGetLastError()).toBe(spi.WSAEINVAL);
+    const known = spi.WSA_FLAG_OVERLAPPED | spi.WSA_FLAG_NO_HANDLE_INHERIT;
+    expect(make(0, known)).not.toBe(spi.INVALID_SOCKET);
+    world.close();
+  });
+});
+
 describe('byte order and address text', () => {
   it('swaps between host and network order', () => {
     const { winsock } = new World({ stopped: true }).a;
