@@ -31,7 +31,7 @@ const MAY_IMPORT = {
 /** Single files open to a layer beyond its list. */
 const ALSO = { session: ['^provider/spi/error-codes[.]ts$'] };
 
-const PUBLISHED = ['^index[.]ts$', '^provider/(spi|nic)/index[.]ts$'];
+const PUBLISHED = ['^index[.]ts$', '^provider/(spi|nic|hooks)/index[.]ts$'];
 const OUTSIDE = ['^node_modules/', '^(node:)?[a-z_/]+$'];
 
 const layerRules = Object.entries(MAY_IMPORT).map(([layer, below]) => ({

@@ -4,6 +4,8 @@
 
 import { availableParallelism } from 'node:os';
 import { SystemError } from './native/errors.js';
+import { FabricDirectory } from './native/fabric-directory.js';
+import { HandoverFiles } from './native/handover-files.js';
 import { native } from './native/load.js';
 import { HostThread } from './native/thread.js';
 import { openNic } from './provider/nic/open-nic.js';
@@ -124,6 +126,11 @@ function makeEnvironment(parts: {
     profile: PROFILES[options.profile ?? 'documented'],
     nic,
     sockets: { reactor: host.reactor, hostAddress: address, blocking: host.progress },
+    handover: new HandoverFiles({
+      directory: new FabricDirectory(options.fabric).path,
+      address: options.address,
+      processId: process.pid,
+    }),
     processId: process.pid,
   };
   // A provider drives the NIC (NicDevice.progress); this makes it sleep and wake with the thread, and

@@ -16,6 +16,8 @@ export interface DemoArguments extends HostArguments {
   readonly repeat: number;
   readonly progress: 'auto' | 'lines' | 'off';
   readonly table: boolean;
+  /** The contract verifier on both sides. */
+  readonly verify: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -26,7 +28,9 @@ export async function demoCommand(
   options: DemoArguments,
   signal: AbortSignal,
 ): Promise<void> {
-  const plans = await hostPlans(options, 'demo');
+  const { verify } = options;
+  const { host, peerHost } = await hostPlans(options, 'demo');
+  const plans = { host: { ...host, verify }, peerHost: { ...peerHost, verify } };
   const fd = openFile(file);
   try {
     const peer = new PeerProcess();

@@ -6,13 +6,16 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { servePeer } from '../bench/peer.js';
 import { sanTasks } from '../bench/tasks.js';
 import { tcpTasks } from '../bench/tcp.js';
-import type { BenchArguments } from './bench.js';
-import { benchCommand } from './bench.js';
+import { addBenchCommands } from './bench-commands.js';
+import type { ConformanceArguments } from './conformance.js';
+import { conformanceCommand, REPORTERS } from './conformance.js';
+import { conformanceChild } from './conformance-child.js';
 import type { DemoArguments } from './demo.js';
 import { demoCommand } from './demo.js';
 import { demoTasks } from './demo-transfer.js';
 import { reportError } from './errors.js';
 import { onInterruption } from './interruption.js';
+import { installProvider, listProviders, removeProvider } from './provider.js';
 
 const ENGINES = ['inline', 'worker', 'auto'];
 
@@ -43,6 +46,73 @@ function hostOptionsOf(command: Command): Command {
     .option('--quick', 'smaller measurements', false);
 }
 
+/** wsd provider install | remove | list. */
+function addProviderCommands(program: Command): void {
+  const provider = program
+    .command('provider')
+    .description('the SAN providers that hosts start besides the reference provider');
+  const catalog = '--catalog <file>';
+  const place = 'the catalog (default: WSD_CATALOG, or in the configuration directory)';
+  provider
+    .command('install')
+    .description('install the provider of a module')
+    .argument('<module>', 'a path, or the name of a package')
+    .option(catalog, place)
+    .option('--name <name>', 'the name of its value in the list "TCP on SAN"')
+    .action(installProvider);
+  provider
+    .command('remove')
+    .description('remove an installed provider')
+    .argument('<id>', 'its id, its name, or its module')
+    .option(catalog, place)
+    .action(removeProvider);
+  provider
+    .command('list')
+    .description('say what is installed')
+    .option(catalog, place)
+    .option('--all', 'every entry of the catalog, TCP/IP and the switch too', false)
+    .option('--json', 'print it as JSON', false)
+    .action(listProviders);
+}
+
+/** wsd conformance, and the process that it runs its cases in. */
+function addConformanceCommands(program: Command): void {
+  const profiles = ['documented', 'windows', 'real-switch', 'hostile'];
+  program
+    .command('conformance')
+    .description('say clause by clause what works of a SAN provider')
+    .argument('[module]', 'a path, or the name of a package (default: the reference provider)')
+    .addOption(
+      new Option('--engine <engine>', 'where the NIC works')
+        .choices(['inline', 'worker', 'both'])
+        .default('inline'),
+    )
+    .addOption(
+      new Option('--profile <profile>', 'which of the documented differences hold')
+        .choices(profiles)
+        .default('documented'),
+    )
+    .option('--group <group>', 'the cases of one group only')
+    .option('--case <case>', 'one case only, by its name')
+    .option('--list', 'list the cases and run none', false)
+    .option('--seed <n>', 'the seed of all content and choices', wholeNumber, 1)
+    .option('--verify', 'put the contract verifier around the provider', false)
+    .addOption(
+      new Option('--reporter <reporter>', 'how to report').choices(REPORTERS).default('terminal'),
+    )
+    .option('--clauses', 'report a table of clauses in place of the cases', false)
+    .option('--out <file>', 'write the report to a file')
+    .option('--expect <file>', 'JSON: cases that are known to fail, each with the reason')
+    .option('--timeout <seconds>', 'what one case may take', wholeNumber, 20)
+    .action((module: string | undefined, options: ConformanceArguments) =>
+      conformanceCommand(module, options, onInterruption()),
+    );
+  program
+    .command('conformance-child', { hidden: true })
+    .description('the process in which the cases of conformance run')
+    .action(conformanceChild);
+}
+
 function makeProgram(): Command {
   const program = new Command('wsd')
     .description('Windows Sockets Direct between processes of this machine.')
@@ -56,19 +126,14 @@ function makeProgram(): Command {
         .choices(['auto', 'lines', 'off'])
         .default('auto'),
     )
+    .option('--verify', 'put the contract verifier around the SAN provider', false)
     .option('--no-table', 'leave the measurements out')
     .action((file: string | undefined, options: DemoArguments) =>
       demoCommand(file ?? process.execPath, options, onInterruption()),
     );
-  hostOptionsOf(program.command('bench'))
-    .description('measure both levels against the floors of this machine')
-    .option('-s, --size <bytes>', 'small message size, a multiple of 4', wholeNumber)
-    .option('-n, --iterations <n>', 'round trips of a latency sample', wholeNumber)
-    .option('--pairs <n>', 'how often everything is measured', wholeNumber)
-    .option('--json', 'print the report as JSON', false)
-    .option('--out_json <file>', 'write the report as JSON to a file')
-    .option('--check', 'fail when an undisturbed result is beyond its limit', false)
-    .action((options: BenchArguments) => benchCommand(options, onInterruption()));
+  addBenchCommands(program, hostOptionsOf);
+  addProviderCommands(program);
+  addConformanceCommands(program);
   program
     .command('demo-peer', { hidden: true })
     .description('the second process of demo and bench')
