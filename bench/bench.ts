@@ -1,16 +1,18 @@
-// What `wsd bench` measures: which measures, against which floors and limits, at which sizes. Runs
-// them interleaved with a second process and hands back a report.
+// The summary, `wsd bench` without the name of a test: which measures, against which floors and limits,
+// at which sizes. Runs them interleaved with a second process and hands back a report.
 
 import type { ConnectionPlan, Level } from './connection.js';
 import type { HostPlan } from './host-plan.js';
 import { waitModeFor } from './host-plan.js';
-import { describeMachine } from './machine.js';
+import { describeMachine } from './environment.js';
 import type { FloorMemory } from './machine.js';
 import { interleave } from './measure.js';
 import type { Measure, Sample } from './measure.js';
 import type { PeerProcess } from './peer-process.js';
-import type { BenchReport, Limit, Result } from './report.js';
-import { makeResult, REPORT_VERSION } from './report.js';
+import type { BenchReport } from './report.js';
+import { REPORT_VERSION } from './report.js';
+import type { Description } from './results.js';
+import { makeResults, warningsOf } from './results.js';
 import * as tasks from './tasks.js';
 import { measureTcpLatency, measureTcpStream } from './tcp.js';
 
@@ -49,8 +51,8 @@ export const QUICK_SIZES = {
   iterations: 10_000,
   pairs: 3,
   warmUps: 0,
-  largeCount: 64,
-  heapRoundTrips: 50_000,
+  largeCount: 32,
+  heapRoundTrips: 5_000,
   idleMillis: 500,
 } as const;
 
@@ -61,8 +63,6 @@ export interface BenchProgress {
 
 /** Round trips between two readings of the clock. */
 const BATCH = 500;
-/** A latency sample ends early after this; a disturbed machine must not make it endless. */
-const BUDGET_NANOS = 2e9;
 /** What wakes a sleeper for every message is two orders of magnitude slower: smaller by as much. */
 const SLOW_SHARE = 50;
 const HEAP_SEGMENTS = 20;
@@ -70,11 +70,7 @@ const HEAP_SEGMENTS_SLOW = 4;
 /** Measures that neither change nor compare: once is enough. */
 const ONCE = new Set(['heap.provider', 'heap.app', 'idle']);
 
-interface Described extends Measure {
-  readonly title: string;
-  readonly unit: Result['unit'];
-  readonly limit?: Limit;
-}
+type Described = Measure & Description;
 
 /** Runs everything. Throws PeerFailure, PeerDied, WsaError, SystemError, and what `progress` throws. */
 export async function runBench(
@@ -83,7 +79,7 @@ export async function runBench(
   progress: BenchProgress,
 ): Promise<BenchReport> {
   const startedAt = new Date().toISOString();
-  const machine = describeMachine();
+  const environment = describeMachine(true);
   const measures = [
     ...latencies(peer, settings),
     ...bandwidths(peer, settings),
@@ -96,23 +92,24 @@ export async function runBench(
     ...(await interleave(repeated, settings.pairs, step, settings.warmUps)),
     ...(await interleave(single, 1, step)),
   ]);
-  const results = measures.map((measure) => makeResult(measure, samples.get(measure.name) ?? []));
+  const results = makeResults(measures, samples);
   const { host, bytes, iterations, pairs, largeBytes, largeCount } = settings;
   return {
     format: 'winsock-direct bench',
     version: REPORT_VERSION,
     startedAt,
-    machine,
-    settings: {
+    command: process.argv.slice(2),
+    environment,
+    parameters: {
+      test: 'summary',
       engine: host.engine ?? 'auto',
       provider: host.provider ?? 'reference',
-      bytes,
-      iterations,
       pairs,
-      largeBytes,
-      largeCount,
+      plans: [],
+      further: { bytes, iterations, largeBytes, largeCount },
     },
     results,
+    warnings: warningsOf(results),
   };
 }
 
@@ -128,44 +125,53 @@ function latencies(peer: PeerProcess, settings: BenchSettings): Described[] {
     batch,
     batches: Math.ceil(iterations / batch),
     warmup: Math.ceil(iterations / 4),
-    budgetNanos: BUDGET_NANOS,
   };
   const latency = (level: Level) => (): Promise<tasks.TransferReading> =>
     tasks.measureLatency(peer, { ...connection(settings, level, bytes), pingPong });
   return [
     {
       name: 'floor.spin',
+      origin: 'floor',
       title: 'floor: C++ spinning on two words',
       unit: 'ns',
+      better: 'less',
       run: () => tasks.measureFloor(peer, { kind: 'spin', rounds: Math.max(iterations, 2_000) }),
     },
     {
       name: 'provider.latency',
+      origin: 'subject',
       title: `provider: WSPSend/WSPRecv ${bytes} B, half round trip`,
       unit: 'ns',
+      better: 'less',
       floor: 'floor.spin',
       limit: { kind: 'at-most', ratio: 4 },
       run: latency('provider'),
     },
     {
       name: 'app.latency',
+      origin: 'subject',
       title: `application: WSASend/WSARecv ${bytes} B, half round trip`,
       unit: 'ns',
+      better: 'less',
       floor: 'floor.spin',
       limit: { kind: 'at-most', ratio: 8 },
       run: latency('app'),
     },
     {
       name: 'tcp.latency',
+      origin: 'peer',
       title: `kernel TCP: node:net ${bytes} B, half round trip`,
       unit: 'ns',
+      better: 'less',
       floor: 'floor.spin',
       run: () => measureTcpLatency(peer, { bytes, rounds: Math.ceil(iterations / SLOW_SHARE) }),
     },
     {
       name: 'floor.futex',
+      origin: 'floor',
       title: 'floor: C++ sleeping on futexes',
       unit: 'ns',
+      better: 'less',
       run: () =>
         tasks.measureFloor(peer, { kind: 'futex', rounds: Math.ceil(iterations / SLOW_SHARE) }),
     },
@@ -183,30 +189,38 @@ function bandwidths(peer: PeerProcess, settings: BenchSettings): Described[] {
   return [
     {
       name: 'floor.copy',
+      origin: 'floor',
       title: `floor: memmove ${size}`,
       unit: 'GB/s',
+      better: 'more',
       run: async () => copyFloor(peer.floors, bytes, count),
     },
     {
       name: 'provider.rdma-write',
+      origin: 'subject',
       title: `provider: WSPRdmaWrite ${size}`,
       unit: 'GB/s',
+      better: 'more',
       floor: 'floor.copy',
       limit: { kind: 'at-least', ratio: 0.9 },
       run: () => tasks.measureRdmaWrite(peer, plan('provider')),
     },
     {
       name: 'app.send',
+      origin: 'subject',
       title: `application: WSASend ${size} into posted WSARecv`,
       unit: 'GB/s',
+      better: 'more',
       floor: 'floor.copy',
       limit: { kind: 'at-least', ratio: 0.7 },
       run: () => tasks.measureStream(peer, plan('app')),
     },
     {
       name: 'tcp.stream',
+      origin: 'peer',
       title: `kernel TCP: node:net ${size} writes`,
       unit: 'GB/s',
+      better: 'more',
       floor: 'floor.copy',
       run: () => measureTcpStream(peer, { bytes, count }),
     },
@@ -214,9 +228,14 @@ function bandwidths(peer: PeerProcess, settings: BenchSettings): Described[] {
 }
 
 /** The copy floor, with its pages touched before. */
-export function copyFloor(floors: FloorMemory, bytes: number, count: number): { value: number } {
-  floors.copy(bytes, Math.min(count, 32));
-  return { value: floors.copy(bytes, count) };
+export function copyFloor(
+  floors: FloorMemory,
+  bytes: number,
+  count: number,
+  slots?: number,
+): { value: number } {
+  floors.copy(bytes, Math.min(count, 32), slots);
+  return { value: floors.copy(bytes, count, slots) };
 }
 
 function rest(peer: PeerProcess, settings: BenchSettings): Described[] {
@@ -235,22 +254,28 @@ function rest(peer: PeerProcess, settings: BenchSettings): Described[] {
   return [
     {
       name: 'heap.provider',
+      origin: 'subject',
       title: 'provider: heap growth per operation',
       unit: 'B',
+      better: 'less',
       limit: { kind: 'at-most', value: 1 },
       run: heap('provider'),
     },
     {
       name: 'heap.app',
+      origin: 'subject',
       title: 'application: heap growth per operation',
       unit: 'B',
+      better: 'less',
       limit: { kind: 'at-most', value: 1 },
       run: heap('app'),
     },
     {
       name: 'idle',
+      origin: 'subject',
       title: 'a connection at rest: CPU of a core',
       unit: '%',
+      better: 'less',
       limit: { kind: 'at-most', value: 1 },
       run: () =>
         tasks.measureIdle(peer, {

@@ -1,68 +1,74 @@
-// One connection between the two processes at either level, from both sides. The side that answers
-// listens, tells where, accepts, gets ready, and tells that; the side that starts follows.
+// The connections of one measurement between the two sides, at any layer. The side that answers listens,
+// tells where, accepts, gets ready, and tells that; the side that starts follows. They tell each other
+// what RDMA needs to know.
 
 import type { SwitchStatistics } from '../index.js';
-import type { Endpoint, WaitMode } from './endpoint.js';
-import { acceptOne, AppEndpoint, connectTo, listenOn, openApp } from './endpoint-app.js';
-import {
-  acceptRaw,
-  connectRaw,
-  listenRaw,
-  ProviderEndpoint,
-  RawProvider,
-} from './endpoint-provider.js';
+import type { Endpoint, SlotMemory, WaitMode } from './endpoint.js';
 import type { HostPlan } from './host-plan.js';
 import { waitModeFor } from './host-plan.js';
 import { pinToSide, unpin } from './machine.js';
 import type { TaskContext } from './peer.js';
-import type { TaskCall } from './peer-process.js';
+import type { TaskCall } from './peer-protocol.js';
+import type { Level, Site, SlotOptions } from './sites.js';
+import { openSite } from './sites.js';
 
-/** Below the switch, driving the provider; or above it, as an application. */
-export type Level = 'provider' | 'app';
+export type { Level };
 
 export interface ConnectionPlan {
   readonly level: Level;
   readonly host: HostPlan;
   readonly peerHost: HostPlan;
   readonly slotBytes: number;
+  readonly slotCount?: number;
+  readonly memory?: SlotMemory;
+  /** Connections between the two; default 1. */
+  readonly connections?: number;
+  /** How outcomes are learned; default: spinning if the cores allow it, asleep otherwise. */
+  readonly mode?: WaitMode;
+  /** Default true: a thread that spins gets a core of its own. */
+  readonly pins?: boolean;
   /** Sleeps whatever the cores allow: for measures of a thread at rest. */
   readonly sleeps?: boolean;
 }
 
-export interface Opened<E extends Endpoint = Endpoint> {
-  readonly endpoint: E;
+/** Owns the endpoints and their host. */
+export interface Opened {
+  readonly endpoint: Endpoint;
+  readonly endpoints: readonly Endpoint[];
   readonly engine: 'inline' | 'worker';
   statistics(): SwitchStatistics | null;
+  close(): Promise<void>;
 }
 
-/** What the answering side tells: first where it listens, then that it is ready. */
+/** What the sides tell each other before the first message. */
 export interface Listening {
   readonly port: number;
 }
 export interface Ready {
-  /** Provider level: the peer's exposed memory. */
-  readonly descriptor: readonly number[] | null;
+  /** The memory of each connection, for the other side's RDMA. */
+  readonly descriptors: readonly (readonly number[])[];
 }
-
-/** Ports below the switch are the provider's own. */
-const RAW_PORT = 7000;
 
 /** Opens the answering side; `prepare` posts its first receives before the peer may send. */
 export async function answer<Prepared>(
   plan: ConnectionPlan,
   context: TaskContext,
-  prepare: (endpoint: Endpoint) => Prepared,
+  prepare: (endpoints: readonly Endpoint[]) => Prepared,
 ): Promise<Opened & { readonly prepared: Prepared }> {
-  const opened = await (plan.level === 'app' ? answerApp(plan, context) : answerRaw(plan, context));
-  const { endpoint } = opened;
+  const site = await openHere(plan, plan.peerHost);
+  const endpoints: Endpoint[] = [];
   try {
-    const prepared = prepare(endpoint);
-    const isRaw = endpoint instanceof ProviderEndpoint;
-    const ready: Ready = { descriptor: isRaw ? Array.from(endpoint.descriptor) : null };
-    await context.tell(ready);
-    return { ...opened, prepared };
+    const options = slotOptions(plan, site, 1);
+    const count = plan.connections ?? 1;
+    const port = site.listen(Math.min(count, BACKLOG_MAX));
+    await context.tell({ port } satisfies Listening);
+    for (let at = 0; at < count; at++) endpoints.push(await site.accept(options, context.signal));
+    const prepared = prepare(endpoints);
+    await context.tell(readyOf(endpoints));
+    aim(endpoints, (await context.hear()) as Ready);
+    return { ...makeOpened(site, endpoints), prepared };
   } catch (thrown) {
-    await endpoint.close();
+    await closeAll(site, endpoints);
     throw thrown;
   }
 }
@@ -71,94 +77,76 @@ export async function answer<Prepared>(
 export async function start(
   plan: ConnectionPlan,
   call: TaskCall<Listening | Ready, unknown>,
-): Promise<Opened & { readonly ready: Ready }> {
+): Promise<Opened> {
   const { port } = (await call.told()) as Listening;
-  const opened = await (plan.level === 'app' ? startApp(plan, port) : startRaw(plan, port));
+  const site = await openHere(plan, plan.host);
+  const endpoints: Endpoint[] = [];
   try {
-    return { ...opened, ready: (await call.told()) as Ready };
+    const options = slotOptions(plan, site, 0);
+    const count = plan.connections ?? 1;
+    for (let at = 0; at < count; at++) {
+      endpoints.push(site.connect(plan.peerHost.address, port, options));
+    }
+    aim(endpoints, (await call.told()) as Ready);
+    call.note(readyOf(endpoints));
+    return makeOpened(site, endpoints);
   } catch (thrown) {
-    await opened.endpoint.close();
+    // The other side waits for it; it then finds the connection closed.
+    call.note({ descriptors: [] } satisfies Ready);
+    await closeAll(site, endpoints);
     throw thrown;
   }
 }
 
-async function answerApp(plan: ConnectionPlan, context: TaskContext): Promise<Opened<AppEndpoint>> {
+const BACKLOG_MAX = 128;
+
+async function openHere(plan: ConnectionPlan, host: HostPlan): Promise<Site> {
+  // Threads that the host starts must not inherit the pin of the measurement before.
   unpin();
-  const host = await openApp(plan.peerHost);
-  try {
-    const mode = settle(plan, host.engine, 1);
-    const { listener, port } = listenOn(host);
-    await context.tell({ port } satisfies Listening);
-    const socket = await acceptOne(host, listener, context.signal);
-    return appConnection(new AppEndpoint(host, socket, { slotBytes: plan.slotBytes, mode }));
-  } catch (thrown) {
-    await host.close();
-    throw thrown;
+  return openSite(plan.level, host);
+}
+
+function slotOptions(plan: ConnectionPlan, site: Site, side: 0 | 1): SlotOptions {
+  const { slotBytes, slotCount, memory } = plan;
+  const mode = plan.sleeps === true ? 'sleep' : (plan.mode ?? waitModeFor(site.engine));
+  const spins = mode === 'spin' && site.engine === 'inline';
+  if (spins && plan.pins !== false) pinToSide(side);
+  return {
+    slotBytes,
+    mode,
+    ...(slotCount === undefined ? {} : { slotCount }),
+    ...(memory === undefined ? {} : { memory }),
+  };
+}
+
+function readyOf(endpoints: readonly Endpoint[]): Ready {
+  return { descriptors: endpoints.map(({ descriptor }) => descriptor) };
+}
+
+function aim(endpoints: readonly Endpoint[], { descriptors }: Ready): void {
+  for (const [at, endpoint] of endpoints.entries()) {
+    const descriptor = descriptors[at] ?? [];
+    if (descriptor.length > 0) endpoint.aim(descriptor);
   }
 }
 
-async function startApp(plan: ConnectionPlan, port: number): Promise<Opened<AppEndpoint>> {
-  unpin();
-  const host = await openApp(plan.host);
+function makeOpened(site: Site, endpoints: readonly Endpoint[]): Opened {
+  const [endpoint] = endpoints;
+  if (endpoint === undefined) throw new TypeError('a measurement needs a connection');
+  return {
+    endpoint,
+    endpoints,
+    engine: site.engine,
+    statistics: () => site.statistics(),
+    close: () => closeAll(site, endpoints),
+  };
+}
+
+async function closeAll(site: Site, endpoints: readonly Endpoint[]): Promise<void> {
   try {
-    const mode = settle(plan, host.engine, 0);
-    const socket = connectTo(host, plan.peerHost.address, port);
-    return appConnection(new AppEndpoint(host, socket, { slotBytes: plan.slotBytes, mode }));
-  } catch (thrown) {
-    await host.close();
-    throw thrown;
+    for (const endpoint of endpoints) await endpoint.close();
+  } finally {
+    await site.close();
+    unpin();
   }
-}
-
-function appConnection(endpoint: AppEndpoint): Opened<AppEndpoint> {
-  const { host } = endpoint;
-  return { endpoint, engine: host.engine, statistics: () => host.statistics() };
-}
-
-async function answerRaw(
-  plan: ConnectionPlan,
-  context: TaskContext,
-): Promise<Opened<ProviderEndpoint>> {
-  unpin();
-  const raw = await RawProvider.open(plan.peerHost);
-  try {
-    const mode = settle(plan, raw.environment.engine, 1);
-    const listener = listenRaw(raw, RAW_PORT);
-    await context.tell({ port: RAW_PORT } satisfies Listening);
-    const socket = await acceptRaw(raw, listener, context.signal);
-    return rawConnection(raw, socket, plan, mode);
-  } catch (thrown) {
-    await raw.close();
-    throw thrown;
-  }
-}
-
-async function startRaw(plan: ConnectionPlan, port: number): Promise<Opened<ProviderEndpoint>> {
-  unpin();
-  const raw = await RawProvider.open(plan.host);
-  try {
-    const mode = settle(plan, raw.environment.engine, 0);
-    const socket = connectRaw(raw, plan.peerHost.address, port, port + 1);
-    return rawConnection(raw, socket, plan, mode);
-  } catch (thrown) {
-    await raw.close();
-    throw thrown;
-  }
-}
-
-function rawConnection(
-  raw: RawProvider,
-  socket: number,
-  plan: ConnectionPlan,
-  mode: WaitMode,
-): Opened<ProviderEndpoint> {
-  const endpoint = new ProviderEndpoint(raw, socket, { slotBytes: plan.slotBytes, mode });
-  return { endpoint, engine: raw.environment.engine, statistics: () => null };
-}
-
-/** A thread that spins gets a core; threads that share cores go where the scheduler puts them. */
-function settle(plan: ConnectionPlan, engine: 'inline' | 'worker', side: 0 | 1): WaitMode {
-  const mode = plan.sleeps === true ? 'sleep' : waitModeFor(engine);
-  if (mode === 'spin' && engine === 'inline') pinToSide(side);
-  return mode;
 }

@@ -1,109 +1,20 @@
 // A connection one layer below an application's: the SAN provider driven directly, as a switch would,
 // on registered memory. Its outcomes are polled with WSPGetOverlappedResult (hEvent is odd), which
-// drives the NIC. Sources: COMP, CONNECT, ACCEPT, REGMEM, REGRDMA, RDMA, OVL-05.
+// drives the NIC, or announced by an event. Sources: COMP, REGMEM, REGRDMA, RDMA, OVL-05.
 
-import { openEnvironment, sanProvider } from '../index.js';
-import type { HostEnvironment } from '../index.js';
 import * as spi from '../provider/spi/index.js';
-import type { Endpoint, WaitMode } from './endpoint.js';
-import { PATIENCE_NANOS, POLLS_PER_CLOCK_READ, SLOT_COUNT } from './endpoint.js';
-import type { HostPlan } from './host-plan.js';
-import { hostOptions } from './host-plan.js';
-import { breathe, Deadline, DeadlineError } from './measure.js';
-import { now } from './machine.js';
-import { SmallestUpcalls } from './upcalls.js';
+import type { Endpoint, EndpointOptions, SlotMemory, WaitMode } from './endpoint.js';
+import { PATIENCE_NANOS, POLLS_PER_CLOCK_READ } from './endpoint.js';
+import { Deadline } from './measure.js';
+import type { RawProvider } from './raw-provider.js';
+import { SlotBlock } from './slot-block.js';
+
+export { listenRaw, RawProvider } from './raw-provider.js';
 
 /** The tag of an event that is never signalled: the low bit suppresses the notification. */
 const SUPPRESSED_EVENT = 5;
-/** A wait in the kernel lasts this long at most while there is something else to look at. */
-const SLICE_NANOS = 20e6;
 /** Room for any provider's RDMA descriptor. */
 const DESCRIPTOR_ROOM = 256;
-
-/** A started provider without a switch. Belongs to the thread that opened it. */
-export class RawProvider {
-  readonly environment: HostEnvironment;
-  readonly table: spi.SanProcTable;
-  readonly extensions: spi.SanExtensions;
-  readonly upcalls: SmallestUpcalls;
-
-  private constructor(
-    environment: HostEnvironment,
-    table: spi.SanProcTable,
-    extensions: spi.SanExtensions,
-    upcalls: SmallestUpcalls,
-  ) {
-    this.environment = environment;
-    this.table = table;
-    this.extensions = extensions;
-    this.upcalls = upcalls;
-  }
-
-  /** Opens a NIC and starts the plan's SAN provider on it. Throws as openHost does, and WsaError. */
-  static async open(plan: HostPlan): Promise<RawProvider> {
-    const environment = await openEnvironment(hostOptions(plan));
-    try {
-      const provider = await environment.createProvider(plan.provider ?? sanProvider);
-      const upcalls = new SmallestUpcalls();
-      const table = spi.emptyProcTable();
-      const result = provider.WSPStartupEx(
-        spi.WSP_VERSION_2_2,
-        spi.emptyWspData(),
-        spi.tcpProtocolInfo(),
-        upcalls,
-        table,
-      );
-      if (result !== 0) throw new spi.WsaError(result, { call: 'WSPStartupEx' });
-      const procedures = asSanTable(table);
-      return new RawProvider(environment, procedures, fetchExtensions(procedures), upcalls);
-    } catch (thrown) {
-      await environment.close();
-      throw thrown;
-    }
-  }
-
-  /** Waits in the thread's loop until `done()`. Throws DeadlineError. */
-  wait(done: () => boolean, what: string): void {
-    const { progress } = this.environment;
-    if (!progress.waitUntil(done, now() + PATIENCE_NANOS)) throw new DeadlineError(what);
-  }
-
-  async close(): Promise<void> {
-    this.table.lpWSPCleanup(spi.ref(0));
-    await this.environment.close();
-  }
-}
-
-function asSanTable(table: spi.WSPProcTable): spi.SanProcTable {
-  for (const slot of spi.SAN_PROC_TABLE_SLOTS) {
-    if (table[slot] === null) throw new spi.WsaError(spi.WSAEINVALIDPROCTABLE, { call: slot });
-  }
-  return table as spi.SanProcTable;
-}
-
-function fetchExtensions(table: spi.SanProcTable): spi.SanExtensions {
-  const fetched: Record<string, unknown> = {};
-  for (const { name, guid, required } of spi.SAN_EXTENSIONS) {
-    const box: spi.ExtensionFunctionPointer = { value: null };
-    const errno = spi.ref(0);
-    const result = table.lpWSPIoctl(
-      0,
-      spi.SIO_GET_EXTENSION_FUNCTION_POINTER,
-      spi.guidBytes(guid),
-      spi.GUID_BYTES,
-      box,
-      spi.EXTENSION_FUNCTION_POINTER_BYTES,
-      spi.ref(0),
-      null,
-      null,
-      null,
-      errno,
-    );
-    if (result !== 0 && required) throw new spi.WsaError(errno.value, { call: name });
-    fetched[name] = result === 0 ? box.value : null;
-  }
-  return fetched as unknown as spi.SanExtensions;
-}
 
 const errno = spi.ref(0);
 
@@ -111,121 +22,70 @@ function must(call: string, isGood: boolean): void {
   if (!isGood) throw new spi.WsaError(errno.value, { call });
 }
 
-function newSocket(raw: RawProvider, port: number): number {
-  const { table, environment } = raw;
-  const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED } = spi;
-  const s = table.lpWSPSocket(
-    AF_INET,
-    SOCK_STREAM,
-    IPPROTO_TCP,
-    null,
-    0,
-    WSA_FLAG_OVERLAPPED,
-    errno,
-  );
-  must('WSPSocket', s !== spi.INVALID_SOCKET);
-  const name = spi.sockaddrIn(environment.address, port);
-  must('WSPBind', table.lpWSPBind(s, name, name.length, errno) === 0);
-  return s;
-}
-
-/** A listening descriptor on `port`; ports are the provider's own, since there is no TCP/IP here. */
-export function listenRaw(raw: RawProvider, port: number): number {
-  const listener = newSocket(raw, port);
-  const event = raw.upcalls.newEvent();
-  const { table } = raw;
-  must('WSPEventSelect', table.lpWSPEventSelect(listener, event, spi.FD_ACCEPT, errno) === 0);
-  must('WSPListen', table.lpWSPListen(listener, 1, errno) === 0);
-  return listener;
-}
-
-/** Accepts one connection within `PATIENCE_NANOS`, with an eye on `signal`. */
-export async function acceptRaw(
-  raw: RawProvider,
-  listener: number,
-  signal: AbortSignal,
-): Promise<number> {
-  const { table, environment } = raw;
-  const deadline = new Deadline(PATIENCE_NANOS, 'the connection request');
-  let s = spi.INVALID_SOCKET;
-  const isOver = (): boolean => {
-    s = table.lpWSPAccept(listener, null, null, () => spi.CF_ACCEPT, null, errno);
-    return s !== spi.INVALID_SOCKET || errno.value !== spi.WSAEWOULDBLOCK;
-  };
-  while (!environment.progress.waitUntil(isOver, now() + SLICE_NANOS)) {
-    await breathe(signal);
-    deadline.check();
-  }
-  must('WSPAccept', s !== spi.INVALID_SOCKET);
-  return s;
-}
-
-export function connectRaw(
-  raw: RawProvider,
-  address: string,
-  port: number,
-  localPort: number,
-): number {
-  const { table, upcalls } = raw;
-  const s = newSocket(raw, localPort);
-  const event = upcalls.newEvent();
-  must('WSPEventSelect', table.lpWSPEventSelect(s, event, spi.FD_CONNECT, errno) === 0);
-  const name = spi.sockaddrIn(address, port);
-  const result = table.lpWSPConnect(s, name, name.length, null, null, null, null, errno);
-  must('WSPConnect', result === 0 || errno.value === spi.WSAEWOULDBLOCK);
-  raw.wait(() => upcalls.isSet(event), 'WSPConnect');
-  const events = spi.createNetworkEvents();
-  must('WSPEnumNetworkEvents', table.lpWSPEnumNetworkEvents(s, event, events, errno) === 0);
-  errno.value = events.iErrorCode[spi.FD_CONNECT_BIT] ?? 0;
-  must('WSPConnect', errno.value === 0);
-  return s;
-}
-
 class Slot {
-  readonly overlapped = spi.createOverlapped(SUPPRESSED_EVENT);
+  readonly overlapped: spi.WSAOVERLAPPED;
   readonly buffers: readonly [spi.WSABUFEX];
+  /** Where the slot begins within its half. */
+  readonly offset: number;
 
-  constructor(memory: Uint8Array, handle: number) {
+  constructor(memory: Uint8Array, handle: number, offset: number, event: number) {
     this.buffers = [{ len: memory.length, buf: memory, handle }];
+    this.offset = offset;
+    this.overlapped = spi.createOverlapped(event);
   }
 }
 
-/** A connected descriptor with registered memory of VirtualAlloc. Owns the provider. */
+/** A connected descriptor with registered memory. Owns the provider unless told otherwise. */
 export class ProviderEndpoint implements Endpoint {
   readonly slotBytes: number;
+  readonly slotCount: number;
   readonly sendWords: Uint32Array;
   readonly receiveWords: Uint32Array;
-  /** What the peer needs to write into the receiving slots: slot n begins at n * slotBytes. */
-  readonly descriptor: Uint8Array;
+  /** The RDMA descriptor of the receiving half, then that of the sending half: equally long. */
+  readonly descriptor: readonly number[];
   readonly #raw: RawProvider;
   readonly #socket: number;
-  readonly #memory: Uint8Array;
+  readonly #block: SlotBlock;
   readonly #sends: readonly Slot[];
   readonly #receives: readonly Slot[];
   readonly #mode: WaitMode;
+  readonly #ownsProvider: boolean;
   readonly #bytes = spi.ref(0);
   readonly #flags = spi.ref(0);
+  #writeTarget = new Uint8Array();
+  #readSource = new Uint8Array();
 
-  constructor(raw: RawProvider, socket: number, options: { slotBytes: number; mode: WaitMode }) {
-    const { slotBytes } = options;
-    const half = SLOT_COUNT * slotBytes;
-    const memory = raw.environment.memory.VirtualAlloc(2 * half);
-    if (memory === null) throw new spi.WsaError(spi.WSAENOBUFS, { call: 'VirtualAlloc' });
+  constructor(raw: RawProvider, socket: number, options: EndpointOptions) {
+    const block = new SlotBlock(raw.environment.memory, options);
     this.#raw = raw;
     this.#socket = socket;
     this.#mode = options.mode;
-    this.#memory = memory;
-    this.slotBytes = slotBytes;
-    const [sending, receiving] = [memory.subarray(0, half), memory.subarray(half)];
-    this.sendWords = new Uint32Array(memory.buffer, memory.byteOffset, half / 4);
-    this.receiveWords = new Uint32Array(memory.buffer, memory.byteOffset + half, half / 4);
-    this.#sends = this.#register(sending, spi.MEM_READWRITE);
-    this.#receives = this.#register(receiving, spi.MEM_READWRITE);
-    this.descriptor = this.#expose(receiving);
+    this.#ownsProvider = options.ownsHost ?? true;
+    this.#block = block;
+    this.slotBytes = block.slotBytes;
+    this.slotCount = block.slotCount;
+    this.sendWords = block.sendWords;
+    this.receiveWords = block.receiveWords;
+    this.#sends = this.#register(block.sending);
+    this.#receives = this.#register(block.receiving);
+    this.descriptor = [
+      ...this.#expose(block.receiving, spi.MEM_WRITE),
+      ...this.#expose(block.sending, spi.MEM_READ),
+    ];
+  }
+
+  aim(descriptor: readonly number[]): void {
+    const half = descriptor.length / 2;
+    this.#writeTarget = Uint8Array.from(descriptor.slice(0, half));
+    this.#readSource = Uint8Array.from(descriptor.slice(half));
+  }
+
+  drive(): void {
+    this.#raw.environment.environment.nic.progress();
   }
 
   postReceive(slot: number, bytes: number): void {
-    const { buffers, overlapped } = this.#receives[slot] as Slot;
+    const { buffers, overlapped } = this.#begin(this.#receives, slot);
     buffers[0].len = bytes;
     this.#flags.value = 0;
     const { table } = this.#raw;
@@ -244,7 +104,7 @@ export class ProviderEndpoint implements Endpoint {
   }
 
   startSend(slot: number, bytes: number): void {
-    const { buffers, overlapped } = this.#sends[slot] as Slot;
+    const { buffers, overlapped } = this.#begin(this.#sends, slot);
     buffers[0].len = bytes;
     const { table } = this.#raw;
     const result = table.lpWSPSend(
@@ -261,25 +121,49 @@ export class ProviderEndpoint implements Endpoint {
     if (result !== 0) mustBe(spi.WSA_IO_PENDING, 'WSPSend');
   }
 
-  /** Starts writing a sending slot into the same slot of the peer's exposed memory. */
-  startWrite(slot: number, bytes: number, target: Uint8Array): void {
-    const { buffers, overlapped } = this.#sends[slot] as Slot;
-    buffers[0].len = bytes;
+  startWrite(slot: number, bytes: number): void {
+    const one = this.#begin(this.#sends, slot);
+    const target = this.#writeTarget;
+    one.buffers[0].len = bytes;
     const result = this.#raw.extensions.WSPRdmaWrite(
       this.#socket,
-      buffers,
+      one.buffers,
       1,
       target,
       target.length,
-      slot * this.slotBytes,
+      one.offset,
       this.#bytes,
       0,
-      overlapped,
+      one.overlapped,
       null,
       null,
       errno,
     );
     if (result !== 0) mustBe(spi.WSA_IO_PENDING, 'WSPRdmaWrite');
+  }
+
+  /** Throws WsaError WSAEOPNOTSUPP on a provider that cannot read. [EXT-03] */
+  startRead(slot: number, bytes: number): void {
+    const one = this.#begin(this.#receives, slot);
+    const source = this.#readSource;
+    const { WSPRdmaRead } = this.#raw.extensions;
+    if (WSPRdmaRead === null) throw new spi.WsaError(spi.WSAEOPNOTSUPP, { call: 'WSPRdmaRead' });
+    one.buffers[0].len = bytes;
+    const result = WSPRdmaRead(
+      this.#socket,
+      one.buffers,
+      1,
+      source,
+      source.length,
+      one.offset,
+      this.#bytes,
+      0,
+      one.overlapped,
+      null,
+      null,
+      errno,
+    );
+    if (result !== 0) mustBe(spi.WSA_IO_PENDING, 'WSPRdmaRead');
   }
 
   awaitReceive(slot: number): number {
@@ -290,30 +174,75 @@ export class ProviderEndpoint implements Endpoint {
     this.#await(this.#sends[slot] as Slot, 'WSPSend');
   }
 
-  async close(): Promise<void> {
-    this.#raw.table.lpWSPCloseSocket(this.#socket, errno);
-    this.#raw.environment.memory.VirtualFree(this.#memory);
-    await this.#raw.close();
+  received(slot: number): Promise<number> {
+    return this.#outcome(this.#receives[slot] as Slot, 'WSPRecv');
   }
 
-  #register(memory: Uint8Array, flags: number): Slot[] {
-    const { extensions } = this.#raw;
-    const handle = extensions.WSPRegisterMemory(this.#socket, memory, memory.length, flags, errno);
+  async sent(slot: number): Promise<void> {
+    await this.#outcome(this.#sends[slot] as Slot, 'WSPSend');
+  }
+
+  allocate(bytes: number, kind: SlotMemory): Uint8Array {
+    const memory =
+      kind === 'buffer' ? new Uint8Array(bytes) : this.#raw.environment.memory.VirtualAlloc(bytes);
+    if (memory === null) throw new spi.WsaError(spi.WSAENOBUFS, { call: 'VirtualAlloc' });
+    return memory;
+  }
+
+  release(memory: Uint8Array): void {
+    // Ordinary memory is the collector's business.
+    this.#raw.environment.memory.VirtualFree(memory);
+  }
+
+  register(memory: Uint8Array): number {
+    const handle = this.#raw.extensions.WSPRegisterMemory(
+      this.#socket,
+      memory,
+      memory.length,
+      spi.MEM_READWRITE,
+      errno,
+    );
     must('WSPRegisterMemory', handle !== 0);
-    return Array.from({ length: SLOT_COUNT }, (_, index) => {
-      const start = index * this.slotBytes;
-      return new Slot(memory.subarray(start, start + this.slotBytes), handle);
+    return handle;
+  }
+
+  deregister(handle: number): void {
+    const result = this.#raw.extensions.WSPDeregisterMemory(this.#socket, handle, errno);
+    must('WSPDeregisterMemory', result === 0);
+  }
+
+  /** Has the provider drop what it keeps of registrations of this memory. [CACHECB-01] */
+  forget(memory: Uint8Array): void {
+    const { extensions, environment } = this.#raw;
+    const address = environment.memory.addressOf(memory);
+    const drop = extensions.WSPMemoryRegistrationCacheCallback;
+    if (drop !== null) must('the cache callback', drop(address, memory.length, errno) === 0);
+  }
+
+  async close(): Promise<void> {
+    this.#raw.table.lpWSPCloseSocket(this.#socket, errno);
+    this.#block.free();
+    if (this.#ownsProvider) await this.#raw.close();
+  }
+
+  #register(half: Uint8Array): Slot[] {
+    const { upcalls } = this.#raw;
+    const handle = this.register(half);
+    const isPolled = this.#mode === 'spin';
+    return this.#block.slotsOf(half).map((memory, index) => {
+      const event = isPolled ? SUPPRESSED_EVENT : upcalls.newEvent();
+      return new Slot(memory, handle, index * this.slotBytes, event);
     });
   }
 
-  #expose(memory: Uint8Array): Uint8Array {
+  #expose(half: Uint8Array, flags: number): Uint8Array {
     const descriptor = new Uint8Array(DESCRIPTOR_ROOM);
     const length = spi.ref(DESCRIPTOR_ROOM);
     const result = this.#raw.extensions.WSPRegisterRdmaMemory(
       this.#socket,
-      memory,
-      memory.length,
-      spi.MEM_WRITE,
+      half,
+      half.length,
+      flags,
       descriptor,
       length,
       errno,
@@ -324,8 +253,9 @@ export class ProviderEndpoint implements Endpoint {
 
   #await(slot: Slot, call: string): number {
     if (this.#isDone(slot, call)) return this.#bytes.value;
-    if (this.#mode === 'sleep') {
-      this.#raw.wait(() => this.#isDone(slot, call), call);
+    if (this.#mode !== 'spin') {
+      this.#raw.wait(() => this.#isSignalled(slot), call);
+      if (!this.#isDone(slot, call)) throw new spi.WsaError(spi.WSA_IO_INCOMPLETE, { call });
       return this.#bytes.value;
     }
     let polls = 0;
@@ -336,6 +266,25 @@ export class ProviderEndpoint implements Endpoint {
       deadline.check();
     }
     return this.#bytes.value;
+  }
+
+  async #outcome(slot: Slot, call: string): Promise<number> {
+    const { progress, wakeup } = this.#raw.environment;
+    while (!this.#isDone(slot, call)) {
+      if (progress.poll() > 0) continue;
+      if (!this.#isSignalled(slot)) await wakeup();
+    }
+    return this.#bytes.value;
+  }
+
+  #begin(slots: readonly Slot[], at: number): Slot {
+    const slot = slots[at] as Slot;
+    if (this.#mode !== 'spin') this.#raw.upcalls.reset(slot.overlapped.hEvent);
+    return slot;
+  }
+
+  #isSignalled(slot: Slot): boolean {
+    return this.#raw.upcalls.isSet(slot.overlapped.hEvent);
   }
 
   #isDone(slot: Slot, call: string): boolean {

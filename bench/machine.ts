@@ -1,8 +1,7 @@
-// The machine under the benchmarks: what it is, which core a thread runs on, and its floors, which are
-// what two processes reach with bare C++ on the same shared memory. The only file of bench/ and cli/
-// that reaches the addon. It must not know what is measured against the floors.
+// The machine under the benchmarks: its clock, which core a thread runs on, and its floors, which are what
+// two processes reach with bare C++ on the same shared memory. The only file of bench/ and cli/ that
+// reaches the addon. It must not know what is measured against the floors.
 
-import { availableParallelism, cpus, loadavg, release } from 'node:os';
 import { unlinkSync } from 'node:fs';
 import { check } from '../native/errors.js';
 import { native } from '../native/load.js';
@@ -15,28 +14,9 @@ export const now = (): number => native.now();
 /** CPU time of this process, all threads, in nanoseconds. */
 export const cpuNanos = (): number => native.cpuTime();
 
-export interface MachineDescription {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly kernel: string;
-  readonly node: string;
-  /** Of the last minute, when the run began. */
-  readonly loadAverage: number;
-  /** The cores that the two processes are pinned to; null when there are fewer than two. */
-  readonly pinnedTo: readonly number[] | null;
-}
-
-/** What a report says about where it was made. */
-export function describeMachine(): MachineDescription {
-  const cores = native.affinity();
-  return {
-    cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
-    kernel: release(),
-    node: process.versions.node,
-    loadAverage: loadavg()[0] ?? 0,
-    pinnedTo: cores.length >= 2 ? cores.slice(0, 2) : null,
-  };
+/** The cores that this thread may use, first two of which the sides are pinned to. */
+export function pinnedCores(): readonly number[] | null {
+  return allCores.length >= 2 ? allCores.slice(0, 2) : null;
 }
 
 const allCores = native.affinity();
@@ -56,9 +36,9 @@ export function unpin(): void {
 
 const PAGE = 4096;
 /** The rotation of the copy floor: as many buffers as the transfers rotate over, on each side. */
-export const COPY_SLOTS = 16;
-export const COPY_SLOT_BYTES = 1 << 20;
-const COPY_BYTES = COPY_SLOTS * COPY_SLOT_BYTES;
+const COPY_SLOTS = 16;
+const COPY_BYTES = COPY_SLOTS << 20;
+const CACHE_LINE = 64;
 const FLOOR_BYTES = 2 * PAGE + 2 * COPY_BYTES;
 
 /**
@@ -124,18 +104,25 @@ export class FloorMemory {
     );
   }
 
-  /** Copies `count` times `bytes` (at most COPY_SLOT_BYTES), rotating over both sides' slots. Bytes per nanosecond. */
-  copy(bytes: number, count: number): number {
+  /**
+   * Copies `count` times `bytes`, rotating over `slots` buffers of each side as transfers do, or over as
+   * many as there is room for. Bytes per nanosecond.
+   */
+  copy(bytes: number, count: number, slots = COPY_SLOTS): number {
     const source = this.#address + 2 * PAGE;
+    const stride = Math.ceil(bytes / CACHE_LINE) * CACHE_LINE;
+    const piece = Math.min(stride, COPY_BYTES);
+    const pieceCount = Math.ceil(bytes / piece);
+    const length = Math.min(bytes, piece);
     const nanos = native.copyRate(
       source + COPY_BYTES,
       source,
-      bytes,
-      COPY_SLOT_BYTES,
-      COPY_SLOTS,
-      count,
+      length,
+      piece,
+      Math.max(1, Math.min(slots, Math.floor(COPY_BYTES / piece))),
+      count * pieceCount,
     );
-    return (bytes * count) / check(nanos, 'copyRate');
+    return (length * count * pieceCount) / check(nanos, 'copyRate');
   }
 }
 

@@ -5,29 +5,21 @@ import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { entryPoint } from '../runtime/entry-point.js';
 import { FloorMemory } from './machine.js';
-import type { TaskReport, TaskRequest } from './peer-protocol.js';
-import { PeerDied, PeerFailure } from './peer-protocol.js';
+import type { TaskCall, TaskReport, TaskStarter } from './peer-protocol.js';
+import { PeerDied } from './peer-protocol.js';
+import { TaskCalls } from './task-calls.js';
 
 /** How long the second process may take to end by itself before it is killed. */
 const STOP_PATIENCE_MS = 3_000;
 
-/** One task under way. `told` must be asked for as often as the task tells. */
-export interface TaskCall<Told, Result> {
-  /** What the task tells next. Rejects with PeerFailure or PeerDied. */
-  told(): Promise<Told>;
-  /** How it ends. Rejects likewise. */
-  result(): Promise<Result>;
-}
-
 /** Owns the child process and the memory of the floors. */
-export class PeerProcess {
+export class PeerProcess implements TaskStarter {
   readonly floors: FloorMemory;
   readonly #child: ChildProcess;
-  readonly #calls = new Map<number, Call>();
+  readonly #calls: TaskCalls;
   readonly #exited: Promise<void>;
   #ended: PeerDied | null = null;
   #isStopping = false;
-  #nextId = 1;
 
   /** Starts `wsd demo-peer`. Throws SystemError when there is no shared memory. */
   constructor() {
@@ -36,14 +28,16 @@ export class PeerProcess {
     this.#child = fork(program, ['demo-peer'], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.floors.fd],
     });
-    this.#child.on('message', (message) => {
-      const report = message as TaskReport;
-      this.#calls.get(report.id)?.take(report);
+    this.#calls = new TaskCalls((request) => {
+      this.#child.send(request, (error) => {
+        if (error !== null) this.#calls.end(error);
+      });
     });
+    this.#child.on('message', (message) => this.#calls.take(message as TaskReport));
     this.#exited = new Promise((resolve) => {
       const end = (how: string): void => {
         this.#ended ??= new PeerDied(this.#child.pid, how);
-        for (const call of this.#calls.values()) call.fail(this.#ended);
+        this.#calls.end(this.#ended);
         resolve();
       };
       this.#child.on('exit', (code, signal) => end(signal ?? `exit code ${code ?? 'unknown'}`));
@@ -67,20 +61,7 @@ export class PeerProcess {
 
   /** Starts a task. One at a time: the other process is one thread. */
   start<Told, Result>(task: string, plan: unknown): TaskCall<Told, Result> {
-    const request: TaskRequest = { id: this.#nextId++, task, plan };
-    const call = new Call();
-    if (this.#ended !== null) {
-      call.fail(this.#ended);
-    } else {
-      this.#calls.set(request.id, call);
-      this.#child.send(request, (error) => {
-        if (error !== null) call.fail(error);
-      });
-    }
-    return {
-      told: () => call.told() as Promise<Told>,
-      result: () => call.result() as Promise<Result>,
-    };
+    return this.#calls.start(task, plan);
   }
 
   /** Lets it end by itself for a while, then ends it. Twice is allowed. */
@@ -92,46 +73,5 @@ export class PeerProcess {
     await this.#exited;
     clearTimeout(timer);
     this.floors.close();
-  }
-}
-
-/** The reports of one task, kept until they are asked for. */
-class Call {
-  readonly #told: unknown[] = [];
-  #end: { readonly result: unknown } | { readonly error: Error } | null = null;
-  #wake: (() => void) | null = null;
-
-  take(report: TaskReport): void {
-    if (report.kind === 'told') this.#told.push(report.info);
-    else if (report.kind === 'done') this.#end ??= { result: report.result };
-    else this.#end ??= { error: new PeerFailure(report.failure) };
-    this.#wake?.();
-  }
-
-  fail(error: Error): void {
-    this.#end ??= { error };
-    this.#wake?.();
-  }
-
-  async told(): Promise<unknown> {
-    await this.#until(() => this.#told.length > 0 || this.#end !== null);
-    if (this.#told.length > 0) return this.#told.shift();
-    if (this.#end !== null && 'error' in this.#end) throw this.#end.error;
-    throw new Error('the task ended without having told what was asked for');
-  }
-
-  async result(): Promise<unknown> {
-    await this.#until(() => this.#end !== null);
-    if (this.#end === null || 'error' in this.#end)
-      throw this.#end?.error ?? new Error('no result');
-    return this.#end.result;
-  }
-
-  async #until(done: () => boolean): Promise<void> {
-    while (!done()) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
   }
 }

@@ -1,11 +1,26 @@
-// What the two processes of a benchmark or a demonstration say to each other over the IPC channel of
-// child_process.fork: tasks go one way; what a task tells, and how it ended, comes back. Plain data.
+// What the two sides of a benchmark or a demonstration say to each other, over the IPC channel of
+// child_process.fork, a MessagePort, or a TCP connection: tasks go one way; what a task tells, and how
+// it ended, comes back. Plain data.
 
-/** The parent asks for a task. */
-export interface TaskRequest {
-  readonly id: number;
-  readonly task: string;
-  readonly plan: unknown;
+/** The parent asks for a task, or tells something to one that is under way. */
+export type TaskRequest =
+  | { readonly id: number; readonly task: string; readonly plan: unknown }
+  | { readonly id: number; readonly note: unknown };
+
+/** One task under way, as the parent sees it. `told` must be asked for as often as the task tells. */
+export interface TaskCall<Told, Result> {
+  /** What the task tells next. Rejects with PeerFailure or PeerDied. */
+  told(): Promise<Told>;
+  /** Tells the task something, which it hears. */
+  note(info: unknown): void;
+  /** How it ends. Rejects likewise. */
+  result(): Promise<Result>;
+}
+
+/** Whoever carries out tasks: a process, a thread, or a server in another terminal. */
+export interface TaskStarter {
+  /** Starts a task. One at a time: the other side is one thread. */
+  start<Told, Result>(task: string, plan: unknown): TaskCall<Told, Result>;
 }
 
 export type TaskReport =

@@ -1,32 +1,43 @@
-// The peer to compare with: the same two processes over kernel TCP on loopback, by plain node:net. The
-// answering side echoes small messages, and acknowledges the end of a stream with one byte.
+// The peers to compare with: the same two processes over kernel TCP on loopback, or over a UNIX socket, by
+// plain node:net. The answering side echoes small messages, and acknowledges the end of a stream with one
+// byte.
 
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { now } from './machine.js';
 import type { Reading } from './measure.js';
 import { median } from './measure.js';
 import type { Task, TaskContext } from './peer.js';
-import type { PeerProcess } from './peer-process.js';
+import type { TaskStarter } from './peer-protocol.js';
 
 const LOOPBACK = '127.0.0.1';
 const BATCH = 100;
 
-export interface TcpLatencyPlan {
+/** Where the answering side listens. */
+type Place = { readonly port: number } | { readonly path: string };
+
+interface TransportPlan {
+  /** Default: TCP. */
+  readonly transport?: 'tcp' | 'unix';
+}
+
+export interface TcpLatencyPlan extends TransportPlan {
   readonly bytes: number;
   readonly rounds: number;
 }
 
-export interface TcpStreamPlan {
+export interface TcpStreamPlan extends TransportPlan {
   readonly bytes: number;
   readonly count: number;
 }
 
 /** Half the median round trip over batches, in nanoseconds. */
-export async function measureTcpLatency(peer: PeerProcess, plan: TcpLatencyPlan): Promise<Reading> {
-  const call = peer.start<{ port: number }, null>('tcp-echo', plan);
-  const socket = await open((await call.told()).port);
+export async function measureTcpLatency(peer: TaskStarter, plan: TcpLatencyPlan): Promise<Reading> {
+  const call = peer.start<Place, null>('tcp-echo', plan);
+  const socket = await open(await call.told());
   try {
     const trips = await tcpPingPong(socket, plan);
     return { value: median(trips) / 2 };
@@ -61,9 +72,9 @@ function tcpPingPong(socket: Socket, plan: TcpLatencyPlan): Promise<number[]> {
 }
 
 /** Bytes per nanosecond until the other side has everything. */
-export async function measureTcpStream(peer: PeerProcess, plan: TcpStreamPlan): Promise<Reading> {
-  const call = peer.start<{ port: number }, null>('tcp-sink', plan);
-  const socket = await open((await call.told()).port);
+export async function measureTcpStream(peer: TaskStarter, plan: TcpStreamPlan): Promise<Reading> {
+  const call = peer.start<Place, null>('tcp-sink', plan);
+  const socket = await open(await call.told());
   try {
     const message = new Uint8Array(plan.bytes);
     const begin = now();
@@ -79,19 +90,29 @@ export async function measureTcpStream(peer: PeerProcess, plan: TcpStreamPlan): 
   }
 }
 
-async function open(port: number): Promise<Socket> {
-  const socket = connect({ host: LOOPBACK, port, noDelay: true });
+async function open(place: Place): Promise<Socket> {
+  const socket =
+    'path' in place
+      ? connect({ path: place.path })
+      : connect({ host: LOOPBACK, port: place.port, noDelay: true });
   await once(socket, 'connect');
   return socket;
 }
 
 /** Serves one connection with `serve` and resolves when it has closed. */
-async function serveOne(context: TaskContext, serve: (socket: Socket) => void): Promise<null> {
+async function serveOne(
+  { transport }: TransportPlan,
+  context: TaskContext,
+  serve: (socket: Socket) => void,
+): Promise<null> {
   const server = createServer({ noDelay: true });
-  server.listen(0, LOOPBACK);
+  // Closing the server removes the socket's name.
+  if (transport === 'unix') server.listen(path.join(tmpdir(), `wsd-bench-${process.pid}.sock`));
+  else server.listen(0, LOOPBACK);
   await once(server, 'listening');
   const connected = once(server, 'connection', { signal: context.signal });
-  await context.tell({ port: (server.address() as AddressInfo).port });
+  const at = server.address() as AddressInfo | string;
+  await context.tell((typeof at === 'string' ? { path: at } : { port: at.port }) satisfies Place);
   try {
     const [socket] = (await connected) as [Socket];
     // The starting side ends the connection by a reset, which is no failure.
@@ -104,13 +125,13 @@ async function serveOne(context: TaskContext, serve: (socket: Socket) => void): 
   }
 }
 
-const tcpEcho: Task = (_plan: TcpLatencyPlan, context) =>
-  serveOne(context, (socket) => {
+const tcpEcho: Task = (plan: TcpLatencyPlan, context) =>
+  serveOne(plan, context, (socket) => {
     socket.pipe(socket);
   });
 
 const tcpSink: Task = (plan: TcpStreamPlan, context) =>
-  serveOne(context, (socket) => {
+  serveOne(plan, context, (socket) => {
     let left = plan.bytes * plan.count;
     socket.on('data', (chunk) => {
       left -= chunk.length;

@@ -19,6 +19,10 @@ export class SmallestUpcalls implements spi.WSPUpcallTableEx {
     return handle;
   }
 
+  reset(event: number): void {
+    this.#events.set(event, false);
+  }
+
   isSet(event: number): boolean {
     return this.#events.get(event) ?? false;
   }

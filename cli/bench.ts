@@ -65,7 +65,8 @@ async function settingsOf(options: BenchArguments): Promise<BenchSettings> {
   };
 }
 
-function writeReport(file: string, json: string): void {
+/** Throws CommandFailure. */
+export function writeReport(file: string, json: string): void {
   try {
     writeFileSync(file, `${json}\n`);
   } catch (thrown) {

@@ -2,150 +2,132 @@
 // use in which order, and that they end.
 
 import { describe, expect, it } from 'vitest';
-import type { Endpoint } from '../../bench/endpoint.js';
-import { PayloadError, SLOT_COUNT } from '../../bench/endpoint.js';
-import {
-  Answerer,
-  pingPong,
-  prepareStream,
-  receiveStream,
-  STREAM_DEPTH,
-  StreamSender,
-} from '../../bench/loops.js';
-import { seconds } from '../../runtime/clock.js';
+import { PayloadError } from '../../bench/endpoint.js';
+import { ReadRoundTrips, SendAnswers, SendRoundTrips } from '../../bench/loops/ping-pong.js';
+import { promisedAnswers, PromisedRoundTrips } from '../../bench/loops/promised.js';
+import { StreamStarter, StreamTaker } from '../../bench/loops/stream.js';
+import { Payload, PayloadSequence } from '../../bench/payload.js';
+import { echoing, FakeEndpoint, fromList, SLOT_BYTES } from './fake-endpoint.js';
 
-const BYTES = 64;
+const STOP = 0xffffffff;
+const payload = (): Payload => new Payload(SLOT_BYTES, 'counter');
+/** A message of a whole slot with its counter at both ends. */
+const message = (counter: number): [number, ...number[]] => [
+  SLOT_BYTES,
+  counter,
+  ...new Array<number>(SLOT_BYTES / 4 - 2).fill(0),
+  counter,
+];
 
-/** Keeps what was sent, and receives from a list of [bytes, first word]. */
-class FakeEndpoint implements Endpoint {
-  readonly slotBytes = BYTES;
-  readonly sendWords = new Uint32Array((SLOT_COUNT * BYTES) / 4);
-  readonly receiveWords = new Uint32Array((SLOT_COUNT * BYTES) / 4);
-  readonly posted: number[] = [];
-  readonly sent: { slot: number; counter: number }[] = [];
-  readonly #next: () => readonly [number, number];
-
-  constructor(next: () => readonly [number, number]) {
-    this.#next = next;
-  }
-
-  postReceive(slot: number): void {
-    this.posted.push(slot);
-  }
-
-  startSend(slot: number): void {
-    this.sent.push({ slot, counter: this.sendWords[(slot * BYTES) / 4] ?? -1 });
-  }
-
-  awaitReceive(slot: number): number {
-    expect(this.posted).toContain(slot);
-    this.posted.splice(this.posted.indexOf(slot), 1);
-    const [bytes, word] = this.#next();
-    this.receiveWords[(slot * BYTES) / 4] = word;
-    return bytes;
-  }
-
-  awaitSend(): void {
-    // Sent is sent.
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-function fromList(list: readonly (readonly [number, number])[]): () => readonly [number, number] {
-  let at = 0;
-  return () => list[at++] ?? [0, 0];
-}
-
-describe('pingPong', () => {
-  const plan = { bytes: BYTES, batch: 10, batches: 3, warmup: 5, budgetNanos: seconds(60) };
-
-  it('makes every round trip that it was told to, and one that says stop', () => {
-    const endpoint: FakeEndpoint = new FakeEndpoint(() => [
-      BYTES,
-      endpoint.sent.at(-1)?.counter ?? 0,
-    ]);
-    expect(pingPong(endpoint, plan)).toHaveLength(3);
-    expect(endpoint.sent.map(({ counter }) => counter)).toEqual([
-      ...Array.from({ length: 35 }, (_, index) => index),
-      0xffffffff,
-    ]);
+describe('round trips by send', () => {
+  it('make every one that they are told to, and one that says stop', () => {
+    const endpoint = echoing();
+    const trips = new SendRoundTrips([endpoint], payload());
+    trips.run(5);
+    trips.stop();
+    expect(endpoint.counters).toEqual([0, 1, 2, 3, 4, STOP]);
     // The one for the message after the last.
     expect(endpoint.posted).toHaveLength(1);
   });
 
-  it('ends after a whole batch when its time is over', () => {
-    const endpoint: FakeEndpoint = new FakeEndpoint(() => [
-      BYTES,
-      endpoint.sent.at(-1)?.counter ?? 0,
+  it('go over connections in turn', () => {
+    const endpoints = [echoing(), echoing(), echoing()];
+    new SendRoundTrips(endpoints, payload()).run(7);
+    expect(endpoints.map(({ counters }) => counters)).toEqual([
+      [0, 3, 6],
+      [1, 4],
+      [2, 5],
     ]);
-    expect(pingPong(endpoint, { ...plan, budgetNanos: -1 })).toHaveLength(1);
   });
 
-  it('refuses an answer with another counter, and one of another length', () => {
-    const wrong = new FakeEndpoint(() => [BYTES, 77]);
-    expect(() => pingPong(wrong, plan)).toThrow(PayloadError);
-    const short = new FakeEndpoint(() => [BYTES - 4, 0]);
-    expect(() => pingPong(short, plan)).toThrow(PayloadError);
+  it('refuse an answer that is another one, is short, or has a torn end', () => {
+    for (const wrong of [message(7), [12, 0], [SLOT_BYTES, 0, 0]] as const) {
+      const endpoint = new FakeEndpoint(fromList([wrong]));
+      endpoint.receiveWords.fill(9);
+      const trips = new SendRoundTrips([endpoint], payload());
+      expect(() => trips.run(1)).toThrow(PayloadError);
+    }
+  });
+
+  it('are answered until one says stop, and no longer', () => {
+    const endpoint = new FakeEndpoint(fromList([0, 1, 2, STOP, 3].map(message)));
+    expect(new SendAnswers([endpoint], payload()).serve()).toBe(4);
+    expect(endpoint.counters).toEqual([0, 1, 2, STOP]);
+    expect(endpoint.underWayCount).toBeLessThanOrEqual(1);
+  });
+
+  it('are not answered when one is missing', () => {
+    const endpoint = new FakeEndpoint(fromList([0, 2].map(message)));
+    expect(() => new SendAnswers([endpoint], payload()).serve()).toThrow(PayloadError);
+  });
+
+  it('by promises are the same', async () => {
+    const endpoint = echoing();
+    const trips = new PromisedRoundTrips(endpoint, payload(), 'send');
+    await trips.run(3);
+    await trips.stop();
+    expect(endpoint.counters).toEqual([0, 1, 2, STOP]);
+    const answering = new FakeEndpoint(fromList([0, 1, STOP].map(message)));
+    expect(await promisedAnswers(answering, payload())).toBe(3);
   });
 });
 
-describe('an Answerer', () => {
-  it('answers with what came, always has a receive posted, and stops when told', () => {
-    const endpoint = new FakeEndpoint(
-      fromList([
-        [BYTES, 0],
-        [BYTES, 1],
-        [BYTES, 0xffffffff],
-      ]),
-    );
-    const answerer = new Answerer(endpoint, BYTES);
-    expect(endpoint.posted).toEqual([0, 1]);
-    expect(answerer.serve(2)).toBe(2);
-    expect(answerer.serve()).toBe(1);
-    expect(endpoint.sent.map(({ counter }) => counter)).toEqual([0, 1, 0xffffffff]);
-  });
-
-  it('refuses a message that is not the next one', () => {
-    const answerer = new Answerer(new FakeEndpoint(fromList([[BYTES, 1]])), BYTES);
-    expect(() => answerer.serve()).toThrow(PayloadError);
-  });
+it('a read that finds other memory than it should is refused', () => {
+  const good = new ReadRoundTrips(new FakeEndpoint(fromList([message(0)])), payload());
+  expect(() => good.run(1)).not.toThrow();
+  const bad = new ReadRoundTrips(new FakeEndpoint(fromList([message(1)])), payload());
+  expect(() => bad.run(1)).toThrow(PayloadError);
 });
 
 describe('a stream', () => {
-  it('rotates over all slots and numbers its messages', () => {
-    const endpoint = new FakeEndpoint(() => [0, 0]);
-    const sender = new StreamSender(endpoint, (slot) => endpoint.startSend(slot));
-    sender.send(SLOT_COUNT);
-    sender.send(2);
-    const expected = Array.from({ length: SLOT_COUNT + 2 }, (_, at) => ({
-      slot: at % SLOT_COUNT,
-      counter: at,
-    }));
-    expect(endpoint.sent).toEqual(expected);
+  const sequence = (): PayloadSequence => new PayloadSequence([SLOT_BYTES], 'counter');
+  const shape = { operation: 'send', depth: 4, postList: 2 } as const;
+
+  it('keeps no more under way than it was told, on each connection', () => {
+    const endpoints = [echoing(), echoing()];
+    const starter = new StreamStarter(endpoints, sequence(), shape);
+    starter.start(31);
+    for (const { underWayCount } of endpoints) expect(underWayCount).toBeLessThanOrEqual(4);
+    starter.startLast();
+    starter.drain();
+    expect(endpoints.map(({ underWayCount }) => underWayCount)).toEqual([0, 0]);
+    expect(starter.count).toBe(32);
+    expect(endpoints[1]?.counters.at(-1)).toBe(STOP);
   });
 
-  it('may arrive in pieces: counters are looked at where a message begins', () => {
-    const pieces: (readonly [number, number])[] = [
-      [BYTES, 0],
-      [BYTES / 2, 1],
-      [BYTES / 2, 0],
-      [BYTES, 2],
-    ];
-    const endpoint = new FakeEndpoint(fromList(pieces));
-    prepareStream(endpoint, BYTES);
-    expect(endpoint.posted).toHaveLength(STREAM_DEPTH);
-    expect(receiveStream(endpoint, BYTES, 3)).toBe(3);
+  it('refuses more under way than there are slots', () => {
+    const make = (): StreamStarter =>
+      new StreamStarter([echoing()], sequence(), { ...shape, depth: 16 });
+    expect(make).toThrow(TypeError);
   });
 
-  it('is refused when a message is missing, or when it ends early', () => {
-    const missing = new FakeEndpoint(fromList([[BYTES, 1]]));
-    prepareStream(missing, BYTES);
-    expect(() => receiveStream(missing, BYTES, 3)).toThrow(PayloadError);
-    const early = new FakeEndpoint(fromList([[BYTES, 0]]));
-    prepareStream(early, BYTES);
-    expect(() => receiveStream(early, BYTES, 3)).toThrow('ended after 64 of 192 bytes');
+  it('is taken until its last message, with every counter looked at', () => {
+    const taken = sequence();
+    const endpoint = new FakeEndpoint(fromList([0, 1, 2, STOP].map(message)));
+    const taker = new StreamTaker([endpoint], taken, 3);
+    expect(taker.take(2)).toBe(false);
+    expect(taker.take()).toBe(true);
+    expect([taker.count, taker.splitCount]).toEqual([4, 0]);
+    const expected = sequence();
+    for (const counter of [0, 1, 2, STOP]) expected.digest.add(counter);
+    expect(taken.digest.value).toBe(expected.digest.value);
+  });
+
+  it('is put together again where a receive ends in the middle of a message', () => {
+    const words = [message(0), message(1), message(STOP)].flatMap(([, ...rest]) => rest);
+    const pieces = [20, 64, 60, 48].map((bytes, at, all): [number, ...number[]] => {
+      const from = all.slice(0, at).reduce((sum, one) => sum + one, 0) / 4;
+      return [bytes, ...words.slice(from, from + bytes / 4)];
+    });
+    const taker = new StreamTaker([new FakeEndpoint(fromList(pieces))], sequence(), 2);
+    expect(taker.take()).toBe(true);
+    expect([taker.count, taker.splitCount]).toEqual([3, 3]);
+  });
+
+  it('that lacks a message or ends early is refused', () => {
+    const missing = new FakeEndpoint(fromList([0, 2].map(message)));
+    expect(() => new StreamTaker([missing], sequence(), 2).take()).toThrow(PayloadError);
+    const short = new FakeEndpoint(fromList([message(0)]));
+    expect(() => new StreamTaker([short], sequence(), 2).take()).toThrow(/ended after 1/);
   });
 });

@@ -1,34 +1,43 @@
-// How samples become a verdict: interleaving, medians, ratios within a pair, limits, the report's form.
+// How samples become results: interleaving, disturbances, medians, ratios within a pair, limits, the
+// comparison of two reports, the gate, and the forms a report is shown in.
 
 import { describe, expect, it } from 'vitest';
-import { Deadline, DeadlineError, interleave, median } from '../../bench/measure.js';
-import type { Sample } from '../../bench/measure.js';
-import { columns, makeResult, parseReport } from '../../bench/report.js';
+import { compareReports, comparisonTable } from '../../bench/compare.js';
+import { GATE, judge } from '../../bench/gate.js';
+import { Deadline, DeadlineError, interleave, median, spread } from '../../bench/measure.js';
+import { parseReport, reportJson } from '../../bench/report.js';
+import { columns, perftestTables, reportTable } from '../../bench/report-text.js';
+import { makeResults, ratioTo, warningsOf } from '../../bench/results.js';
+import { latencySample, report, sample, subject } from './fixtures.js';
 
-function sample(value: number, ratio: number | null, disturbed = false): Sample {
-  return { value, ratio, involuntarySwitches: 0, loadAverage: 0, disturbed, details: {} };
-}
+const quiet = { elapsedNanos: 1e9, waitedNanos: 0, stolenNanos: 0, involuntarySwitches: 0 };
 
 describe('interleave', () => {
-  it('runs the measures in turn and divides each by its floor of the same pair', async () => {
+  it('runs the measures in turn, after rounds that do not count', async () => {
     const order: string[] = [];
-    let floor = 0;
-    const samples = await interleave(
-      [
-        { name: 'a', run: async () => (order.push('a'), { value: ++floor }) },
-        { name: 'b', floor: 'a', run: async () => (order.push('b'), { value: 10 }) },
-      ],
-      2,
-    );
-    expect(order).toEqual(['a', 'b', 'a', 'b']);
-    expect(samples.get('a')?.map(({ ratio }) => ratio)).toEqual([null, null]);
-    expect(samples.get('b')?.map(({ ratio }) => ratio)).toEqual([10, 5]);
+    const measure = (name: string) => ({ name, run: async () => (order.push(name), { value: 1 }) });
+    const samples = await interleave([measure('a'), measure('b')], 2, undefined, 1);
+    expect(order).toEqual(['a', 'b', 'a', 'b', 'a', 'b']);
+    expect([samples.get('a')?.length, samples.get('b')?.length]).toEqual([2, 2]);
   });
 
-  it('counts a sample with many involuntary switches as disturbed', async () => {
-    const measures = [{ name: 'a', run: async () => ({ value: 1, peerSwitches: 1e9 }) }];
-    const samples = await interleave(measures, 1);
-    expect(samples.get('a')?.[0]?.disturbed).toBe(true);
+  it('marks a sample when a side waited for its core or the hypervisor took one', async () => {
+    const noises = [
+      { ...quiet, waitedNanos: 2e7 },
+      { ...quiet, stolenNanos: 3e7 },
+      { ...quiet, involuntarySwitches: 500 },
+      quiet,
+    ];
+    const marks: (readonly string[])[] = [];
+    for (const noise of noises) {
+      const run = async (): Promise<{ value: number; noise: (typeof noise)[] }> => ({
+        value: 1,
+        noise: [quiet, noise],
+      });
+      const samples = await interleave([{ name: 'a', run }], 1);
+      marks.push(samples.get('a')?.[0]?.disturbances ?? []);
+    }
+    expect(marks).toEqual([['preempted'], ['stolen'], ['preempted'], []]);
   });
 });
 
@@ -38,38 +47,152 @@ it('median takes the middle whatever the order, and is not a number for nothing'
   expect(median([])).toBeNaN();
 });
 
+it('spread is a relative standard deviation that a single outlier does not move', () => {
+  expect(spread([100])).toBeNull();
+  expect(spread([100, 100, 100, 900])).toBe(0);
+  expect(spread([90, 100, 110])).toBeCloseTo(0.148, 3);
+});
+
+describe('a result', () => {
+  const one = [subject('a')];
+
+  it('is the median of the samples that nobody disturbed, and says how many were', () => {
+    const samples = new Map([['a', [sample(5, ['preempted']), sample(1), sample(2), sample(3)]]]);
+    const [result] = makeResults(one, samples);
+    expect([result?.value, result?.disturbedCount]).toEqual([2, 1]);
+    expect(warningsOf([result].flatMap((found) => found ?? []))).toEqual([
+      'a: 1 of 4 samples disturbed (preempted), left out',
+    ]);
+  });
+
+  it('of nothing but disturbed samples is not to be trusted, and says so', () => {
+    const samples = new Map([['a', [sample(5, ['slow']), sample(7, ['stolen'])]]]);
+    const [result] = makeResults(one, samples);
+    expect(result?.value).toBe(7);
+    expect(warningsOf(result === undefined ? [] : [result])[0]).toContain('not to be trusted');
+  });
+
+  it('is divided within a pair, never across', () => {
+    expect(ratioTo([sample(10), sample(30)], [sample(1), sample(3)])).toBe(10);
+    expect(ratioTo([sample(10)], [])).toBeNull();
+  });
+});
+
 describe('a verdict', () => {
-  const measure = { name: 'x', title: 'X', unit: 'ns', floor: 'f' } as const;
-  const atMost = { ...measure, limit: { kind: 'at-most', ratio: 4 } } as const;
-  const atLeast = { ...measure, limit: { kind: 'at-least', ratio: 0.9 } } as const;
+  const floor = subject('f', { origin: 'floor' });
+  const verdictOf = (kind: 'at-most' | 'at-least', ratio: number, values: number[]): unknown => {
+    const about = subject('a', { floor: 'f', limit: { kind, ratio } });
+    const samples = new Map([
+      ['a', values.map((value) => sample(Math.abs(value), value < 0 ? ['preempted'] : []))],
+      ['f', values.map(() => sample(1))],
+    ]);
+    return makeResults([floor, about], samples)[1]?.verdict;
+  };
 
   it('compares the median ratio with the limit, in both directions', () => {
-    const samples = [sample(1, 3), sample(1, 100), sample(1, 4)];
-    expect(makeResult(atMost, samples).verdict).toBe('within');
-    expect(makeResult(atMost, [sample(1, 4.1)]).verdict).toBe('beyond');
-    expect(makeResult(atLeast, [sample(1, 0.95)]).verdict).toBe('within');
-    expect(makeResult(atLeast, [sample(1, 0.5)]).verdict).toBe('beyond');
-    expect(makeResult(measure, [sample(1, 0.5)]).verdict).toBe('none');
+    expect(verdictOf('at-most', 4, [3, 100, 4])).toBe('within');
+    expect(verdictOf('at-most', 4, [4.1])).toBe('beyond');
+    expect(verdictOf('at-least', 0.9, [0.95])).toBe('within');
+    expect(verdictOf('at-least', 0.9, [0.5])).toBe('beyond');
   });
 
   it('blames the machine only when most samples beyond the limit were disturbed', () => {
-    const disturbed = sample(1, 9, true);
-    expect(makeResult(atMost, [disturbed, disturbed, sample(1, 9)]).verdict).toBe('disturbed');
-    expect(makeResult(atMost, [disturbed, sample(1, 9), sample(1, 9)]).verdict).toBe('beyond');
+    expect(verdictOf('at-most', 4, [-9, -9, 9])).toBe('disturbed');
+    expect(verdictOf('at-most', 4, [-9, 9, 9])).toBe('beyond');
   });
 });
 
-it('a report of another version is refused', () => {
-  expect(() => parseReport({ format: 'winsock-direct bench', version: 2 })).toThrow();
+describe('a comparison', () => {
+  const of = (values: number[], further = {}): ReturnType<typeof report> =>
+    report([subject('a', further)], new Map([['a', values.map((value) => sample(value))]]));
+  const verdict = (before: number[], after: number[], further = {}): unknown =>
+    compareReports(of(before, further), of(after, further), 0.1)[0]?.verdict;
+
+  it('tells a change from noise, and worse from better, whichever way is better', () => {
+    expect(verdict([100, 101, 99], [101, 100, 102])).toBe('same');
+    expect(verdict([100, 101, 99], [130, 131, 129])).toBe('worse');
+    expect(verdict([100, 101, 99], [105, 105, 105])).toBe('within the limit');
+    expect(verdict([100, 101, 99], [80, 81, 79])).toBe('better');
+    const more = { better: 'more', unit: 'GB/s' };
+    expect(verdict([100, 101, 99], [80, 81, 79], more)).toBe('worse');
+  });
+
+  it('takes a single sample for noisy, and a missing result for missing', () => {
+    expect(verdict([100], [120])).toBe('same');
+    expect(verdict([100], [])).toBe('missing');
+    const table = comparisonTable(compareReports(of([100]), of([120]), 0.1));
+    expect(table).toMatch(/^a +100 ns +120 ns +\+20\.0 %/m);
+  });
+});
+
+describe('the gate', () => {
+  const [line] = GATE;
+  const made = (own: number, disturbed = false): ReturnType<typeof report> =>
+    report(
+      [subject('floor.spin', { origin: 'floor' }), subject('provider.lat.send.64')],
+      new Map([
+        ['floor.spin', [sample(100)]],
+        ['provider.lat.send.64', [sample(own, disturbed ? ['preempted'] : [])]],
+      ]),
+    );
+  const verdict = (of: ReturnType<typeof report>): unknown =>
+    line === undefined ? null : judge(line, of).verdict;
+
+  it('holds a ratio to its limit, does not trust a disturbed miss, and sees what is absent', () => {
+    expect(verdict(made(340))).toBe('within');
+    expect(verdict(made(341))).toBe('beyond');
+    expect(verdict(made(341, true))).toBe('disturbed');
+    expect(verdict(report([subject('provider.lat.send.64')], new Map()))).toBe('absent');
+  });
+
+  it('has a line for every limit, each with a name of its own', () => {
+    expect(new Set(GATE.map(({ name }) => name)).size).toBe(GATE.length);
+  });
+});
+
+describe('a report', () => {
+  const names = ['provider.lat.send.64'] as const;
+  const made = report(
+    [
+      subject('floor.spin', { origin: 'floor' }),
+      subject(names[0], { bytes: 64, floor: 'floor.spin' }),
+      subject('ucx.latency.64', { origin: 'peer', bytes: 64, absent: 'not installed' }),
+    ],
+    new Map([
+      ['floor.spin', [sample(50)]],
+      [names[0], [latencySample(200)]],
+    ]),
+  );
+
+  it('is JSON of its stated form, and another version is refused', () => {
+    expect(parseReport(JSON.parse(reportJson(made)))).toEqual(made);
+    expect(() => parseReport({ ...made, version: 1 })).toThrow();
+  });
+
+  it("has perftest's columns, in microseconds", () => {
+    const text = perftestTables(made, { gigabits: false, histograms: true });
+    const line = text.split('\n').find((one) => one.startsWith(' #bytes'));
+    expect(line?.replace(/ {2,}/g, ' ').trim()).toBe(
+      '#bytes #iterations t_min[usec] t_max[usec] t_typical[usec] t_avg[usec] t_stdev[usec] ' +
+        '99% percentile[usec] 99.9% percentile[usec]',
+    );
+    expect(text).toMatch(/^ 64 +1000 +0\.20 +0\.30 +0\.25 +0\.25/m);
+    expect(text).toMatch(/^title of ucx\.latency\.64 +not installed/m);
+    expect(text).toContain('4.00x (64 B)');
+    expect(text).toMatch(/^ *99\.9% +0\.29/m);
+  });
+
+  it('has a table of everything', () => {
+    expect(reportTable(made)).toMatch(/^title of provider\.lat\.send\.64 +200 ns +4\.00x floor/m);
+  });
 });
 
 it('a table has its numbers at the right', () => {
-  expect(
-    columns([
-      ['name', 'ns'],
-      ['x', '100'],
-    ]),
-  ).toEqual(['name   ns', 'x     100']);
+  const rows = [
+    ['name', 'ns'],
+    ['x', '100'],
+  ];
+  expect(columns(rows)).toEqual(['name   ns', 'x     100']);
 });
 
 it('a deadline throws once its time is over, and not before', () => {

@@ -1,0 +1,163 @@
+// From the samples of a run to its results: medians over what nobody disturbed, ratios within pairs,
+// distributions over all that counts, verdicts. It must not know how samples are taken or shown.
+
+import type { CaseReading } from './cases/case.js';
+import { hdrText } from './hdr.js';
+import type { Histogram } from './histogram.js';
+import { mergeHistograms } from './histogram.js';
+import type { Sample } from './measure.js';
+import { calmest, median, spread } from './measure.js';
+import type { BandwidthResult, LatencyResult, Limit, Result } from './report.js';
+
+/** What a result is about, known before anything ran. */
+export interface Description {
+  readonly name: string;
+  readonly title: string;
+  readonly origin: Result['origin'];
+  readonly unit: Result['unit'];
+  readonly better: Result['better'];
+  readonly bytes?: number;
+  readonly connections?: number;
+  /** The result that this one is divided by. */
+  readonly floor?: string;
+  readonly limit?: Limit;
+  /** Why there is nothing to measure. */
+  readonly absent?: string;
+}
+
+export function makeResults(
+  descriptions: readonly Description[],
+  samples: ReadonlyMap<string, readonly Sample[]>,
+): Result[] {
+  return descriptions.map((one) => makeResult(one, descriptions, samples));
+}
+
+function makeResult(
+  about: Description,
+  all: readonly Description[],
+  samples: ReadonlyMap<string, readonly Sample[]>,
+): Result {
+  const own = samples.get(about.name) ?? [];
+  const counted = calmest(own);
+  const values = counted.map(({ value }) => value);
+  const value = values.length === 0 ? null : median(values);
+  const measured = counted.flatMap((one) => (one.measured === null ? [] : [one.measured]));
+  const against = about.origin === 'subject' ? ratios(about, all, samples) : [];
+  const ratio = about.floor === undefined ? null : ratioTo(own, samples.get(about.floor) ?? []);
+  return {
+    name: about.name,
+    title: about.title,
+    origin: about.origin,
+    absent: about.absent ?? null,
+    unit: about.unit,
+    better: about.better,
+    bytes: about.bytes ?? null,
+    connections: about.connections ?? null,
+    operations: measured.reduce((sum, one) => sum + one.operations, 0),
+    value,
+    noise: spread(values),
+    disturbedCount: own.length - own.filter(isCalm).length,
+    latency: latencyOf(measured),
+    bandwidth: bandwidthOf(measured),
+    verifyNanos: measured[0]?.verifyNanos ?? null,
+    clockNanos: measured[0]?.clockNanos ?? null,
+    against,
+    floor: about.floor ?? null,
+    ratio,
+    limit: about.limit ?? null,
+    verdict: verdictOf(about.limit, value, ratio, own),
+    samples: own.map(({ measured: found, ...rest }) => ({
+      ...rest,
+      digests: found === null ? [] : [found.digest, found.answerDigest],
+    })),
+  };
+}
+
+function isCalm({ disturbances }: Sample): boolean {
+  return disturbances.length === 0;
+}
+
+/** To every floor and peer of the same kind and size, or of no size. */
+function ratios(
+  about: Description,
+  all: readonly Description[],
+  samples: ReadonlyMap<string, readonly Sample[]>,
+): Result['against'] {
+  const own = samples.get(about.name) ?? [];
+  return all.flatMap((other) => {
+    const isSame = other.unit === about.unit && (other.bytes ?? about.bytes) === about.bytes;
+    if (other.origin === 'subject' || !isSame) return [];
+    const ratio = ratioTo(own, samples.get(other.name) ?? []);
+    return ratio === null ? [] : [{ name: other.name, ratio }];
+  });
+}
+
+/** The median of ratios within pairs, of the pairs that nobody disturbed if there are any. */
+export function ratioTo(own: readonly Sample[], other: readonly Sample[]): number | null {
+  const pairs = own.flatMap((sample, at) => {
+    const floor = other[at];
+    if (floor === undefined) return [];
+    const disturbances = [...sample.disturbances, ...floor.disturbances];
+    return [{ ratio: sample.value / floor.value, disturbances }];
+  });
+  if (pairs.length === 0) return null;
+  return median(calmest(pairs).map(({ ratio }) => ratio));
+}
+
+/** What goes into a report of a distribution. */
+const PERCENTILES = [0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.999, 100];
+
+function latencyOf(measured: readonly CaseReading[]): LatencyResult | null {
+  const data = measured.flatMap(({ times }) => (times === null ? [] : [times]));
+  if (data.length === 0) return null;
+  const times: Histogram = mergeHistograms(data);
+  return {
+    minNanos: times.min,
+    maxNanos: times.max,
+    typicalNanos: times.percentile(50),
+    averageNanos: times.mean,
+    stdevNanos: times.stdev,
+    p99Nanos: times.percentile(99),
+    p999Nanos: times.percentile(99.9),
+    percentiles: PERCENTILES.map((percent) => [percent, times.percentile(percent)]),
+    hdr: hdrText(times.data()),
+  };
+}
+
+function bandwidthOf(measured: readonly CaseReading[]): BandwidthResult | null {
+  const streams = measured.filter(({ times, bytes }) => times === null && bytes > 0);
+  if (streams.length === 0) return null;
+  const peaks = streams.flatMap(({ peak }) => (peak === null ? [] : [peak * 1e9]));
+  return {
+    peakBytesPerSecond: peaks.length === 0 ? null : Math.max(...peaks),
+    averageBytesPerSecond: median(streams.map(({ bytes, nanos }) => (bytes / nanos) * 1e9)),
+    messagesPerSecond: median(streams.map(({ operations, nanos }) => (operations / nanos) * 1e9)),
+  };
+}
+
+function verdictOf(
+  bound: Limit | undefined,
+  value: number | null,
+  ratio: number | null,
+  samples: readonly Sample[],
+): Result['verdict'] {
+  if (bound === undefined) return 'none';
+  const limitValue = bound.ratio ?? bound.value ?? Number.NaN;
+  const found = (bound.ratio === undefined ? value : ratio) ?? Number.NaN;
+  const isWithin = bound.kind === 'at-most' ? found <= limitValue : found >= limitValue;
+  if (isWithin) return 'within';
+  const disturbedCount = samples.filter((one) => !isCalm(one)).length;
+  return disturbedCount * 2 > samples.length ? 'disturbed' : 'beyond';
+}
+
+/** Sentences for everything that a reader must not overlook. */
+export function warningsOf(results: readonly Result[]): string[] {
+  return results.flatMap((one) => {
+    if (one.disturbedCount === 0) return [];
+    const count = one.samples.length;
+    const kinds = [...new Set(one.samples.flatMap(({ disturbances }) => disturbances))].join(', ');
+    return one.disturbedCount === count
+      ? [`${one.name}: every sample was disturbed (${kinds}); the figure is not to be trusted`]
+      : [`${one.name}: ${one.disturbedCount} of ${count} samples disturbed (${kinds}), left out`];
+  });
+}
