@@ -2,6 +2,7 @@
 // and much both ways: the facts of the pages on which every provider relies.
 
 import { describe, expect, it } from 'vitest';
+import type { Winsock } from '../../index.js';
 import type { ProviderHook } from '../../provider/hooks/index.js';
 import { intercepting, wrapProvider } from '../../provider/hooks/index.js';
 import * as spi from '../../provider/spi/index.js';
@@ -54,6 +55,28 @@ function overlappedOf({ name, parameters }: Omit<Call, 'result'>): spi.WSAOVERLA
   return parameters[OVERLAPPED_AT[name] ?? -1] as spi.WSAOVERLAPPED | null;
 }
 
+/** `bytes` from each to the other. */
+async function exchange(
+  a: Winsock,
+  atA: number,
+  b: Winsock,
+  atB: number,
+  bytes: number,
+): Promise<void> {
+  const directions = [
+    { from: a, out: atA, to: b, into: atB },
+    { from: b, out: atB, to: a, into: atA },
+  ];
+  for (const { from, out, to, into } of directions) {
+    const sent = new Uint8Array(bytes).fill(bytes & 255);
+    const received = new Uint8Array(bytes);
+    const receiving = to.promises.recv(into, received, bytes, spi.MSG_WAITALL);
+    expect(await watched(from.promises.send(out, sent, bytes, 0), 'the send')).toBe(bytes);
+    expect(await watched(receiving, 'the receive')).toBe(bytes);
+    expect(Buffer.compare(received, sent)).toBe(0);
+  }
+}
+
 describe.each(['documented', 'real-switch'] as const)(
   'the calls of the switch, profile %s',
   (profile) => {
@@ -84,20 +107,7 @@ describe.each(['documented', 'real-switch'] as const)(
         a: { profile, hooks: [record.hook] },
         b: { profile },
       });
-      const directions = [
-        { from: a.winsock, out: atA, to: b.winsock, into: atB },
-        { from: b.winsock, out: atB, to: a.winsock, into: atA },
-      ];
-      for (const bytes of [6, 300_000]) {
-        for (const { from, out, to, into } of directions) {
-          const sent = new Uint8Array(bytes).fill(bytes & 255);
-          const received = new Uint8Array(bytes);
-          const receiving = to.promises.recv(into, received, bytes, spi.MSG_WAITALL);
-          expect(await watched(from.promises.send(out, sent, bytes, 0), 'the send')).toBe(bytes);
-          expect(await watched(receiving, 'the receive')).toBe(bytes);
-          expect(Buffer.compare(received, sent)).toBe(0);
-        }
-      }
+      for (const bytes of [6, 300_000]) await exchange(a.winsock, atA, b.winsock, atB, bytes);
       a.winsock.closesocket(atA);
       b.winsock.closesocket(atB);
       await closeClean(a, b);
@@ -136,6 +146,45 @@ describe.each(['documented', 'real-switch'] as const)(
       expect(codes).toContain(spi.SIO_GET_EXTENSION_FUNCTION_POINTER);
       expect(codes).toContain(spi.SIO_ADDRESS_LIST_QUERY);
       expect(codes).not.toContain(spi.SIO_ADDRESS_LIST_CHANGE);
+    });
+
+    it('name only memory that is registered for the socket, or lies in such memory [ARCH-18]', async () => {
+      const registered: { handle: unknown; memory: Uint8Array }[] = [];
+      const strangers: string[] = [];
+      const isInside = (inner: Uint8Array): boolean =>
+        registered.some(
+          ({ memory }) =>
+            memory.buffer === inner.buffer &&
+            memory.byteOffset <= inner.byteOffset &&
+            inner.byteOffset + inner.length <= memory.byteOffset + memory.length,
+        );
+      const record = recorder(
+        (name, parameters) => {
+          if (name === 'WSPDeregisterMemory') {
+            const at = registered.findIndex(({ handle }) => handle === parameters[1]);
+            registered.splice(at, 1);
+          }
+          if (!TRANSFERS.includes(name)) return;
+          for (const { buf, len } of parameters[1] as spi.WSABUF[]) {
+            if (!isInside((buf as Uint8Array).subarray(0, len))) strangers.push(name);
+          }
+        },
+        (name, parameters, result) => {
+          if (name !== 'WSPRegisterMemory') return;
+          const memory = (parameters[1] as Uint8Array).subarray(0, parameters[2] as number);
+          registered.push({ handle: result, memory });
+        },
+      );
+      const { a, b, atA, atB } = await openPair({
+        a: { profile, hooks: [record.hook] },
+        b: { profile },
+      });
+      await exchange(a.winsock, atA, b.winsock, atB, 300_000);
+      expect(record.named(...TRANSFERS).length).toBeGreaterThan(10);
+      expect(strangers).toEqual([]);
+      a.winsock.closesocket(atA);
+      b.winsock.closesocket(atB);
+      await closeClean(a, b);
     });
 
     it("never carry the application's own structures: its requests are completed by the switch [OVL-07]", async () => {

@@ -141,7 +141,7 @@ describe('WSASend fails with', () => {
     await closeClean(host);
   });
 
-  it('want of room: WSAEWOULDBLOCK, too many at once, and SO_SNDTIMEO [W4.16 W4.17 W4.20]', async () => {
+  it('want of room: WSAEWOULDBLOCK, too many at once, and SO_SNDTIMEO [W4.16 W4.17 W4.20 APP-07]', async () => {
     const host = await oneHost();
     const { winsock } = host;
     const { client } = tcpPair(host);
@@ -166,7 +166,7 @@ describe('WSASend fails with', () => {
     await closeClean(host);
   });
 
-  it('a broadcast address without SO_BROADCAST, in profile documented [W4.20 W5.6]', async () => {
+  it('a broadcast address without SO_BROADCAST, in profile documented [W4.20 W5.6 APP-07]', async () => {
     for (const [profile, error] of [
       ['documented', spi.WSAEACCES],
       ['windows', null],
@@ -297,7 +297,7 @@ describe('WSASendMsg fails with', () => {
     }
   });
 
-  it('995 when the socket is closed, 10093 before WSAStartup [W6.12 W3.4 W4.20 W9.10.1]', async () => {
+  it('995 when the socket is closed, 10093 before WSAStartup [W6.12 W3.4 W4.20 W9.10.1 APP-07]', async () => {
     const host = await oneHost();
     const { winsock } = host;
     const { s } = boundUdp(host);

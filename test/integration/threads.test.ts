@@ -7,7 +7,7 @@ import { Child } from './child.js';
 import { A, B, newFabric } from './fixture.js';
 
 describe('a worker thread', () => {
-  it('is a thread of its own, and its end cancels what it has started [W1.1 W5.11 W9.10.2 W9.12.6]', async () => {
+  it('is a thread of its own, and its end cancels what it has started [W1.1 W5.11 W9.10.2 W9.12.6 APP-08]', async () => {
     const child = new Child('threads', { fabric: newFabric(), a: A, b: B });
     expect(await child.said()).toEqual({
       result: 0,

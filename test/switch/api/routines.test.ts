@@ -97,7 +97,7 @@ describe('alertable waits', () => {
 });
 
 describe('completion routines', () => {
-  it('run in the order in which their operations ended, with error, count, structure and flags [W9.9.5 W9.9.6 W9.9.9 W9.9.11 W9.6]', () => {
+  it('run in the order in which their operations ended, with error, count, structure and flags [W9.9.5 W9.9.6 W9.9.9 W9.9.11 W9.6 APP-09]', () => {
     const world = new World();
     const { client, server } = connectPair(world);
     const { winsock } = world.b;
