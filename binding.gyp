@@ -18,6 +18,7 @@
         'native/src/socket.cc',
         'native/src/socket_floor.cc',
         'native/src/translate.cc',
+        'native/src/translate_socket.cc',
         'native/src/wake.cc',
         'native/src/watcher.cc',
       ],

@@ -55,6 +55,8 @@ export interface NativeBinding {
   /** Takes an exclusive flock on an open file or directory, waiting for it. Released by close. */
   lockExclusive(fd: number): number;
   closeDescriptor(fd: number): number;
+  /** Another descriptor of the same open file; closed by itself. */
+  descriptorDuplicate(fd: number): number;
 
   // Wake channels (wake.cc) ----------------------------------------------------------------------
   /** Makes a named pipe (mode 0600). */

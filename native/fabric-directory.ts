@@ -20,6 +20,7 @@ import { isIPv4 } from 'node:net';
 import type { Arena } from './arena.js';
 import { check, errno, isSystemFailure, SystemError } from './errors.js';
 import { native } from './load.js';
+import { handoverOwner, removeHandovers } from './handover-files.js';
 import { Segment, unlinkIfThere } from './segment.js';
 import { OwnerPipe, PeerPipe } from './wake-pipe.js';
 
@@ -118,7 +119,7 @@ export class FabricDirectory {
           segment,
           pipe,
           release: () => {
-            this.release(segment, pipe);
+            this.release(address, segment, pipe);
           },
         };
       } catch (thrown) {
@@ -176,14 +177,17 @@ export class FabricDirectory {
     return this.locked(() => sweepLocked(this.path), false) ?? [];
   }
 
-  private release(segment: Segment, pipe: OwnerPipe): void {
+  private release(address: string, segment: Segment, pipe: OwnerPipe): void {
     // Without the directory (somebody removed it by hand) there is nothing to order, only to close.
     const close = (): void => {
       pipe.close();
       segment.close();
     };
     try {
-      this.locked(close, false);
+      this.locked(() => {
+        removeHandovers(this.path, address);
+        close();
+      }, false);
     } finally {
       close();
     }
@@ -250,9 +254,13 @@ function directoryPrefix(): string {
 
 /** Under the lock: whatever no living host holds is a leftover, whole or half. */
 function sweepLocked(path: string): string[] {
-  const dead = addressesIn(readdirSync(path)).filter(
-    (address) => !isAlive(`${path}/${address}.wake`),
-  );
+  const names = readdirSync(path);
+  const isDead = (address: string): boolean => !isAlive(`${path}/${address}.wake`);
+  const dead = addressesIn(names).filter(isDead);
+  // Also of hosts that ended in between; what a host left is good only as long as it lives.
+  for (const owner of new Set(names.flatMap((name) => handoverOwner(name) ?? []))) {
+    if (isDead(owner)) removeHandovers(path, owner);
+  }
   for (const address of dead) {
     unlinkIfThere(`${path}/${address}.wake`);
     unlinkIfThere(`${path}/${address}.private`);

@@ -168,10 +168,12 @@ function writeHeader(arena: Arena, offset: number, bytes: number, options: Segme
   view.storeRelease(word('magic'), SEGMENT_MAGIC);
 }
 
-export function unlinkIfThere(path: string): void {
+export function unlinkIfThere(path: string): boolean {
   try {
     unlinkSync(path);
+    return true;
   } catch (thrown) {
     if (!isSystemFailure(thrown, 'ENOENT')) throw thrown;
+    return false;
   }
 }

@@ -13,7 +13,7 @@ import { Reactor } from './reactor.js';
 
 /** Turns of the loop between two looks at the kernel: an empty look costs as much as several turns. */
 const TURNS_PER_POLL = 64;
-/** Where the kernel has no barrier, a sleeper cannot trust to be woken, and looks again this often. */
+/** A sleeper that made no barrier cannot trust to be woken, and looks again this often. */
 const UNFENCED_SLEEP = 1_000_000;
 
 export class HostThread {
@@ -32,8 +32,9 @@ export class HostThread {
         if (this.#hasBarrier) sleeperBarrier();
       },
       park: (deadline) => {
-        this.#park(deadline);
+        this.#park(deadline, this.#hasBarrier ? Infinity : UNFENCED_SLEEP);
       },
+      doze: (deadline) => this.#park(deadline, UNFENCED_SLEEP) > 0,
     };
     this.progress = new ProgressLoop(this.clock, parker, limits);
     this.progress.add(new ReactorAgent(this.reactor));
@@ -62,13 +63,16 @@ export class HostThread {
     this.#resolveWaiters();
   }
 
-  #park(deadline: Nanos): void {
-    const limit = this.#hasBarrier ? Infinity : UNFENCED_SLEEP;
+  #park(deadline: Nanos, limit: Nanos): number {
     const left = deadline === Infinity ? Infinity : Math.max(0, deadline - this.clock.now());
-    this.reactor.poll(Math.min(left, limit));
+    return this.reactor.poll(Math.min(left, limit));
   }
 
   #waitInEventLoop(): void {
+    // What another driver of this thread moves is no news to the kernel, but to those who wait here.
+    this.progress.onWork = () => {
+      this.progress.awake();
+    };
     const wake = (): void => {
       this.reactor.poll(0);
       this.progress.awake();
@@ -91,6 +95,7 @@ export class HostThread {
 
   #resolveWaiters(): void {
     if (this.#waiters.length === 0) return;
+    this.progress.onWork = null;
     this.#stopWaiting();
     for (const resolve of this.#waiters.splice(0)) resolve();
   }

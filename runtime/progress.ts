@@ -2,6 +2,7 @@
 // a program that holds both ends of a connection never waits for itself; a wait gives the core back
 // to the operating system when nothing can move.
 
+import { AdaptiveSpin } from './adaptive-spin.js';
 import type { Clock, Nanos } from './clock.js';
 import { microseconds } from './clock.js';
 
@@ -19,6 +20,11 @@ export interface Agent {
   disarm?(): void;
   /** The earliest time at which doWork must run although nothing arrives; Infinity for never. */
   deadline?(): Nanos;
+  /**
+   * Nothing urgent can arrive for it: what arrives although it is not armed may wait a millisecond.
+   * An agent without arm() is so anyhow; one that has it is not, unless it says so.
+   */
+  isUnhurried?(): boolean;
 }
 
 /** How a thread sleeps. The real one waits in the kernel; a virtual one moves its clock. */
@@ -30,6 +36,11 @@ export interface Parker {
   fence(): void;
   /** Sleeps until woken or until `deadline`; Infinity waits for a wake-up only. */
   park(deadline: Nanos): void;
+  /**
+   * Sleeps likewise, but a millisecond at most and without anything armed: what a short wait for the
+   * kernel needs, where all agents are unhurried. Whether it was woken. Absent: never done.
+   */
+  doze?(deadline: Nanos): boolean;
 }
 
 export interface IdleLimits {
@@ -47,8 +58,11 @@ export class ProgressLoop {
   #agents: readonly Agent[] = [];
   readonly #parker: Parker;
   readonly #limits: IdleLimits;
+  readonly #kernelSpin = new AdaptiveSpin();
   /** Called whenever the agents are disarmed: whoever relied on their arming must arm again. */
   onAwake: (() => void) | null = null;
+  /** Called when a turn has moved something: whoever sleeps in an event loop meanwhile may be done. */
+  onWork: (() => void) | null = null;
 
   constructor(clock: Clock, parker: Parker, limits: IdleLimits = defaultIdleLimits) {
     this.clock = clock;
@@ -74,19 +88,54 @@ export class ProgressLoop {
     const agents = this.#agents;
     let work = 0;
     for (let index = 0; index < agents.length; index++) work += (agents[index] as Agent).doWork();
+    if (work !== 0 && this.onWork !== null) this.onWork();
     return work;
   }
 
   /**
    * Drives everything on this thread until `done()` holds or `deadline` passes: spins for the idle
    * limit, then sleeps. Returns what `done()` said last. `done` must be cheap and free of effects.
-   * Whoever waits for the kernel alone spins for nothing and says so with `spinNanos`.
+   * While all agents are unhurried only the kernel can end the wait: the spin is then what has helped
+   * lately, unless it is 0.
    */
   waitUntil(
     done: () => boolean,
     deadline: Nanos = Infinity,
     spinNanos: Nanos = this.#limits.spinNanos,
   ): boolean {
+    if (spinNanos === 0 || !this.mayDoze()) return this.waitSpinning(done, deadline, spinNanos);
+    const spin = this.#kernelSpin.next();
+    if (spin === 0) return this.waitSpinning(done, deadline, 0);
+    const start = this.clock.now();
+    const outcome = this.waitSpinning(done, deadline, spin);
+    this.#kernelSpin.learn(spin, this.clock.now() - start);
+    return outcome;
+  }
+
+  /** The earliest deadline of any agent; Infinity when none has one. */
+  nextDeadline(): Nanos {
+    let earliest = Infinity;
+    for (const agent of this.#agents) {
+      const deadline = agent.deadline?.() ?? Infinity;
+      if (deadline < earliest) earliest = deadline;
+    }
+    return earliest;
+  }
+
+  /** Arms every agent and fences. Returns whether the thread may sleep: nothing slipped in. */
+  prepareToSleep(): boolean {
+    for (const agent of this.#agents) agent.arm?.();
+    this.#parker.fence();
+    return this.poll() === 0;
+  }
+
+  /** Ends what prepareToSleep began. */
+  awake(): void {
+    for (const agent of this.#agents) agent.disarm?.();
+    this.onAwake?.();
+  }
+
+  private waitSpinning(done: () => boolean, deadline: Nanos, spinNanos: Nanos): boolean {
     let idleSince: Nanos = -1;
     let polls = 0;
     while (!done()) {
@@ -123,30 +172,25 @@ export class ProgressLoop {
     return true;
   }
 
-  /** The earliest deadline of any agent; Infinity when none has one. */
-  nextDeadline(): Nanos {
-    let earliest = Infinity;
-    for (const agent of this.#agents) {
-      const deadline = agent.deadline?.() ?? Infinity;
-      if (deadline < earliest) earliest = deadline;
+  private mayDoze(): boolean {
+    if (this.#parker.doze === undefined) return false;
+    const agents = this.#agents;
+    for (let index = 0; index < agents.length; index++) {
+      const agent = agents[index] as Agent;
+      if (agent.arm !== undefined && agent.isUnhurried?.() !== true) return false;
     }
-    return earliest;
+    return true;
   }
 
-  /** Arms every agent and fences. Returns whether the thread may sleep: nothing slipped in. */
-  prepareToSleep(): boolean {
-    for (const agent of this.#agents) agent.arm?.();
-    this.#parker.fence();
-    return this.poll() === 0;
-  }
-
-  /** Ends what prepareToSleep began. */
-  awake(): void {
-    for (const agent of this.#agents) agent.disarm?.();
-    this.onAwake?.();
+  /** A short sleep that arms nothing. Whether something happened, so that no longer one is needed. */
+  private doze(done: () => boolean, deadline: Nanos): boolean {
+    const parker = this.#parker;
+    if (parker.doze === undefined || !this.mayDoze()) return false;
+    return this.poll() > 0 || done() || parker.doze(Math.min(deadline, this.nextDeadline()));
   }
 
   private sleep(done: () => boolean, deadline: Nanos): void {
+    if (this.doze(done, deadline)) return;
     if (this.prepareToSleep() && !done())
       this.#parker.park(Math.min(deadline, this.nextDeadline()));
     this.awake();

@@ -9,15 +9,19 @@
 //   +--------+-----------------------------------------------------------------------+
 //   | parked |                                                                       |
 //   +--------+-----------------------------------------------------------------------+
-//   byte 128   application doorbell, the same, for the thread that owns the host (worker engine)
-//   byte 192   ready summary: bit i says that word i of the ready map is not empty
-//   byte 256   ready map: bit n says that queue pair slot n has news for a host that armed it
-//   byte 256 + READY_MAP_BYTES …  blocks, handed out by segment.ts in whole cache lines
+//   byte 128   what an engine looks at in every turn
+//   +-------------------------------+--------------+---------------------------------+
+//   | ready summary (4 words)       | framesWaiting|                                 |
+//   +-------------------------------+--------------+---------------------------------+
+//              bit i of the summary says that word i of the ready map is not empty; framesWaiting is
+//              set by whoever has put a frame into the host's pipe
+//   byte 192   ready map: bit n says that queue pair slot n has news for a host that armed it
+//   byte 192 + READY_MAP_BYTES …  blocks, handed out by segment.ts in whole cache lines
 
 import { CACHE_LINE_BYTES, field, struct } from './struct.js';
 
 export const SEGMENT_MAGIC = 0x31445357; // "WSD1"
-export const SEGMENT_VERSION = 1;
+export const SEGMENT_VERSION = 2;
 
 /** Queue pair slots of one host: the bits of the ready map. 128 words of 32 bits, 4 summary words. */
 export const QUEUE_PAIR_SLOTS = 4096;
@@ -32,12 +36,12 @@ export const segmentHeader = struct('SegmentHeader', [
   field('address', 'u32'),
   field('generation', 'u64'),
   field('engineParked', 'u32', { align: CACHE_LINE_BYTES }),
-  field('hostParked', 'u32', { align: CACHE_LINE_BYTES }),
   field('readySummary', 'u32', { align: CACHE_LINE_BYTES, count: READY_SUMMARY_WORDS }),
+  field('framesWaiting', 'u32'),
   field('readyMap', 'u32', { align: CACHE_LINE_BYTES, count: READY_MAP_WORDS }),
 ]);
 
-/** Values of the two `parked` words: how the sleeper wants to be woken. */
+/** Values of `engineParked`: how the sleeper wants to be woken. */
 export const PARKED_NO = 0;
 export const PARKED_FUTEX = 1;
 export const PARKED_PIPE = 2;

@@ -217,6 +217,11 @@ int64_t LockExclusive(int fd) {
 }
 
 // Not repeated after EINTR: Linux has closed the descriptor by then.
+int64_t DuplicateDescriptor(int fd) {
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? -errno : copy;
+}
+
 int64_t CloseDescriptor(int fd) { return close(fd) == 0 || errno == EINTR ? 0 : -errno; }
 
 }  // namespace shm

@@ -30,6 +30,8 @@ int64_t SegmentCommit(int fd, uint64_t offset, uint64_t length);
 int64_t SegmentRelease(int fd, uint64_t offset, uint64_t length);
 int64_t LockExclusive(int fd);
 int64_t CloseDescriptor(int fd);
+// Another descriptor of the same open file.
+int64_t DuplicateDescriptor(int fd);
 int64_t PageSize();
 
 }  // namespace shm

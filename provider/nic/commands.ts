@@ -70,7 +70,9 @@ export type EngineCommand =
       readonly privateData: Uint8Array;
     }
   | { readonly type: 'reject'; readonly requestId: number }
-  | { readonly type: 'destroy'; readonly slot: number }
+  | { readonly type: 'destroy'; readonly slot: number; readonly isMoving: boolean }
+  /** The link of one connection is lost; null: the NIC resets, and loses all of them. */
+  | { readonly type: 'fail'; readonly slot: number | null }
   | { readonly type: 'close' };
 
 /** What the application side is told, and one thing that it keeps to itself. */

@@ -77,8 +77,13 @@ const FAILURES = new Map<number, ConnectFailure>([
   [RejectReason.NO_CONSUMER, 'unreachable'],
 ]);
 const NO_DATA = new Uint8Array(0);
-/** Reason of a DREQ that ends a connection for an error, not because its owner is done. */
+/** Why a DREQ ends a connection, if not because its owner is done: for an error, or to go on elsewhere. */
 const FAILED = 1;
+const MOVING = 2;
+const DISCONNECT_REASONS = new Map<number, DisconnectReason>([
+  [FAILED, 'error'],
+  [MOVING, 'peer-moving'],
+]);
 
 export class ConnectionManager {
   readonly #host: ConnectionHost;
@@ -87,8 +92,8 @@ export class ConnectionManager {
   readonly #listeners = new Set<number>();
   readonly #congested = new Set<PeerHost>();
   #earliest: Nanos = Infinity;
-  /** Accepted, and not confirmed by RTU. */
-  readonly #unconfirmed = new Set<Connection>();
+  /** Those with a deadline: few, however many connections there are. */
+  readonly #timed = new Set<Connection>();
   /** Requests that wait for an answer here. */
   readonly #requestsOf = new Map<PeerHost, number>();
 
@@ -99,11 +104,6 @@ export class ConnectionManager {
   /** Whether doTimers may ever have something to do: connections, or frames for a full pipe. */
   get hasTimers(): boolean {
     return this.#connections.size > 0 || this.#congested.size > 0;
-  }
-
-  /** Whether a queue pair cannot send before a frame has arrived. */
-  get awaitsFrames(): boolean {
-    return this.#unconfirmed.size > 0;
   }
 
   listen(port: number): void {
@@ -153,7 +153,6 @@ export class ConnectionManager {
     }
     this.#countRequest(connection.peer, -1);
     connection.phase = 'accepted';
-    this.#unconfirmed.add(connection);
     connection.queuePair = qp;
     this.#byQueuePair.set(qp, connection);
     qp.attach(connection.peer, connection.endpoint, connection.acknowledgesSends);
@@ -170,10 +169,10 @@ export class ConnectionManager {
   }
 
   /** This side ends the connection of `qp`, or never had one. 'released' follows, maybe later. */
-  disconnect(qp: EngineQueuePair): void {
+  disconnect(qp: EngineQueuePair, isMoving: boolean): void {
     const connection = this.#byQueuePair.get(qp);
     if (connection === undefined) this.#host.released(qp);
-    else this.#beginRelease(connection, qp);
+    else this.#beginRelease(connection, qp, isMoving ? MOVING : 0);
   }
 
   /** The connection failed on this side while its owner keeps the queue pair: tell the peer. */
@@ -234,7 +233,7 @@ export class ConnectionManager {
     }
     if (now < this.#earliest) return 0;
     let expired = 0;
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of [...this.#timed]) {
       if (connection.deadline > now) continue;
       expired++;
       this.#expire(connection);
@@ -242,18 +241,13 @@ export class ConnectionManager {
     return expired;
   }
 
-  /** Of all connections, whose number must not matter to those who only look at the time. */
   #setDeadline(connection: Connection, deadline: Nanos): void {
-    const before = connection.deadline;
     connection.deadline = deadline;
-    this.#earliest = Math.min(this.#earliest, deadline);
-    if (before === this.#earliest && before !== deadline) this.#findEarliest();
-  }
-
-  #findEarliest(): void {
+    if (deadline === Infinity) this.#timed.delete(connection);
+    else this.#timed.add(connection);
     this.#earliest = Infinity;
-    for (const { deadline } of this.#connections.values())
-      this.#earliest = Math.min(this.#earliest, deadline);
+    for (const { deadline: other } of this.#timed)
+      if (other < this.#earliest) this.#earliest = other;
   }
 
   #handleRequest(frame: Frame): void {
@@ -312,7 +306,6 @@ export class ConnectionManager {
   #handleReady(connection: Connection, frame: Frame): void {
     if (connection.phase !== 'accepted' || connection.queuePair === null) return;
     connection.phase = 'connected';
-    this.#unconfirmed.delete(connection);
     connection.peer.reachesUs = (frame.flags & FrameFlag.REACHES_YOU) !== 0;
     this.#host.activate(connection.queuePair);
   }
@@ -344,7 +337,7 @@ export class ConnectionManager {
 
   #handleDisconnect(connection: Connection, frame: Frame): void {
     // First execute what the peer had sent before; then promise to touch its memory no more.
-    const reason = frame.reason === FAILED ? 'error' : 'peer-disconnected';
+    const reason = DISCONNECT_REASONS.get(frame.reason) ?? 'peer-disconnected';
     this.#lose(connection, reason, 'rejected');
     this.#send(connection, FrameType.DREP, {});
   }
@@ -397,12 +390,11 @@ export class ConnectionManager {
   }
 
   /** The peer knows our ring from the request on, answered or not; it is asked to forget it. */
-  #beginRelease(connection: Connection, qp: EngineQueuePair): void {
+  #beginRelease(connection: Connection, qp: EngineQueuePair, reason = 0): void {
     connection.phase = 'disconnecting';
-    this.#unconfirmed.delete(connection);
     this.#setDeadline(connection, this.#host.clock.now() + RELEASE_TIMEOUT);
     qp.peerReleased = false;
-    this.#send(connection, FrameType.DREQ, {});
+    this.#send(connection, FrameType.DREQ, { reason });
   }
 
   #finish(connection: Connection): void {
@@ -416,16 +408,14 @@ export class ConnectionManager {
 
   #add(connection: Connection): Connection {
     this.#connections.set(connection.id, connection);
-    this.#earliest = Math.min(this.#earliest, connection.deadline);
+    this.#setDeadline(connection, connection.deadline);
     if (connection.queuePair !== null) this.#byQueuePair.set(connection.queuePair, connection);
     return connection;
   }
 
   #remove(connection: Connection): void {
     this.#connections.delete(connection.id);
-    this.#unconfirmed.delete(connection);
-    if (connection.deadline === this.#earliest && connection.deadline !== Infinity)
-      this.#findEarliest();
+    if (connection.deadline !== Infinity) this.#setDeadline(connection, Infinity);
     if (connection.queuePair !== null) this.#byQueuePair.delete(connection.queuePair);
   }
 

@@ -74,6 +74,8 @@ export interface CompletionQueue {
    * the NIC takes no more work until there is room.
    */
   poll(completion: WorkCompletion): boolean;
+  /** Whether poll() would find nothing. */
+  readonly isEmpty: boolean;
 }
 
 export interface QueuePairOptions {
@@ -110,6 +112,18 @@ export interface QueuePair {
    * NIC until its completion. Allowed from connection on; after a failure it completes flushed.
    */
   postSend(request: WorkRequest): PostResult;
+  /**
+   * Sends `length` bytes at `address`, an offset of the host's segment, if they can leave at once:
+   * they then have, and no completion follows. False, with nothing done, whenever that is not so or
+   * anything is wrong: postSend says what. No other request may be outstanding.
+   */
+  inject(address: number, length: number, localKey: number): boolean;
+  /**
+   * Takes the next message into the oldest receive, if that can be done in the call: `completion` then
+   * says how much it was, and none appears in the queue. False, with nothing done, when there is none
+   * or it is not that simple: progress() then. The completion queue is empty.
+   */
+  takeArrival(completion: WorkCompletion): boolean;
   /** Posts a receive, in any state. One message consumes exactly one, in posting order. */
   postReceive(request: WorkRequest): PostResult;
   readonly sendsOutstanding: number;
@@ -125,9 +139,11 @@ export interface QueuePair {
   accept(requestId: number, privateData: Uint8Array): void;
   /**
    * Ends the connection at once and gives the queue pair up. Outstanding requests complete flushed;
-   * then 'destroyed' is reported, and nothing about this queue pair after it.
+   * then 'destroyed' is reported, and nothing about this queue pair after it. 'moving' tells the peer
+   * that somebody else will go on in its place: it learns 'peer-moving' in place of
+   * 'peer-disconnected'.
    */
-  destroy(): void;
+  destroy(intent?: 'ending' | 'moving'): void;
 }
 
 /** What a NIC reports apart from completions. `queuePair` is a slot. */

@@ -3,7 +3,8 @@
 
 import type { EngineCommand, EngineEvent } from './commands.js';
 import type { NicEngine } from './engine.js';
-import type { WorkRequest } from './verbs.js';
+import type { ShortWay } from './short-way.js';
+import type { WorkCompletion, WorkRequest } from './verbs.js';
 
 export interface EnginePort {
   readonly kind: 'inline' | 'worker';
@@ -14,6 +15,10 @@ export interface EnginePort {
    * go through the queue. The queue is empty.
    */
   sendDirect(slot: number, request: WorkRequest): boolean;
+  /** The same without a completion: QueuePair.inject. */
+  inject(slot: number, address: number, length: number, localKey: number): boolean;
+  /** QueuePair.takeArrival, but for the count of receives. */
+  takeArrival(slot: number, completion: WorkCompletion): boolean;
   /** The send queue of `slot` has a new entry. */
   sendPosted(slot: number, stateWord: number): void;
   /** The receive queue of `slot` has a new entry. */
@@ -37,11 +42,13 @@ export interface EnginePort {
 export class InlinePort implements EnginePort {
   readonly kind = 'inline';
   readonly #engine: NicEngine;
+  readonly #shortWay: ShortWay;
   readonly #events: EngineEvent[];
 
   /** `events` is where the engine's report function appends. */
   constructor(engine: NicEngine, events: EngineEvent[]) {
     this.#engine = engine;
+    this.#shortWay = engine.shortWay;
     this.#events = events;
   }
 
@@ -50,7 +57,15 @@ export class InlinePort implements EnginePort {
   }
 
   sendDirect(slot: number, request: WorkRequest): boolean {
-    return this.#engine.sendDirect(slot, request);
+    return this.#shortWay.sendDirect(slot, request);
+  }
+
+  inject(slot: number, address: number, length: number, localKey: number): boolean {
+    return this.#shortWay.inject(slot, address, length, localKey);
+  }
+
+  takeArrival(slot: number, completion: WorkCompletion): boolean {
+    return this.#shortWay.takeArrival(slot, completion);
   }
 
   sendPosted(slot: number): void {
@@ -90,6 +105,11 @@ export class InlinePort implements EnginePort {
 
   deadline(): number {
     return this.#engine.deadline();
+  }
+
+  /** The process ends, as far as peers can see: none of them is told. */
+  abandon(): void {
+    this.#engine.abandon();
   }
 
   close(): Promise<void> {

@@ -116,6 +116,8 @@ export class EngineQueuePair {
   isLastChance = false;
   /** A posted request waits for room in the completion queue or for the bounce buffer. */
   isHeld = false;
+  /** The peer may not use our memory any more; see NicEngine. */
+  isRevoked = false;
   /** Set once the owner was told that the connection is over. */
   disconnectReported = false;
   /** The peer has said that it touches our memory no more. */

@@ -2,7 +2,6 @@
 // inline, stepped by whoever waits on the host's thread, and in a worker thread that stands in for the
 // hardware. All shared state is in mapped memory; what is here belongs to the engine's thread alone.
 
-import { randomInt } from 'node:crypto';
 import { assert, unreachable } from '../../runtime/assert.js';
 import type { Clock, Nanos } from '../../runtime/clock.js';
 import type { Arena } from '../../native/arena.js';
@@ -32,14 +31,17 @@ import type { PeerHost } from './peer-host.js';
 import { ringDoorbell } from './peer-host.js';
 import { Peers } from './peers.js';
 import { NO_PROCESS } from './process-of.js';
+import { addKeys, removeAllKeys, removeKey } from './region-keys.js';
 import { RegionTable } from './regions.js';
-import { LOCAL_READ, Requester } from './requester.js';
+import { Requester } from './requester.js';
 import { Responder } from './responder.js';
 import { Scheduler } from './scheduler.js';
-import { Access } from './verbs.js';
-import type { DisconnectReason, WorkRequest } from './verbs.js';
+import { SecretNumbers } from './secret-numbers.js';
+import { ShortWay } from './short-way.js';
+import type { DisconnectReason } from './verbs.js';
 
 const PARKED = segmentHeader.word('engineParked');
+const FRAMES_WAITING = segmentHeader.word('framesWaiting');
 
 /** Turns between two looks at the clock while connection timers run. */
 const TURNS_PER_TIMER_CHECK = 256;
@@ -82,6 +84,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly processId = process.pid;
   readonly probeAddress: number;
   readonly report: (event: EngineEvent) => void;
+  readonly shortWay: ShortWay;
   readonly #options: EngineOptions;
   readonly #header: number;
   readonly #private: number;
@@ -99,9 +102,12 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly #frames = new FrameReader();
   readonly #control = new Uint8Array(CONTROL_READ_BYTES);
   readonly #pipeToken: WatchToken;
+  readonly #secrets = new SecretNumbers();
   #turns = 0;
   #rescueAt: Nanos = 0;
   #open = true;
+  /** A frame may show that its sender's peer is dead. */
+  #isReadingControl = false;
 
   constructor(options: EngineOptions) {
     const { arena, native, publicSegment, privateSegment, bounce } = options;
@@ -126,6 +132,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
       processId: this.processId,
       wake: emitFrame(wakeFrame(this.address)),
       died: (peer) => {
+        // What it said before it died is in the pipe, and counts: where a connection goes on.
+        this.#readControl();
         this.#connections.handlePeerDeath(peer);
       },
     });
@@ -137,6 +145,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     });
     this.#requester = new Requester(this);
     this.#responder = new Responder(this);
+    this.shortWay = new ShortWay(this.#queuePairs, this.#requester, this.#responder);
     this.#connections = new ConnectionManager(this);
     this.#scheduler = new Scheduler({
       view: this.view,
@@ -169,11 +178,12 @@ export class NicEngine implements EngineCore, ConnectionHost {
         this.#createQueuePair(command);
         return;
       case 'register-memory':
-        this.#registerMemory(command);
+        this.link?.register(command.length);
+        addKeys(this.regions, this.#queuePair(command.slot), command);
         return;
       case 'deregister-memory':
-        this.#forgetKey(this.#queuePair(command.slot), command.localKey);
-        this.#forgetKey(this.#queuePair(command.slot), command.remoteKey);
+        removeKey(this.regions, this.#queuePair(command.slot), command.localKey);
+        removeKey(this.regions, this.#queuePair(command.slot), command.remoteKey);
         return;
       case 'listen':
         this.#connections.listen(command.port);
@@ -182,28 +192,26 @@ export class NicEngine implements EngineCore, ConnectionHost {
         this.#connections.unlisten(command.port);
         return;
       case 'connect': {
-        const { address, port, localPort, privateData } = command;
-        this.#connections.connect(
-          this.#queuePair(command.slot),
-          address,
-          port,
-          localPort,
-          privateData,
-        );
+        const { slot, address, port, localPort, privateData } = command;
+        const qp = this.#queuePair(slot);
+        this.#connections.connect(qp, address, port, localPort, privateData);
         return;
       }
-      case 'accept':
-        this.#connections.accept(
-          this.#queuePair(command.slot),
-          command.requestId,
-          command.privateData,
-        );
+      case 'accept': {
+        const { slot, requestId, privateData } = command;
+        this.#connections.accept(this.#queuePair(slot), requestId, privateData);
         return;
+      }
       case 'reject':
         this.#connections.reject(command.requestId);
         return;
       case 'destroy':
-        this.#destroy(this.#queuePair(command.slot));
+        this.#destroy(this.#queuePair(command.slot), command.isMoving);
+        return;
+      case 'fail':
+        for (const qp of this.#queuePairs) {
+          if (qp !== undefined && qp.slot === (command.slot ?? qp.slot)) this.fail(qp);
+        }
         return;
       case 'close':
         this.close();
@@ -228,12 +236,6 @@ export class NicEngine implements EngineCore, ConnectionHost {
     else if (qp.wait === Wait.RECEIVE && !qp.hot) ringDoorbell(this.view, this.#header, slot);
   }
 
-  /** Takes a small SEND straight from the request, or leaves it to the send queue: false. */
-  sendDirect(slot: number, request: WorkRequest): boolean {
-    const qp = this.#queuePairs[slot];
-    return qp !== undefined && this.#requester.sendDirect(qp, request);
-  }
-
   /** One turn for one queue pair. */
   progressOf(slot: number): number {
     const qp = this.#queuePairs[slot];
@@ -249,6 +251,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   doWork(): number {
     let work = this.#scheduler.step();
+    if (this.view.words[this.#header + FRAMES_WAITING] !== 0) work += this.#takeFrames();
     if (this.#hasFlushing) this.#retryFlushes();
     const isTimeToLook = ++this.#turns % TURNS_PER_TIMER_CHECK === 0;
     if (isTimeToLook && (this.#connections.hasTimers || this.#rings.hasEvents)) {
@@ -292,10 +295,16 @@ export class NicEngine implements EngineCore, ConnectionHost {
   /** Ends every connection and lets go of every peer. The segments and the pipe are the owner's. */
   close(): void {
     if (!this.#open) return;
-    this.#open = false;
     for (const qp of this.#queuePairs) {
       if (qp !== undefined && qp.state !== QueuePairState.CLOSING) this.#destroy(qp);
     }
+    this.abandon();
+  }
+
+  /** Lets go of every peer without a word, as the end of the process would. */
+  abandon(): void {
+    if (!this.#open) return;
+    this.#open = false;
     this.#options.reactor.unwatch(this.#pipeToken);
     this.#peers.close();
   }
@@ -318,7 +327,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   randomId(): number {
-    return randomInt(1, 2 ** 32 - 1);
+    return this.#secrets.next();
   }
 
   endpointOf(qp: EngineQueuePair): WireEndpoint {
@@ -366,11 +375,10 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   #doTimers(now: Nanos): number {
-    // Who polls for its first completion may look at no descriptor meanwhile.
-    if (this.#connections.awaitsFrames) this.#readControl();
     let work = this.#connections.doTimers(now);
     this.#rings.expire(now);
     if (now >= this.#rescueAt) {
+      this.#readControl();
       work += this.#scheduler.rescue();
       this.#rescueAt = now + RESCUE_INTERVAL;
     }
@@ -397,32 +405,14 @@ export class NicEngine implements EngineCore, ConnectionHost {
     this.#queuePairs[command.slot] = qp;
   }
 
-  #registerMemory(command: Extract<EngineCommand, { type: 'register-memory' }>): void {
-    const { slot, address, length, access } = command;
-    const local = LOCAL_READ | (access & Access.LOCAL_WRITE);
-    const qp = this.#queuePair(slot);
-    this.link?.register(length);
-    this.regions.add(command.localKey, address, length, local, slot);
-    qp.keys.add(command.localKey);
-    const remote = access & (Access.REMOTE_READ | Access.REMOTE_WRITE);
-    if (remote === 0) return;
-    this.regions.add(command.remoteKey, address, length, remote, slot);
-    qp.keys.add(command.remoteKey);
-  }
-
-  #forgetKey(qp: EngineQueuePair, key: number): void {
-    if (qp.keys.delete(key)) this.regions.remove(key);
-  }
-
-  #destroy(qp: EngineQueuePair): void {
+  #destroy(qp: EngineQueuePair, isMoving = false): void {
     const wasConnected = qp.state === QueuePairState.RTS;
     qp.state = QueuePairState.CLOSING;
     this.#scheduler.remove(qp);
-    for (const key of qp.keys) this.regions.remove(key);
-    qp.keys.clear();
+    removeAllKeys(this.regions, qp);
     this.#revoke(qp);
     if (!wasConnected) qp.peerReleased ||= qp.peer === null;
-    this.#connections.disconnect(qp);
+    this.#connections.disconnect(qp, isMoving);
     this.#flush(qp);
   }
 
@@ -439,6 +429,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   /** From here on the peer may not use what it was told of our memory. A full fence: see executeRead. */
   #revoke(qp: EngineQueuePair): void {
+    if (qp.isRevoked) return;
+    qp.isRevoked = true;
     this.view.exchange(qp.ownState + STATE_CLOSED, 1);
     // Whoever posts from now on rings, because nobody polls any more; what was posted before this
     // barrier is seen by the flush that follows.
@@ -449,7 +441,9 @@ export class NicEngine implements EngineCore, ConnectionHost {
   #flush(qp: EngineQueuePair): void {
     // Both, always: a receive must not wait for a send that waits for the peer.
     const sends = this.#requester.flush(qp);
-    const receives = this.#responder.flush(qp);
+    // A send that is complete was received, although its receive comes after the end.
+    const mayArrive = qp.isLastChance && qp.state === QueuePairState.ERR;
+    const receives = (!mayArrive || this.#responder.drain(qp)) && this.#responder.flush(qp);
     if (!sends || !receives) {
       this.#flushing.add(qp);
       this.#hasFlushing = true;
@@ -474,16 +468,26 @@ export class NicEngine implements EngineCore, ConnectionHost {
     this.report({ type: 'released', queuePair: qp.slot });
   }
 
+  /** A hint: what it does not announce, the reactor finds. Taken back first, so that none is lost. */
+  #takeFrames(): number {
+    this.view.exchange(this.#header + FRAMES_WAITING, 0);
+    this.#readControl();
+    return 1;
+  }
+
   #readControl(): void {
     const { pipe } = this.#options;
+    if (this.#isReadingControl) return;
+    this.#isReadingControl = true;
     for (;;) {
       const length = pipe.read(this.#control);
-      if (length === 0) return;
+      if (length === 0) break;
       this.#frames.push(this.#control.subarray(0, length), (frame) => {
         this.#connections.handle(frame);
       });
-      if (length < this.#control.length) return;
+      if (length < this.#control.length) break;
     }
+    this.#isReadingControl = false;
   }
 
   #queuePair(slot: number): EngineQueuePair {

@@ -1,7 +1,6 @@
 // The NIC of a host: the application side of every queue, the registrations, the events. Below it is
 // an engine, reached through a port (engine-port.ts).
 
-import { randomFillSync } from 'node:crypto';
 import { assert } from '../../runtime/assert.js';
 import type { Arena } from '../../native/arena.js';
 import { QUEUE_PAIR_SLOTS } from '../../native/layout/segment.layout.js';
@@ -38,6 +37,7 @@ import {
 import type { QueuePairHost } from './queue-pair.js';
 import { LinkState, SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
+import { SecretNumbers } from './secret-numbers.js';
 import type { WorkCompletion } from './verbs.js';
 import { MAX_SGE, Opcode, RETRY_FOREVER } from './verbs.js';
 
@@ -86,8 +86,7 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
   #unreleased: number[] = [];
   #completionQueues = 0;
   #nextSlot = 0;
-  #randoms = new Uint32Array(0);
-  #randomsUsed = 0;
+  readonly #secrets = new SecretNumbers();
 
   constructor(options: NicOptions) {
     this.#options = options;
@@ -179,7 +178,7 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
       sendDepth,
       receiveDepth,
       // Never 0, which is what fresh memory holds, for the first lap of the ring.
-      sequence: (this.#random() & 0x3fffffff) + 1,
+      sequence: (this.#secrets.next() & 0x3fffffff) + 1,
       patience: patienceOf(options, this.#options.costs),
     });
     const queuePair = new SharedQueuePair({
@@ -313,11 +312,11 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
     if (queuePair.state === LinkState.CONNECTING) queuePair.state = LinkState.CONNECTED;
   }
 
-  destroy(queuePair: SharedQueuePair): void {
+  destroy(queuePair: SharedQueuePair, isMoving: boolean): void {
     const record = this.#records.get(queuePair.slot);
     assert(record !== undefined, 'a queue pair is destroyed once');
     // Its registrations stay pinned until 'destroyed': the peer may be writing into them just now.
-    this.port.command({ type: 'destroy', slot: queuePair.slot });
+    this.port.command({ type: 'destroy', slot: queuePair.slot, isMoving });
   }
 
   // What completion queues ask for ---------------------------------------------------------------
@@ -405,7 +404,7 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
   /** A random key that no live registration of this NIC has. */
   #newKey(): number {
     for (;;) {
-      const key = this.#random();
+      const key = this.#secrets.next();
       if (!isKey(key) || this.#keys.has(key)) continue;
       this.#keys.add(key);
       return key;
@@ -415,20 +414,11 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
   /** A queue pair number that no other queue pair of this NIC has, and that tells nothing of them. */
   #newNumber(): number {
     for (;;) {
-      const number = this.#random() & 0xffffff;
+      const number = this.#secrets.next() & 0xffffff;
       if (this.#numbers.has(number)) continue;
       this.#numbers.add(number);
       return number;
     }
-  }
-
-  /** A 32-bit number that nobody can guess. Drawn in bulk: one call of the generator costs 1 µs. */
-  #random(): number {
-    if (this.#randomsUsed === this.#randoms.length) {
-      this.#randoms = randomFillSync(new Uint32Array(1024));
-      this.#randomsUsed = 0;
-    }
-    return this.#randoms[this.#randomsUsed++] as number;
   }
 }
 

@@ -14,6 +14,7 @@ import { PROCESS_SPACE } from './mover.js';
 import { NO_PROCESS } from './process-of.js';
 
 const PARKED = segmentHeader.word('engineParked');
+const FRAMES_WAITING = segmentHeader.word('framesWaiting');
 const SUMMARY = segmentHeader.word('readySummary');
 const READY = segmentHeader.word('readyMap');
 
@@ -120,6 +121,8 @@ export class PeerHost {
       if (outcome === 'full') return;
       // A peer that is gone is reported by its pipe; what was meant for it has no reader.
       this.#outbox.shift();
+      // An engine that is awake looks here in every turn, and at its descriptors only now and then.
+      this.#view.storeRelease(this.#base + FRAMES_WAITING, 1);
     }
   }
 

@@ -8,7 +8,7 @@ import { TWO_32 } from './engine-core.js';
 import type { EnginePort } from './engine-port.js';
 import { Wqe } from './layout.js';
 import { ENTRY_WORDS, MAX_MESSAGE_BYTES, SGE_WORDS } from './limits.js';
-import type { WorkRequest } from './verbs.js';
+import type { WorkCompletion, WorkRequest } from './verbs.js';
 import { MAX_SGE, Opcode, PostResult } from './verbs.js';
 
 /** Numbers, in the order in which they follow each other: posting asks for them every time. */
@@ -31,7 +31,7 @@ export interface QueuePairHost {
     privateData: Uint8Array,
   ): void;
   accept(queuePair: SharedQueuePair, requestId: number, privateData: Uint8Array): void;
-  destroy(queuePair: SharedQueuePair): void;
+  destroy(queuePair: SharedQueuePair, isMoving: boolean): void;
 }
 
 export class SharedQueuePair implements QueuePair {
@@ -105,6 +105,16 @@ export class SharedQueuePair implements QueuePair {
     return PostResult.OK;
   }
 
+  inject(address: number, length: number, localKey: number): boolean {
+    return this.#port.inject(this.slot, address, length, localKey);
+  }
+
+  takeArrival(completion: WorkCompletion): boolean {
+    if (!this.#port.takeArrival(this.slot, completion)) return false;
+    this.receivesOutstanding--;
+    return true;
+  }
+
   postReceive(request: WorkRequest): PostResult {
     if (this.state === LinkState.DESTROYED) return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
@@ -134,10 +144,10 @@ export class SharedQueuePair implements QueuePair {
     this.#host.accept(this, requestId, privateData);
   }
 
-  destroy(): void {
+  destroy(intent: 'ending' | 'moving' = 'ending'): void {
     if (this.state === LinkState.DESTROYED) return;
     this.state = LinkState.DESTROYED;
-    this.#host.destroy(this);
+    this.#host.destroy(this, intent === 'moving');
   }
 
   /** Everything of an entry but its sequence word and remote address. */

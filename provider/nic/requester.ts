@@ -75,11 +75,7 @@ export class Requester {
     while (taken < TURN_BUDGET) {
       const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
       if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
-      if (((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS) {
-        this.#refreshAcknowledged(qp);
-        if (qp.state !== QueuePairState.RTS || ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS)
-          break;
-      }
+      if (!this.#hasSlot(qp)) break;
       if (!qp.completions.hasRoom(1) || !this.#publishRequest(qp, wqe)) {
         qp.isHeld = true;
         break;
@@ -184,41 +180,51 @@ export class Requester {
    * place of the segment, with nothing before it. The request comes with the doorbell instead of
    * through the send queue (as with the BlueFlame of real adapters), so an entry is neither written
    * nor read. False when it is not of that kind or not in order: then it goes the long way, which
-   * says what is wrong. No number here ever needs a heap box.
+   * says what is wrong.
    */
   sendDirect(qp: EngineQueuePair, request: WorkRequest): boolean {
-    const words = this.#words;
-    const offset = request.addresses[0] as number;
+    const address = request.addresses[0] as number;
     const length = request.lengths[0] as number;
+    // No number that goes on from here ever needs a heap box.
+    if (address >= this.#segmentBytes || length > INLINE_BYTES || !qp.completions.hasRoom(1))
+      return false;
+    const flags = (request.flags & SendFlag.SOLICITED) << 9;
+    if (!this.inject(qp, address | 0, length | 0, (request.keys[0] as number) | 0, flags))
+      return false;
+    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
+    qp.sendTaken = (qp.sendTaken + 1) | 0;
+    qp.sendCompleted = qp.sendTaken;
+    qp.completions.push(qp.slot, request.id | 0, Opcode.SEND, WcStatus.SUCCESS, length);
+    return true;
+  }
+
+  /** Publishes such a SEND if all is in order, and leaves its completion to the caller. */
+  inject(
+    qp: EngineQueuePair,
+    offset: number,
+    length: number,
+    key: number,
+    slotFlags: number,
+  ): boolean {
+    const words = this.#words;
     const head = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
     if (
       qp.state !== QueuePairState.RTS ||
       qp.sendTaken !== qp.sendCompleted ||
       words[head] === ((qp.sendTaken + 1) | 0) ||
-      ((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS ||
       length > qp.directBytes ||
       offset >= this.#segmentBytes ||
       (offset & 7) !== 0 ||
-      !qp.completions.hasRoom(1) ||
-      !this.#regions.allows(
-        (request.keys[0] as number) | 0,
-        offset | 0,
-        length,
-        LOCAL_READ,
-        qp.slot,
-      )
+      !this.#hasSlot(qp) ||
+      !this.#regions.allows(key, offset, length, LOCAL_READ, qp.slot)
     ) {
       return false;
     }
     const slot = this.#slot(qp);
-    this.#mover.collectSmall(slot + Slot.PAYLOAD, offset | 0, length);
-    words[slot + Slot.CONTROL] = INLINE_SEND | ((request.flags & SendFlag.SOLICITED) << 9);
+    this.#mover.collectSmall(slot + Slot.PAYLOAD, offset, length);
+    words[slot + Slot.CONTROL] = INLINE_SEND | slotFlags;
     words[slot + Slot.LENGTH] = length;
     this.#publish(qp, slot);
-    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
-    qp.sendTaken = (qp.sendTaken + 1) | 0;
-    qp.sendCompleted = qp.sendTaken;
-    qp.completions.push(qp.slot, request.id | 0, Opcode.SEND, WcStatus.SUCCESS, length);
     return true;
   }
 
@@ -324,6 +330,14 @@ export class Requester {
       total += size;
     }
     return total === length ? WcStatus.SUCCESS : WcStatus.LOC_QP_OP_ERR;
+  }
+
+  /** Whether the peer's ring has room; asks the peer only when it seems not to. May end the connection. */
+  #hasSlot(qp: EngineQueuePair): boolean {
+    if (((qp.published - qp.acknowledged) | 0) < WIRE_SLOTS) return true;
+    this.#refreshAcknowledged(qp);
+    const hasRoom = ((qp.published - qp.acknowledged) | 0) < WIRE_SLOTS;
+    return hasRoom && qp.state === QueuePairState.RTS;
   }
 
   #slot(qp: EngineQueuePair): number {

@@ -7,7 +7,7 @@ import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
 import { addressAt } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
-import { Wait } from './engine-queue-pair.js';
+import { QueuePairState, Wait } from './engine-queue-pair.js';
 import {
   Slot,
   SlotFlag,
@@ -31,9 +31,11 @@ import {
 import type { Mover } from './mover.js';
 import type { RegionTable } from './regions.js';
 import { Access, MAX_SGE, Opcode, RETRY_FOREVER, WcStatus } from './verbs.js';
+import type { WorkCompletion } from './verbs.js';
 
 /** The control word of a SEND whose payload is in the slot. */
 const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
+const INLINE_BIT = SlotFlag.INLINE << 8;
 const ACKNOWLEDGE_BIT = SlotFlag.ACKNOWLEDGE << 8;
 
 /** What executing one slot came to, besides a WcStatus for the peer: qp.wait says for what it waits. */
@@ -94,6 +96,23 @@ export class Responder {
       this.#acknowledge(qp);
     }
     return executed;
+  }
+
+  /**
+   * The connection has ended, and what the peer had sent from its slots was complete there: it goes into
+   * receives that were posted too late for it, or wait for room. What refers to the peer's memory was
+   * not complete, and is lost. Returns false when the completion queue is full.
+   */
+  drain(qp: EngineQueuePair): boolean {
+    for (;;) {
+      const slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+      if (this.#view.loadAcquire(slot) !== qp.inboundSequence) return true;
+      if (((this.#words[slot + Slot.CONTROL] as number) & INLINE_BIT) === 0) return true;
+      if (!qp.completions.hasRoom(1)) return false;
+      if (this.#execute(qp, slot) !== WcStatus.SUCCESS) return true;
+      qp.executed = (qp.executed + 1) | 0;
+      qp.inboundSequence = (qp.inboundSequence + 1) | 0;
+    }
   }
 
   /** Completes posted receives as flushed. Returns false when the completion queue is full. */
@@ -168,14 +187,41 @@ export class Responder {
     }
   }
 
+  /** Takes one message on the short way, if it is the next, past the completion queue. */
+  takeArrival(qp: EngineQueuePair, completion: WorkCompletion): boolean {
+    const slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+    if (this.#view.loadAcquire(slot) !== qp.inboundSequence) return false;
+    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
+    if (qp.wait !== Wait.NONE || qp.state !== QueuePairState.RTS) return false;
+    const length = this.#words[slot + Slot.LENGTH] as number;
+    if (!this.#deliverSmall(qp, slot, entry, length)) return false;
+    qp.receiveTaken = (qp.receiveTaken + 1) | 0;
+    completion.queuePair = qp.slot;
+    completion.id = (this.#words[entry + Wqe.ID] as number) >>> 0;
+    completion.opcode = Opcode.RECV;
+    completion.status = WcStatus.SUCCESS;
+    completion.byteLength = length;
+    qp.executed = (qp.executed + 1) | 0;
+    qp.inboundSequence = (qp.inboundSequence + 1) | 0;
+    qp.activity++;
+    if (((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL) this.#acknowledge(qp);
+    return true;
+  }
+
+  #receiveSmall(qp: EngineQueuePair, slot: number): boolean {
+    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
+    const length = this.#words[slot + Slot.LENGTH] as number;
+    if (!qp.completions.hasRoom(1) || !this.#deliverSmall(qp, slot, entry, length)) return false;
+    this.#completeReceive(qp, entry, WcStatus.SUCCESS, length);
+    return true;
+  }
+
   /**
    * The short way for the commonest slot: a SEND in the slot itself, into one place of
    * the segment. False when it is not of that kind or not in order; the long way then says why.
    */
-  #receiveSmall(qp: EngineQueuePair, slot: number): boolean {
+  #deliverSmall(qp: EngineQueuePair, slot: number, entry: number, length: number): boolean {
     const words = this.#words;
-    const length = words[slot + Slot.LENGTH] as number;
-    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
     const offset = words[entry + Wqe.SGE] as number;
     if (
       words[slot + Slot.CONTROL] !== INLINE_SEND ||
@@ -186,7 +232,6 @@ export class Responder {
       length > (words[entry + Wqe.SGE + 2] as number) ||
       (offset & 7) !== 0 ||
       qp.receivedBytes !== 0 ||
-      !qp.completions.hasRoom(1) ||
       !this.#regions.allows(
         words[entry + Wqe.SGE + 3] as number,
         offset,
@@ -198,7 +243,6 @@ export class Responder {
       return false;
     }
     this.#mover.deliverSmall(slot + Slot.PAYLOAD, offset, length);
-    this.#completeReceive(qp, entry, WcStatus.SUCCESS, length);
     return true;
   }
 

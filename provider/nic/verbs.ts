@@ -132,6 +132,8 @@ export type ConnectFailure =
 export type DisconnectReason =
   /** The peer destroyed its queue pair or asked to disconnect. */
   | 'peer-disconnected'
+  /** The same, and the peer said that its owner goes on with the connection from another host. */
+  | 'peer-moving'
   /** The peer's process died or its NIC is gone. */
   | 'peer-died'
   /** A protection, length or protocol error on either side. */

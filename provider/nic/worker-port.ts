@@ -152,6 +152,14 @@ export class WorkerPort implements EnginePort {
     return false;
   }
 
+  inject(): boolean {
+    return false;
+  }
+
+  takeArrival(): boolean {
+    return false;
+  }
+
   sendPosted(slot: number, stateWord: number): void {
     this.#ringIfArmed(slot, stateWord);
   }
