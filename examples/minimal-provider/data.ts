@@ -1,20 +1,23 @@
 // What the minimal provider keeps, its memory and its transfers: every call becomes one work request,
-// and every completion fills one WSAOVERLAPPED.
+// and every completion fills one WSAOVERLAPPED. What a function raises goes to its lpErrno.
 
 import * as nic from '../../provider/nic/index.js';
 import * as spi from '../../provider/spi/index.js';
+import { raise } from '../../provider/spi/index.js';
 
 const { LOCAL_WRITE, REMOTE_WRITE } = nic.Access;
-/** 0 handle, 4 remote key, 8 address. */
-const DESCRIPTOR_BYTES = 16;
-const errno = spi.ref(0);
-export const NONE = new Uint8Array(0);
+const DESCRIPTOR_BYTES = 16; // 0 remote key, 8 address.
+/** Where upcalls put an error that nobody asks for. */
+export const errno = spi.ref(0);
 const request = new nic.WorkRequest();
 const completion = new nic.WorkCompletion();
 
-// Its descriptor is ours and comes in downcalls; its handle is the switch's, for upcalls. `error` is
-// what ended the connection; `pending` has operations by the id of their work request.
+// Its descriptor is ours and comes in downcalls; its handle is the switch's, for upcalls. `error` ended
+// the connection. Memory goes by its key: the local one is the handle of WSPRegisterMemory, the remote
+// one is in the descriptor of an exposure. What is pending goes by the id of its work request.
 export class Socket {
+  descriptor = 0;
+  handle = 0;
   state: 'open' | 'listening' | 'connecting' | 'connected' | 'failed' | 'closed' = 'open';
   port = 0;
   backlog = 0;
@@ -24,13 +27,8 @@ export class Socket {
   readonly requests: Extract<nic.NicEvent, { type: 'connect-request' }>[] = [];
   queuePair: nic.QueuePair | null = null;
   error = 0;
-  readonly regions = new Map<number, nic.MemoryRegion>();
-  readonly pending = new Map<number, spi.WSAOVERLAPPED>();
-
-  constructor(
-    readonly descriptor: number,
-    readonly handle: number,
-  ) {}
+  readonly memory = new Map<number, nic.MemoryRegion>();
+  readonly pending = new Map<number, { overlapped: spi.WSAOVERLAPPED; uses: nic.MemoryRegion[] }>();
 }
 
 export class State {
@@ -38,35 +36,23 @@ export class State {
   next = 0x10001;
   readonly sockets = new Map<number, Socket>();
   readonly byQueuePair: (Socket | undefined)[] = [];
-  readonly listeners = new Map<number, Socket>();
-  readonly completions: nic.CompletionQueue;
 
-  constructor(readonly nic: nic.NicDevice) {
-    this.completions = nic.createCompletionQueue();
-  }
+  constructor(
+    readonly nic: nic.NicDevice,
+    readonly completions = nic.createCompletionQueue(),
+  ) {}
 
-  /** A socket that the switch has given a handle, or null with lpErrno set. */
-  newSocket(lpErrno: spi.Ref<number>): Socket | null {
+  readonly find = (s: number): Socket => this.sockets.get(s) ?? raise(spi.WSAENOTSOCK);
+
+  newSocket(): Socket {
     const descriptor = this.next++;
-    const handle = this.upcalls?.lpWPUCreateSocketHandle(0, descriptor, lpErrno);
-    if (handle === undefined || handle === spi.INVALID_SOCKET) return null;
-    const socket = new Socket(descriptor, handle);
+    const handle = this.upcalls?.lpWPUCreateSocketHandle(0, descriptor, errno);
+    if (handle === undefined || handle === spi.INVALID_SOCKET) raise(errno.value);
+    const socket = Object.assign(new Socket(), { descriptor, handle });
     this.sockets.set(descriptor, socket);
     return socket;
   }
-
-  /** A function of the SPI: `act` on the socket, whose error, if any, goes to the last parameter. */
-  on<F>(act: (socket: Socket, ...rest: Rest<F>) => number): F {
-    const procedure = (s: number, ...rest: Rest<F>): number => {
-      const socket = this.sockets.get(s);
-      const error = socket === undefined ? spi.WSAENOTSOCK : act(socket, ...rest);
-      return error === 0 ? 0 : spi.fail(rest.at(-1) as spi.Ref<number>, error);
-    };
-    return procedure as F;
-  }
 }
-
-type Rest<F> = F extends (s: number, ...rest: infer R) => number ? R : never;
 
 /** Takes every completion off the queue and tells its outcome; how many. */
 export function poll(state: State): number {
@@ -74,12 +60,12 @@ export function poll(state: State): number {
   for (; state.completions.poll(completion); count++) {
     const { id, byteLength: bytes, status } = completion;
     const socket = state.byQueuePair[completion.queuePair];
-    const overlapped = socket?.pending.get(id);
+    const overlapped = socket?.pending.get(id)?.overlapped;
     if (socket === undefined || overlapped === undefined) continue;
     const { handle, pending } = socket;
     pending.delete(id);
-    // Flushed by our own close, or else the peer or the network has ended the connection.
-    const reason = socket.state === 'closed' ? spi.WSA_OPERATION_ABORTED : spi.WSAECONNRESET;
+    const flushed = socket.state === 'closed' ? spi.WSA_OPERATION_ABORTED : spi.WSAECONNRESET;
+    const reason = status === nic.WcStatus.WR_FLUSH_ERR ? flushed : spi.WSAECONNABORTED;
     const error = status === nic.WcStatus.SUCCESS ? 0 : (socket.error ||= reason);
     Object.assign(overlapped, { InternalHigh: bytes, Offset: 0, OffsetHigh: error });
     // The low bit of hEvent: the switch polls, and nobody is told.
@@ -89,130 +75,122 @@ export function poll(state: State): number {
   return count;
 }
 
-type Call = readonly [spi.WSABUF[] | null, number, unknown, unknown, spi.WSAOVERLAPPED | null];
+type Buffers = readonly (spi.WSABUF & { readonly handle?: number })[] | null;
+type Call = readonly [Buffers, count: number, flags: number, spi.WSAOVERLAPPED | null];
 
 /** Posts a transfer; the target of a write is in `request` already. */
-function post(state: State, socket: Socket, opcode: nic.Opcode, call: readonly unknown[]): number {
-  const [buffers, count, , , overlapped] = call as Call;
-  const { queuePair, regions, pending } = socket;
-  if (socket.error !== 0) return socket.error;
-  if (queuePair === null || socket.state !== 'connected') return spi.WSAENOTCONN;
-  if (overlapped === null || count > nic.MAX_SGE) return spi.WSAEINVAL;
-  Object.assign(request, { id: state.next++, opcode, sgeCount: 0 });
-  for (const { buf, len } of buffers?.slice(0, count) ?? []) {
-    const start = buf === null || buf.length < len ? 0 : state.nic.addressOf(buf);
-    const isAround = ({ address, length }: nic.MemoryRegion): boolean =>
-      start >= address && start + len <= address + length;
-    const found = [...regions.values()].find(isAround);
-    if (found === undefined) return spi.WSAEFAULT;
-    request.setSge(request.sgeCount++, start, len, found.localKey);
-  }
-  overlapped.Internal = spi.WSS_OPERATION_IN_PROGRESS;
+function post(state: State, socket: Socket, opcode: nic.Opcode, call: Call): never {
+  const [buffers, count, flags, overlapped] = call;
+  const { queuePair, error } = socket;
+  if (error !== 0) raise(error);
+  if (queuePair === null || socket.state !== 'connected') raise(spi.WSAENOTCONN);
+  if (overlapped === null || flags !== 0 || count > nic.MAX_SGE) raise(spi.WSAEINVAL);
+  if (buffers === null || buffers.length < count) raise(spi.WSAEFAULT);
   const isReceive = opcode === nic.Opcode.RECV;
+  Object.assign(request, { id: state.next++, opcode, sgeCount: 0 });
+  const uses = buffers.slice(0, count).map(({ buf, len, handle }) => {
+    if (handle !== undefined && !socket.memory.has(handle)) raise(spi.WSAEINVAL);
+    const start = buf === null || buf.length < len ? 0 : state.nic.addressOf(buf);
+    const isAround = ([key, { address, length, localKey, access }]: [number, nic.MemoryRegion]) =>
+      key === localKey &&
+      start >= address &&
+      start + len <= address + length &&
+      (access !== 0 || !isReceive);
+    const [key, region] = [...socket.memory].find(isAround) ?? raise(spi.WSAEFAULT);
+    request.setSge(request.sgeCount++, start, len, key);
+    return region;
+  });
+  overlapped.Internal = spi.WSS_OPERATION_IN_PROGRESS;
   const result = isReceive ? queuePair.postReceive(request) : queuePair.postSend(request);
-  if (result !== nic.PostResult.OK) return spi.WSAENOBUFS;
-  pending.set(request.id, overlapped);
-  return spi.WSA_IO_PENDING;
+  if (result !== nic.PostResult.OK) raise(spi.WSAENOBUFS);
+  socket.pending.set(request.id, { overlapped, uses });
+  raise(spi.WSA_IO_PENDING);
 }
 
-type Memory = readonly [buffer: Uint8Array | null, length: number];
-type Made = { readonly handle: number; readonly region: nic.MemoryRegion } | number;
+type Memory = readonly [buffer: Uint8Array | null, length: number, flags: number, ...unknown[]];
 
-function register(state: State, socket: Socket, memory: Memory, access: number): Made {
-  const [buffer, length] = memory;
-  if (socket.queuePair === null || buffer === null) return spi.WSAENOTCONN;
-  const region = state.nic.registerMemory(socket.queuePair, buffer, length, access);
-  if (typeof region === 'string') return region === 'no-resources' ? spi.WSAENOBUFS : spi.WSAEFAULT;
-  const handle = state.next++;
-  socket.regions.set(handle, region);
-  return { handle, region };
+/** Registers memory with `rights` if it is to be written; what only its owner reads needs none. */
+function register(state: State, socket: Socket, what: Memory, rights: number): nic.MemoryRegion {
+  const [buffer, length, flags] = what;
+  const { queuePair, error } = socket;
+  if (queuePair === null || socket.state !== 'connected' || error !== 0) raise(spi.WSAENOTCONN);
+  if (buffer === null) raise(spi.WSAEFAULT);
+  if (flags === 0 || (flags & ~spi.MEM_READWRITE) !== 0) raise(spi.WSAEINVAL);
+  const access = (flags & spi.MEM_WRITE) === 0 ? 0 : rights;
+  const region = state.nic.registerMemory(queuePair, buffer, length, access);
+  if (typeof region === 'object') return region;
+  return raise(region === 'no-resources' ? spi.WSAENOBUFS : spi.WSAEFAULT);
 }
 
-function deregister(state: State, { regions }: Socket, handle: number): number {
-  const region = regions.get(handle);
-  if (region !== undefined) state.nic.deregisterMemory(region);
-  return regions.delete(handle) ? 0 : spi.WSAEINVAL;
+function deregister(state: State, { memory, pending }: Socket, key: number): void {
+  const region = memory.get(key) ?? raise(spi.WSAEINVAL);
+  if ([...pending.values()].some(({ uses }) => uses.includes(region))) raise(spi.WSAEINVAL);
+  state.nic.deregisterMemory(region);
+  memory.delete(key);
+}
+
+/** The remote key and the address in a descriptor. */
+function target(descriptor: Uint8Array | null, length: number): readonly [number, number] {
+  if (descriptor === null || length !== DESCRIPTOR_BYTES) raise(spi.WSAEINVAL);
+  const bytes = Buffer.from(descriptor);
+  return [bytes.readDoubleLE(0), bytes.readDoubleLE(8)];
 }
 
 /** What WSPIoctl gives out; the optional ones are missing. */
-function extensions(state: State): spi.SanExtensions {
-  return {
-    WSPRegisterMemory(s, buffer, length, flags, lpErrno) {
-      const socket = state.sockets.get(s);
-      const access = (flags & spi.MEM_WRITE) === 0 ? 0 : LOCAL_WRITE;
-      const made = socket === undefined ? 0 : register(state, socket, [buffer, length], access);
-      if (typeof made === 'object') return made.handle;
-      lpErrno.value = made === 0 ? spi.WSAENOTSOCK : made;
-      return 0;
-    },
-    WSPDeregisterMemory: state.on<spi.LPFN_WSPDEREGISTERMEMORY>((socket, handle) =>
-      deregister(state, socket, handle),
-    ),
-    WSPRegisterRdmaMemory: state.on<spi.LPFN_WSPREGISTERRDMAMEMORY>((socket, ...rest) => {
-      const [buffer, length, , descriptor, size] = rest;
-      const isShort = size.value < DESCRIPTOR_BYTES;
-      size.value = DESCRIPTOR_BYTES;
-      // The switch asks for the size like this; no buffer comes with the question.
-      if (descriptor === null || isShort) return spi.WSAEFAULT;
-      const made = register(state, socket, [buffer, length], LOCAL_WRITE | REMOTE_WRITE);
-      if (typeof made === 'number') return made;
-      const { remoteKey, address } = made.region;
-      descriptor.set(Buffer.from(Uint32Array.of(made.handle, remoteKey).buffer));
-      descriptor.set(Buffer.from(Float64Array.of(address).buffer), 8);
-      return 0;
-    }),
-    WSPDeregisterRdmaMemory: state.on<spi.LPFN_WSPDEREGISTERRDMAMEMORY>((socket, descriptor) =>
-      deregister(state, socket, Buffer.from(descriptor ?? Buffer.alloc(4)).readUInt32LE(0)),
-    ),
-    WSPRdmaWrite: state.on<spi.LPFN_WSPRDMAWRITE>((socket, buffers, count, target, ...rest) => {
-      const [size, offset, , , overlapped] = rest;
-      if (target === null || size !== DESCRIPTOR_BYTES) return spi.WSAEINVAL;
-      request.remoteKey = Buffer.from(target).readUInt32LE(4);
-      request.remoteAddress = Buffer.from(target).readDoubleLE(8) + offset;
-      return post(state, socket, nic.Opcode.RDMA_WRITE, [buffers, count, 0, 0, overlapped]);
-    }),
-    WSPRdmaRead: null,
-    WSPMemoryRegistrationCacheCallback: null,
-  };
-}
+export const extensions = (state: State): spi.Raising<spi.SanExtensions, Socket> => ({
+  WSPRegisterMemory(socket, ...memory) {
+    const region = register(state, socket, memory, LOCAL_WRITE);
+    socket.memory.set(region.localKey, region);
+    return region.localKey;
+  },
+  WSPDeregisterMemory: (socket, handle) => deregister(state, socket, handle),
+  WSPRegisterRdmaMemory(socket, ...memory) {
+    const [, , , descriptor, size] = memory;
+    const room = Math.min(size.value, descriptor?.length ?? 0);
+    size.value = DESCRIPTOR_BYTES;
+    // The switch asks for the size like this; no buffer comes with the question.
+    if (descriptor === null || room < DESCRIPTOR_BYTES) raise(spi.WSAEFAULT);
+    const region = register(state, socket, memory, LOCAL_WRITE | REMOTE_WRITE);
+    descriptor.set(Buffer.from(Float64Array.of(region.remoteKey, region.address).buffer));
+    socket.memory.set(region.remoteKey, region);
+  },
+  WSPDeregisterRdmaMemory: (socket, descriptor, length) =>
+    deregister(state, socket, target(descriptor, length)[0]),
+  WSPRdmaWrite(socket, buffers, count, descriptor, size, offset, _bytes, flags, overlapped) {
+    const [remoteKey, address] = target(count === 0 ? null : descriptor, size);
+    Object.assign(request, { remoteKey, remoteAddress: address + offset });
+    post(state, socket, nic.Opcode.RDMA_WRITE, [buffers, count, flags, overlapped]);
+  },
+  WSPRdmaRead: null,
+  WSPMemoryRegistrationCacheCallback: null,
+});
 
-export function dataProcedures(state: State, turn: () => number): Partial<spi.WSPProcTable> {
-  const { attributes } = state.nic;
-  const { lpWSPDuplicateSocket, lpWSPGetQOSByName } = spi.failingProcTable();
-  const { lpWSPSetSockOpt } = spi.failingProcTable(spi.WSAENOPROTOOPT);
-  return {
-    lpWSPDuplicateSocket,
-    lpWSPGetQOSByName,
-    lpWSPSetSockOpt,
-    lpWSPSend: state.on<spi.LPWSPSEND>((socket, ...call) =>
-      post(state, socket, nic.Opcode.SEND, call),
-    ),
-    lpWSPRecv: state.on<spi.LPWSPRECV>((socket, ...call) =>
-      post(state, socket, nic.Opcode.RECV, call),
-    ),
-    lpWSPGetOverlappedResult(_s, overlapped, bytes, _fWait, _flags, lpErrno) {
-      if (overlapped?.Internal === spi.WSS_OPERATION_IN_PROGRESS) turn();
-      const isPending = overlapped?.Internal === spi.WSS_OPERATION_IN_PROGRESS;
-      lpErrno.value = isPending ? spi.WSA_IO_INCOMPLETE : (overlapped?.OffsetHigh ?? spi.WSAEINVAL);
-      if (bytes !== null) bytes.value = overlapped?.InternalHigh ?? 0;
-      return lpErrno.value === 0;
-    },
-    lpWSPGetSockOpt: state.on<spi.LPWSPGETSOCKOPT>((_socket, _level, name, value, length) => {
-      const isLimit = name === spi.SO_MAX_MSG_SIZE || name === spi.SO_MAX_RDMA_SIZE;
-      if (!isLimit || value === null) return spi.WSAENOPROTOOPT;
-      value.set(Buffer.from(Uint32Array.of(attributes.maxMessageBytes).buffer));
-      if (length !== null) length.value = 4;
-      return 0;
-    }),
-    lpWSPIoctl(_s, code, input, _cbIn, out, cbOut, lpcb, _overlapped, _routine, _thread, lpErrno) {
-      if (!spi.isExtensionFunctionPointer(out)) {
-        const own = [spi.sockaddrIn(attributes.address, 0)];
-        if (code !== spi.SIO_ADDRESS_LIST_QUERY) return spi.fail(lpErrno, spi.WSAEOPNOTSUPP);
-        return spi.answerAddressList(own, out, cbOut, lpcb, lpErrno);
-      }
-      const wanted = spi.SAN_EXTENSIONS.find((one) => spi.isGuid(input ?? NONE, one.guid));
-      out.value = wanted === undefined ? null : extensions(state)[wanted.name];
-      return out.value === null ? spi.fail(lpErrno, spi.WSAEOPNOTSUPP) : 0;
-    },
-  };
-}
+export type Procedures = Partial<spi.Raising<spi.SanProcTable, Socket>>;
+
+/** `wait` lets everything of the provider move on until its condition holds, or not for long. */
+export const transfers = (state: State, wait: (until: () => boolean) => void): Procedures => ({
+  lpWSPSend: (socket, buffers, count, _bytes, flags, overlapped) =>
+    post(state, socket, nic.Opcode.SEND, [buffers, count, flags, overlapped]),
+  lpWSPRecv: (socket, buffers, count, _bytes, flags, overlapped) =>
+    post(state, socket, nic.Opcode.RECV, [buffers, count, flags?.value ?? 0, overlapped]),
+  lpWSPGetOverlappedResult(_socket, overlapped, bytes, fWait) {
+    if (overlapped === null) raise(spi.WSAEINVAL);
+    const isOver = (): boolean => overlapped.Internal !== spi.WSS_OPERATION_IN_PROGRESS;
+    wait(() => !fWait || isOver());
+    if (!isOver()) raise(spi.WSA_IO_INCOMPLETE);
+    if (overlapped.OffsetHigh !== 0) raise(overlapped.OffsetHigh);
+    if (bytes !== null) bytes.value = overlapped.InternalHigh;
+    return true;
+  },
+  lpWSPGetSockOpt(_socket, level, name, value, length) {
+    if (level !== spi.SOL_SOCKET) raise(spi.WSAEINVAL);
+    if (name !== spi.SO_MAX_MSG_SIZE && name !== spi.SO_MAX_RDMA_SIZE) raise(spi.WSAENOPROTOOPT);
+    if (value === null || length === null || length.value < 4) raise(spi.WSAEFAULT);
+    value.set(Buffer.from(Uint32Array.of(state.nic.attributes.maxMessageBytes).buffer));
+    length.value = 4;
+  },
+  lpWSPSetSockOpt: (_socket, level) =>
+    raise(level === spi.SOL_SOCKET ? spi.WSAENOPROTOOPT : spi.WSAEINVAL),
+  lpWSPDuplicateSocket: () => raise(spi.WSAEOPNOTSUPP),
+  lpWSPGetQOSByName: () => raise(spi.WSAEOPNOTSUPP),
+});

@@ -4,12 +4,14 @@
 
 import type * as nic from '../../provider/nic/index.js';
 import * as spi from '../../provider/spi/index.js';
-import { dataProcedures, NONE, poll, type Socket, State } from './data.js';
+import { raise } from '../../provider/spi/index.js';
+import { errno, extensions, poll, type Procedures, type Socket, State, transfers } from './data.js';
 
 /** Reset and refused promise that TCP/IP would fail too; a timeout lets the switch try it. */
 const GONE = { unreachable: spi.WSAETIMEDOUT, timeout: spi.WSAETIMEDOUT, aborted: spi.WSAEINTR };
 const CONNECT_ERRORS = { 'no-listener': spi.WSAECONNRESET, rejected: spi.WSAECONNREFUSED, ...GONE };
 const LACKS = { rdmaRead: false, registrationCacheCallback: false, qos: false, duplicate: false };
+const NONE = new Uint8Array(0);
 
 /** What a provider module exports. */
 export const createProvider: spi.CreateProvider<nic.NicDevice | null> = (environment) => {
@@ -17,7 +19,11 @@ export const createProvider: spi.CreateProvider<nic.NicDevice | null> = (environ
   if (device === null) throw new spi.WsaError(spi.WSASYSNOTREADY, { call: 'nic' });
   const state = new State(device);
   const agent = { role: 'minimal provider', doWork: () => turn(state) };
-  const table = { ...connectionProcedures(state), ...dataProcedures(state, agent.doWork) };
+  const wait = (until: () => boolean): void => {
+    for (let turns = 1_000_000; (turn(state), !until()) && turns > 0; turns--);
+  };
+  const bySocket = { ...connections(state), ...transfers(state, wait) };
+  const table = { ...others(state), ...spi.answering<object, Socket>(state.find, bySocket) };
   const { maxMessageBytes } = device.attributes;
   const limits = { maxMessageSize: maxMessageBytes, maxRdmaSize: maxMessageBytes };
   let starts = 0;
@@ -36,7 +42,7 @@ export const createProvider: spi.CreateProvider<nic.NicDevice | null> = (environ
         if (starts === 0) return spi.fail(lpErrno, spi.WSANOTINITIALISED);
         if (--starts > 0) return 0;
         for (const socket of state.sockets.values()) close(state, socket);
-        for (let n = 0; n < 1_000_000 && state.byQueuePair.some(Boolean); n++) turn(state);
+        wait(() => !state.byQueuePair.some(Boolean));
         progress.remove(agent);
         return 0;
       };
@@ -52,7 +58,8 @@ function turn(state: State): number {
     work++;
     if ('queuePair' in event) connectionEvent(state, event);
     if (event.type !== 'connect-request') continue;
-    const listener = state.listeners.get(event.port);
+    const isIts = (one: Socket): boolean => one.state === 'listening' && one.port === event.port;
+    const listener = [...state.sockets.values()].find(isIts);
     const isFull = listener === undefined || listener.requests.length >= listener.backlog;
     if (isFull) state.nic.reject(event.requestId);
     else if (listener.requests.push(event) > 0) tell(state, listener, spi.FD_ACCEPT_BIT, 0);
@@ -66,9 +73,9 @@ function connectionEvent(state: State, event: Extract<nic.NicEvent, { queuePair:
   if (event.type === 'destroyed') {
     state.byQueuePair[event.queuePair] = undefined;
     // The last upcall for a socket, after every completion.
-    state.upcalls?.lpWPUCloseSocketHandle(socket.handle, spi.ref(0));
+    state.upcalls?.lpWPUCloseSocketHandle(socket.handle, errno);
   } else if (event.type === 'disconnected') {
-    socket.error = spi.WSAECONNRESET;
+    socket.error ||= event.reason.startsWith('peer') ? spi.WSAECONNRESET : spi.WSAECONNABORTED;
   } else if (socket.state === 'connecting') {
     const error = event.type === 'established' ? 0 : CONNECT_ERRORS[event.reason];
     socket.state = error === 0 ? 'connected' : 'failed';
@@ -76,106 +83,121 @@ function connectionEvent(state: State, event: Extract<nic.NicEvent, { queuePair:
   }
 }
 
+/** Records a network event, and signals it to who has selected it. */
 function tell(state: State, { events, mask, hEvent }: Socket, bit: number, error: number): void {
   events.lNetworkEvents |= 1 << bit;
   events.iErrorCode[bit] = error;
-  if ((mask & (1 << bit)) !== 0) state.upcalls?.lpWPUSetEvent(hEvent, spi.ref(0));
+  if ((mask & (1 << bit)) !== 0) state.upcalls?.lpWPUSetEvent(hEvent, errno);
 }
 
-/** Gives a socket a queue pair; null when the NIC has no more. */
-function attach(state: State, socket: Socket): nic.QueuePair | null {
-  const queuePair = state.nic.createQueuePair({ completionQueue: state.completions });
+/** Gives a socket a queue pair. */
+function attach(state: State, socket: Socket): nic.QueuePair {
+  const { completions: completionQueue } = state;
+  const queuePair = state.nic.createQueuePair({ completionQueue }) ?? raise(spi.WSAENOBUFS);
   socket.queuePair = queuePair;
-  if (queuePair !== null) state.byQueuePair[queuePair.slot] = socket;
+  state.byQueuePair[queuePair.slot] = socket;
   return queuePair;
 }
 
-type Ask = (from: spi.WSABUF, to: spi.WSABUF) => number;
-type Accepted = { readonly socket: Socket; readonly caller: Uint8Array } | number;
-
-/** WSPAccept: the accepted socket, or the error. */
-function accept(state: State, listener: Socket, ask: Ask): Accepted {
-  const request = listener.requests.shift();
-  if (request === undefined) return spi.WSAEWOULDBLOCK;
-  const caller = spi.sockaddrIn(request.remoteAddress, request.remotePort);
-  const callee = spi.sockaddrIn(state.nic.attributes.address, listener.port);
-  const answer = ask({ len: caller.length, buf: caller }, { len: callee.length, buf: callee });
-  if (answer === spi.CF_DEFER) listener.requests.unshift(request);
-  else listener.events.lNetworkEvents &= ~spi.FD_ACCEPT;
-  if (listener.requests.length > 0) tell(state, listener, spi.FD_ACCEPT_BIT, 0);
-  if (answer === spi.CF_DEFER) return spi.WSATRY_AGAIN;
-  const socket = answer === spi.CF_ACCEPT ? state.newSocket(spi.ref(0)) : null;
-  const queuePair = socket === null ? null : attach(state, socket);
-  if (socket === null || queuePair === null) state.nic.reject(request.requestId);
-  else queuePair.accept(request.requestId, NONE);
-  if (socket !== null && queuePair === null) close(state, socket);
-  if (socket === null || queuePair === null) return spi.WSAECONNREFUSED;
-  socket.state = 'connected';
-  return { socket, caller };
-}
-
-function close(state: State, socket: Socket): number {
+function close(state: State, socket: Socket): void {
   state.sockets.delete(socket.descriptor);
   // The NIC rejects the requests that wait.
   if (socket.state === 'listening') state.nic.unlisten(socket.port);
-  if (socket.state === 'listening') state.listeners.delete(socket.port);
   socket.state = 'closed';
   // It flushes what is pending, and its registrations go with it; then comes 'destroyed'.
   if (socket.queuePair !== null) socket.queuePair.destroy();
-  else state.upcalls?.lpWPUCloseSocketHandle(socket.handle, spi.ref(0));
-  return 0;
+  else state.upcalls?.lpWPUCloseSocketHandle(socket.handle, errno);
 }
 
-function connectionProcedures(state: State): Partial<spi.WSPProcTable> {
-  return {
-    lpWSPSocket: (_af, _type, _protocol, _info, _g, _flags, lpErrno) =>
-      state.newSocket(lpErrno)?.descriptor ?? spi.INVALID_SOCKET,
-    lpWSPBind: state.on<spi.LPWSPBIND>((socket, name) => {
-      if (name === null || socket.port !== 0) return name === null ? spi.WSAEFAULT : spi.WSAEINVAL;
-      const address = spi.sockaddrInAddress(name);
-      const isOurs = address === spi.INADDR_ANY || address === state.nic.attributes.address;
-      if (isOurs) socket.port = spi.sockaddrPort(name);
-      return isOurs ? 0 : spi.WSAEADDRNOTAVAIL;
-    }),
-    lpWSPListen: state.on<spi.LPWSPLISTEN>((socket, backlog) => {
-      socket.backlog = Math.max(backlog, 1);
-      if (socket.state === 'listening') return 0;
-      if (socket.port === 0 || !state.nic.listen(socket.port)) return spi.WSAEINVAL;
-      state.listeners.set(socket.port, socket);
-      socket.state = 'listening';
-      return 0;
-    }),
-    lpWSPConnect: state.on<spi.LPWSPCONNECT>((socket, name) => {
-      if (name === null || socket.state !== 'open' || socket.port === 0) return spi.WSAEINVAL;
-      const queuePair = attach(state, socket);
-      if (queuePair === null) return spi.WSAENOBUFS;
-      socket.state = 'connecting';
-      const [address, port] = [spi.sockaddrInAddress(name), spi.sockaddrPort(name)];
-      queuePair.connect(address, port, socket.port, NONE);
-      return spi.WSAEWOULDBLOCK;
-    }),
-    lpWSPAccept(s, addr, addrlen, condition, data, lpErrno) {
-      const listener = state.sockets.get(s);
-      const ask = (from: spi.WSABUF, to: spi.WSABUF): number =>
-        condition?.(from, null, null, null, to, null, null, data) ?? spi.CF_ACCEPT;
-      const made = listener === undefined ? spi.WSAENOTSOCK : accept(state, listener, ask);
-      lpErrno.value = typeof made === 'number' ? made : 0;
-      if (typeof made === 'number') return spi.INVALID_SOCKET;
-      addr?.set(made.caller);
-      if (addrlen !== null) addrlen.value = made.caller.length;
-      return made.socket.descriptor;
+/** The address and the port of a name that comes from the switch. */
+function endpoint(name: Uint8Array | null, length: number): readonly [number, number] {
+  const isOne = name !== null && spi.parseSockaddr(name, length)?.family === spi.AF_INET;
+  return isOne ? [spi.sockaddrInAddress(name), spi.sockaddrPort(name)] : raise(spi.WSAEFAULT);
+}
+
+const connections = (state: State): Procedures => ({
+  lpWSPBind(socket, name, length) {
+    const [address, port] = endpoint(name, length);
+    if (socket.port !== 0) raise(spi.WSAEINVAL);
+    const isOurs = address === spi.INADDR_ANY || address === state.nic.attributes.address;
+    socket.port = isOurs ? port : raise(spi.WSAEADDRNOTAVAIL);
+  },
+  lpWSPListen(socket, backlog) {
+    const { state: before, port } = socket;
+    if (before === 'connected') raise(spi.WSAEISCONN);
+    if (before === 'open' && port !== 0 && state.nic.listen(port)) socket.state = 'listening';
+    if (socket.state !== 'listening') raise(spi.WSAEINVAL);
+    socket.backlog = Math.max(backlog, 1);
+  },
+  lpWSPConnect(socket, name, length) {
+    const [address, port] = endpoint(name, length);
+    if (socket.state === 'connected') raise(spi.WSAEISCONN);
+    if (socket.state !== 'open' || socket.port === 0) raise(spi.WSAEINVAL);
+    attach(state, socket).connect(address, port, socket.port, NONE);
+    socket.state = 'connecting';
+    raise(spi.WSAEWOULDBLOCK);
+  },
+  lpWSPAccept(listener, addr, addrlen, condition, data) {
+    if (listener.state !== 'listening') raise(spi.WSAEINVAL);
+    const room = addr === null ? Infinity : Math.min(addr.length, addrlen?.value ?? 0);
+    const len = spi.SOCKADDR_IN_BYTES;
+    if (room < len) raise(spi.WSAEFAULT);
+    const { requestId, ...request } = listener.requests[0] ?? raise(spi.WSAEWOULDBLOCK);
+    const from = { len, buf: spi.sockaddrIn(request.remoteAddress, request.remotePort) };
+    const to = { len, buf: spi.sockaddrIn(state.nic.attributes.address, listener.port) };
+    const answer = condition?.(from, null, null, null, to, null, null, data) ?? spi.CF_ACCEPT;
+    state.find(listener.descriptor); // It may have been closed meanwhile.
+    if (answer === spi.CF_DEFER) raise(spi.WSATRY_AGAIN);
+    listener.requests.shift();
+    listener.events.lNetworkEvents &= ~spi.FD_ACCEPT;
+    if (listener.mask !== 0) state.upcalls?.lpWPUResetEvent(listener.hEvent, errno);
+    if (listener.requests.length > 0) tell(state, listener, spi.FD_ACCEPT_BIT, 0);
+    let socket: Socket | null = null;
+    try {
+      socket = answer === spi.CF_ACCEPT ? state.newSocket() : raise(spi.WSAECONNREFUSED);
+      attach(state, socket).accept(requestId, NONE);
+    } catch (thrown) {
+      state.nic.reject(requestId);
+      if (socket !== null) close(state, socket);
+      throw thrown;
+    }
+    Object.assign(socket, { state: 'connected', port: listener.port });
+    addr?.set(from.buf);
+    if (addrlen !== null) addrlen.value = len;
+    return socket.descriptor;
+  },
+  lpWSPCloseSocket: (socket) => close(state, socket),
+  lpWSPEventSelect(socket, hEvent, mask) {
+    Object.assign(socket, { hEvent, mask });
+    // What has happened already is signalled at once.
+    if ((socket.events.lNetworkEvents & mask) !== 0) state.upcalls?.lpWPUSetEvent(hEvent, errno);
+  },
+  lpWSPEnumNetworkEvents(socket, hEvent, out) {
+    if (out === null) raise(spi.WSAEINVAL);
+    Object.assign(out, structuredClone(socket.events));
+    socket.events.lNetworkEvents = 0;
+    if (hEvent !== 0) state.upcalls?.lpWPUResetEvent(hEvent, errno);
+  },
+});
+
+/** The functions that do not begin with a socket of ours. */
+function others(state: State): Pick<spi.SanProcTable, 'lpWSPSocket' | 'lpWSPIoctl'> {
+  const known = spi.answering<spi.SanExtensions, Socket>(state.find, extensions(state));
+  const own = [spi.sockaddrIn(state.nic.attributes.address, 0)];
+  return spi.answering((first) => first, {
+    lpWSPSocket(af, type, protocol, info, g, flags) {
+      if (af !== spi.AF_INET) raise(spi.WSAEAFNOSUPPORT);
+      if (type !== spi.SOCK_STREAM || protocol !== spi.IPPROTO_TCP) raise(spi.WSAEPROTONOSUPPORT);
+      const isDuplicate = (info?.dwProviderReserved ?? 0) !== 0;
+      if (isDuplicate || g !== 0 || flags !== spi.WSA_FLAG_OVERLAPPED) raise(spi.WSAEINVAL);
+      return state.newSocket().descriptor;
     },
-    lpWSPEventSelect: state.on<spi.LPWSPEVENTSELECT>((socket, hEvent, mask) => {
-      Object.assign(socket, { hEvent, mask });
-      return 0;
-    }),
-    lpWSPEnumNetworkEvents: state.on<spi.LPWSPENUMNETWORKEVENTS>(({ events }, hEvent, out) => {
-      if (out === null) return spi.WSAEINVAL;
-      Object.assign(out, structuredClone(events));
-      events.lNetworkEvents = 0;
-      if (hEvent !== 0) state.upcalls?.lpWPUResetEvent(hEvent, spi.ref(0));
-      return 0;
-    }),
-    lpWSPCloseSocket: state.on<spi.LPWSPCLOSESOCKET>((socket) => close(state, socket)),
-  };
+    lpWSPIoctl(s, code, input, cbIn, out, cbOut, lpcb, _overlapped, _routine, _thread, lpErrno) {
+      const isPointer = spi.isExtensionFunctionPointer(out);
+      // Whoever asks for an extension may have no socket yet.
+      if (isPointer) return spi.answerExtension(known, input, cbIn, out, cbOut, lpcb, lpErrno);
+      if (state.find(s) && code !== spi.SIO_ADDRESS_LIST_QUERY) raise(spi.WSAEOPNOTSUPP);
+      return spi.answerAddressList(own, out, cbOut, lpcb, lpErrno);
+    },
+  });
 }

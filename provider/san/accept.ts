@@ -5,13 +5,12 @@ import * as wsa from '../spi/error-codes.js';
 import { SOCKADDR_IN_BYTES, sockaddrIn, writeSockaddrIn } from '../spi/sockaddr.js';
 import type { DWORD_PTR, LPCONDITIONPROC, Ref } from '../spi/winsock2.js';
 import * as ws from '../spi/winsock2.js';
-import { attach, createQueuePair } from './connection.js';
+import { attach, createQueuePair, nameConnection } from './connection.js';
+import { introduction, NO_PRIVATE_DATA, Purpose } from './duplicate-identity.js';
 import { recordAccept, resetAccept } from './events.js';
 import type { PendingRequest, SanSocket } from './record.js';
 import { addSocket } from './socket.js';
 import type { SanState } from './state.js';
-
-const NO_PRIVATE_DATA = new Uint8Array(0);
 
 /** Takes the first request if the condition function wants it. [ACCEPT-01 to -10] */
 export function wspAccept(
@@ -112,7 +111,10 @@ function acceptRequest(
   socket.state = 'connected';
   const { remoteAddress: address, remotePort: port } = request;
   attach(state, socket, queuePair, { address, port });
-  queuePair.accept(request.requestId, NO_PRIVATE_DATA);
+  const { identity } = request;
+  if (identity !== null) nameConnection(state, socket, identity);
+  const consent = identity === null ? NO_PRIVATE_DATA : introduction(Purpose.CONNECT, identity);
+  queuePair.accept(request.requestId, consent);
   return socket;
 }
 

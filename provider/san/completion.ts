@@ -38,6 +38,29 @@ function publish(state: SanState, operation: Operation): void {
   overlapped.Internal = 0;
 }
 
+function succeeded(state: SanState, operation: Operation, bytes: number): void {
+  operation.bytes = bytes;
+  operation.error = 0;
+  if (isPolledFor(state, operation)) publish(state, operation);
+  else finish(state, operation);
+}
+
+/**
+ * The short way of a small message that has come: straight into its receive, past the completion
+ * queue. Only where nothing else of the socket is under way. Makes no upcall. Whether there was one.
+ */
+export function takeArrival(state: SanState, socket: SanSocket): boolean {
+  const { completion, completionQueue } = state;
+  const { queuePair } = socket;
+  if (queuePair === null || socket.sendsPosted > 0 || !completionQueue.isEmpty) return false;
+  if (!queuePair.takeArrival(completion)) return false;
+  const operation = socket.operations[completion.id];
+  if (operation === undefined) return true;
+  socket.receivesPosted--;
+  succeeded(state, operation, completion.byteLength);
+  return true;
+}
+
 /** Takes every completion off the queue. Makes no upcall. Returns how many there were. */
 export function harvest(state: SanState): number {
   const { completion, completionQueue } = state;
@@ -52,19 +75,21 @@ export function harvest(state: SanState): number {
     if (operation.isRead) socket.readsPosted--;
     const status = completion.status;
     if (status === Status.SUCCESS) {
-      operation.bytes = completion.byteLength;
-      operation.error = 0;
-      if (isPolledFor(state, operation)) publish(state, operation);
-      else finish(state, operation);
+      succeeded(state, operation, completion.byteLength);
     } else if (status === Status.WR_FLUSH_ERR) {
       flushed(state, socket, operation);
     } else {
       const error = operationError(status);
-      fail(state, operation, socket.state === 'closed' ? wsa.WSA_OPERATION_ABORTED : error);
+      fail(state, operation, isOver(socket) ? wsa.WSA_OPERATION_ABORTED : error);
       connectionLost(state, socket, error);
     }
   }
   return count;
+}
+
+/** Nothing is left to do on this side but to let go. */
+function isOver(socket: SanSocket): boolean {
+  return socket.state === 'closed' || socket.state === 'handed-over';
 }
 
 /** The connection of a socket is over. Only the first reason counts. [CLOSE-07] */
@@ -84,13 +109,20 @@ export function releaseHeldFlushes(state: SanState, socket: SanSocket): void {
 
 /** A flushed operation takes its error from what ended the connection, which may not be known. */
 function flushed(state: SanState, socket: SanSocket, operation: Operation): void {
-  const isKnown = socket.state === 'closed' || socket.connectionError !== 0;
+  if (socket.state === 'handed-over' && operation.isReceive) {
+    // Not the end of the stream: nothing was received here, and the next process goes on. [DUP-11]
+    operation.bytes = 0;
+    operation.error = 0;
+    finish(state, operation);
+    return;
+  }
+  const isKnown = isOver(socket) || socket.connectionError !== 0;
   if (isKnown) fail(state, operation, flushError(state, socket, operation));
   else socket.heldFlushes.push(operation);
 }
 
 function flushError(state: SanState, socket: SanSocket, operation: Operation): number {
-  if (socket.state === 'closed') return wsa.WSA_OPERATION_ABORTED;
+  if (isOver(socket)) return wsa.WSA_OPERATION_ABORTED;
   const receiveError = state.profile.flushedReceiveError;
   return operation.isReceive && receiveError !== null ? receiveError : socket.connectionError;
 }
@@ -118,7 +150,7 @@ export function releaseMemory(state: SanState, operation: Operation): void {
     registrations[index] = null;
     if (registration === null || registration === undefined) continue;
     registration.busy--;
-    if (registration.busy === 0 && socket.state === 'closed') {
+    if (registration.busy === 0 && isOver(socket)) {
       releaseRegistration(state, registration);
     }
   }
@@ -211,7 +243,7 @@ function notify(state: SanState, operation: Operation): void {
  * [CLOSE-03]
  */
 export function giveUpIfFinished(state: SanState, socket: SanSocket): void {
-  if (socket.unfinished > 0 || !socket.isQueuePairGone) return;
+  if (socket.unfinished > 0 || socket.queuePairsHeld > 0) return;
   if (!state.closing.delete(socket)) return;
   state.upcalls?.lpWPUCloseSocketHandle(socket.handle, state.errno);
 }

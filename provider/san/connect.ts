@@ -11,13 +11,18 @@ import {
 import type { Ref, WSABUF } from '../spi/winsock2.js';
 import * as ws from '../spi/winsock2.js';
 import { fail } from '../spi/ws2spi.js';
-import { attach, createQueuePair } from './connection.js';
+import { attach, createQueuePair, nameConnection } from './connection.js';
+import {
+  introduced,
+  introduction,
+  newIdentity,
+  NO_PRIVATE_DATA,
+  Purpose,
+} from './duplicate-identity.js';
 import { recordConnect } from './events.js';
 import type { SanSocket } from './record.js';
 import { connectionKey } from './record.js';
 import type { SanState } from './state.js';
-
-const NO_PRIVATE_DATA = new Uint8Array(0);
 
 /** Starts connecting: WSAEWOULDBLOCK, or why it cannot be tried. [CONNECT-01 to -12] */
 export function wspConnect(
@@ -53,15 +58,28 @@ export function wspConnect(
   if (queuePair === null) return fail(lpErrno, wsa.WSAENOBUFS);
   socket.state = 'connecting';
   attach(state, socket, queuePair, { address, port });
-  queuePair.connect(address, port, socket.localPort, NO_PRIVATE_DATA);
+  socket.identity = newIdentity();
+  const privateData = introduction(Purpose.CONNECT, socket.identity);
+  queuePair.connect(address, port, socket.localPort, privateData);
   return fail(lpErrno, wsa.WSAEWOULDBLOCK);
 }
 
 /** The NIC says how the attempt ended: 0, or the error. [CONNECT-03] */
-export function connectEnded(state: SanState, socket: SanSocket | undefined, error: number): void {
+export function connectEnded(
+  state: SanState,
+  socket: SanSocket | undefined,
+  error: number,
+  privateData: Uint8Array = NO_PRIVATE_DATA,
+): void {
   // An accepted socket is connected already; a closed one has nobody to tell.
   if (socket?.state !== 'connecting') return;
   socket.state = error === 0 ? 'connected' : 'failed';
+  const { identity } = socket;
+  // The acceptor repeats the name if it can wait for a peer that moves, or has waited for this one.
+  const named = introduced(Purpose.CONNECT, privateData) ?? introduced(Purpose.RESUME, privateData);
+  if (identity !== null && named === identity) {
+    nameConnection(state, socket, identity);
+  } else socket.identity = null;
   recordConnect(state, socket, error);
 }
 

@@ -24,11 +24,18 @@ export function attach(
   remote: { readonly address: number; readonly port: number },
 ): void {
   socket.queuePair = queuePair;
-  socket.isQueuePairGone = false;
+  socket.queuePairsHeld++;
+  socket.peerAddress = remote.address;
   socket.remoteAddress = remote.address;
   socket.remotePort = remote.port;
   state.byQueuePair[queuePair.slot] = socket;
   state.connections.add(connectionKey(socket.localPort, remote.address, remote.port));
+}
+
+/** Both providers know what the connection is called, so it can be handed over. [DUP-15] */
+export function nameConnection(state: SanState, socket: SanSocket, identity: string): void {
+  socket.identity = identity;
+  state.identities.set(identity, socket);
 }
 
 function powerOfTwoFrom(count: number): number {

@@ -34,6 +34,8 @@ const OPERATION_ERROR: Readonly<Record<Exclude<WcStatus, typeof Status.WR_FLUSH_
 /** What every transfer after the end of the connection fails with. [CLOSE-07, WSPSEND-12] */
 const DISCONNECT_ERROR: Readonly<Record<DisconnectReason, number>> = {
   'peer-disconnected': wsa.WSAECONNRESET,
+  // For who cannot wait for it; see duplicate-peer.ts.
+  'peer-moving': wsa.WSAECONNRESET,
   'peer-died': wsa.WSAECONNRESET,
   error: wsa.WSAECONNABORTED,
   // "Ordinary connection failure": of this side, so not a reset. [ERR-04]

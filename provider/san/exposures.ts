@@ -59,6 +59,11 @@ export class SocketExposures {
     this.#byAddress.set(exposure.region.address, exposure);
   }
 
+  /** None that is live now is good for another registration of its memory: its descriptor is stale. */
+  outdate(): void {
+    this.#byAddress.clear();
+  }
+
   remove(exposure: Exposure): void {
     exposure.references = 0;
     this.#byKey.delete(exposure.region.remoteKey);

@@ -2,8 +2,8 @@
 // no other control codes: the rest is TCP/IP's business. Sources: IOCTL, IOC, EXT-01 to EXT-03, INIT-11.
 
 import { answerAddressList } from '../spi/address-list.js';
+import { answerExtension } from '../spi/answer-extension.js';
 import * as wsa from '../spi/error-codes.js';
-import { GUID_BYTES, guidText } from '../spi/guid.js';
 import { sockaddrIn } from '../spi/sockaddr.js';
 import type {
   Ref,
@@ -14,11 +14,7 @@ import type {
 import * as ws from '../spi/winsock2.js';
 import { ref } from '../spi/winsock2.js';
 import type { ExtensionFunctionPointer, SanExtensions } from '../spi/ws2san.js';
-import {
-  EXTENSION_FUNCTION_POINTER_BYTES,
-  isExtensionFunctionPointer,
-  SAN_EXTENSIONS,
-} from '../spi/ws2san.js';
+import { isExtensionFunctionPointer } from '../spi/ws2san.js';
 import { fail } from '../spi/ws2spi.js';
 import { storeOutcome } from './completion.js';
 import type { SanState } from './state.js';
@@ -69,32 +65,12 @@ function control(
   const { code, buffer, length } = input;
   if (code === ws.SIO_GET_EXTENSION_FUNCTION_POINTER) {
     // The socket is not looked at: it may be none. [INIT-11]
-    const guid = buffer?.subarray(0, Math.max(0, length)) ?? null;
-    if (guid === null || guid.length < GUID_BYTES) return fail(lpErrno, wsa.WSAEFAULT);
-    if (cbOutBuffer < EXTENSION_FUNCTION_POINTER_BYTES) return fail(lpErrno, wsa.WSAEFAULT);
-    if (!isExtensionFunctionPointer(lpvOutBuffer)) return fail(lpErrno, wsa.WSAEFAULT);
-    return answerExtension(extensions, guid, lpvOutBuffer, lpcbBytesReturned, lpErrno);
+    const pointer = [lpvOutBuffer, cbOutBuffer, lpcbBytesReturned, lpErrno] as const;
+    return answerExtension(extensions, buffer, length, ...pointer);
   }
   if (state.sockets.find(s) === null) return fail(lpErrno, wsa.WSAENOTSOCK);
   if (code !== ws.SIO_ADDRESS_LIST_QUERY) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
   if (isExtensionFunctionPointer(lpvOutBuffer)) return fail(lpErrno, wsa.WSAEFAULT);
   const addresses = [sockaddrIn(state.nic.attributes.address, 0)];
   return answerAddressList(addresses, lpvOutBuffer, cbOutBuffer, lpcbBytesReturned, lpErrno);
-}
-
-function answerExtension(
-  extensions: SanExtensions,
-  guid: Uint8Array,
-  output: ExtensionFunctionPointer,
-  lpcbBytesReturned: Ref<number>,
-  lpErrno: Ref<number>,
-): number {
-  const text = guidText(guid);
-  const known = SAN_EXTENSIONS.find((extension) => extension.guid === text);
-  if (known === undefined) return fail(lpErrno, wsa.WSAEINVAL);
-  const entry = extensions[known.name];
-  if (entry === null) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
-  output.value = entry;
-  lpcbBytesReturned.value = EXTENSION_FUNCTION_POINTER_BYTES;
-  return 0;
 }

@@ -8,6 +8,7 @@ import * as wsa from '../spi/error-codes.js';
 import type { Ref } from '../spi/winsock2.js';
 import type { SanProcTable, WSPDATA, WSPProcTable, WSPUpcallTableEx } from '../spi/ws2spi.js';
 import { fail, supportsVersion22, WSP_VERSION_2_2 } from '../spi/ws2spi.js';
+import { parkedDeadline, RESUME_PORT } from './duplicate-peer.js';
 import { drive } from './progress.js';
 import { wspCloseSocket } from './socket.js';
 import type { SanState } from './state.js';
@@ -25,6 +26,7 @@ export function sanAgent(state: SanState): Agent {
       if (state.isEnding) endIfIdle(state, agent);
       return work;
     },
+    deadline: () => (state.parked.size === 0 ? Infinity : parkedDeadline(state)),
   };
   return agent;
 }
@@ -52,6 +54,8 @@ export function start(
   if (state.starts === 1) {
     state.upcalls = upcalls;
     state.environment.progress.add(agent);
+    // Whoever goes on with a connection asks here.
+    state.nic.listen(RESUME_PORT);
   }
   data.wVersion = WSP_VERSION_2_2;
   data.wHighVersion = WSP_VERSION_2_2;
@@ -82,5 +86,6 @@ function endIfIdle(state: SanState, agent: Agent): void {
   if (!state.isEnding || state.closing.size > 0 || state.notifying > 0) return;
   state.isEnding = false;
   state.environment.progress.remove(agent);
+  state.nic.unlisten(RESUME_PORT);
   state.upcalls = null;
 }

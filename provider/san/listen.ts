@@ -5,6 +5,8 @@ import type { NicEvent } from '../nic/device.js';
 import * as wsa from '../spi/error-codes.js';
 import type { Ref } from '../spi/winsock2.js';
 import { fail } from '../spi/ws2spi.js';
+import { introduced, Purpose } from './duplicate-identity.js';
+import { queueResume, RESUME_PORT, withdrawResume } from './duplicate-peer.js';
 import { recordAccept } from './events.js';
 import type { SanSocket } from './record.js';
 import type { SanState } from './state.js';
@@ -43,14 +45,21 @@ export function queueRequest(
   state: SanState,
   event: Extract<NicEvent, { type: 'connect-request' }>,
 ): void {
+  if (event.port === RESUME_PORT) {
+    queueResume(state, event);
+    return;
+  }
   const listener = state.listeners.get(event.port);
   // A full backlog refuses without a word to the listener. [LISTEN-04]
   if (listener === undefined || listener.requests.length >= listener.backlog) {
     state.nic.reject(event.requestId);
     return;
   }
-  const { requestId, remoteAddress, remotePort } = event;
-  const request = { requestId, remoteAddress, remotePort, withdrawn: false };
+  const { requestId, remoteAddress, remotePort, privateData } = event;
+  const named = introduced(Purpose.CONNECT, privateData);
+  // A name that is taken is not another connection's: whoever gives it away twice gets no second one.
+  const identity = named === null || state.identities.has(named) ? null : named;
+  const request = { requestId, remoteAddress, remotePort, identity, withdrawn: false };
   listener.requests.push(request);
   state.pendingRequests.set(requestId, request);
   recordAccept(state, listener);
@@ -58,6 +67,10 @@ export function queueRequest(
 
 /** The requester gave up before anybody answered. */
 export function withdrawRequest(state: SanState, port: number, requestId: number): void {
+  if (port === RESUME_PORT) {
+    withdrawResume(state, requestId);
+    return;
+  }
   const request = state.pendingRequests.get(requestId);
   if (request === undefined) return;
   request.withdrawn = true;

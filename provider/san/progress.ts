@@ -2,8 +2,9 @@
 // Reached from the thread's progress loop and from WSPGetOverlappedResult, also from inside an upcall.
 
 import type { NicEvent } from '../nic/device.js';
-import { connectionLost, deliver, harvest } from './completion.js';
+import { connectionLost, deliver, harvest, takeArrival } from './completion.js';
 import { connectEnded } from './connect.js';
+import { driveParked, peerMoves } from './duplicate-peer.js';
 import { connectError, disconnectError } from './errors.js';
 import { queueRequest, withdrawRequest } from './listen.js';
 import { queuePairDestroyed } from './socket.js';
@@ -12,7 +13,8 @@ import type { SanState } from './state.js';
 
 /** Returns the work done. Makes upcalls. */
 export function drive(state: SanState): number {
-  return state.nic.progress() + drainEvents(state) + harvest(state) + deliver(state);
+  const work = state.nic.progress() + drainEvents(state) + harvest(state) + deliver(state);
+  return state.parked.size === 0 ? work : work + driveParked(state) + deliver(state);
 }
 
 /**
@@ -20,8 +22,10 @@ export function drive(state: SanState): number {
  * Other connections and events wait for drive().
  */
 export function driveOne(state: SanState, socket: SanSocket): void {
-  socket.queuePair?.progress();
-  harvest(state);
+  if (!takeArrival(state, socket)) {
+    socket.queuePair?.progress();
+    harvest(state);
+  }
   deliver(state);
 }
 
@@ -46,12 +50,14 @@ function handleEvent(state: SanState, event: NicEvent): void {
     case 'request-withdrawn':
       return withdrawRequest(state, event.port, event.requestId);
     case 'established':
-      return connectEnded(state, state.byQueuePair[event.queuePair], 0);
+      return connectEnded(state, state.byQueuePair[event.queuePair], 0, event.privateData);
     case 'connect-failed':
       return connectEnded(state, state.byQueuePair[event.queuePair], connectError(event.reason));
     case 'disconnected': {
       const socket = state.byQueuePair[event.queuePair];
-      if (socket !== undefined) connectionLost(state, socket, disconnectError(event.reason));
+      if (socket === undefined) return;
+      if (event.reason === 'peer-moving') peerMoves(state, socket);
+      else connectionLost(state, socket, disconnectError(event.reason));
       return;
     }
     case 'destroyed':

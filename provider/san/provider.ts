@@ -8,12 +8,13 @@ import type { Agent } from '../../runtime/progress.js';
 import * as wsa from '../spi/error-codes.js';
 import { WsaError } from '../spi/errors.js';
 import type { CreateProvider, ServiceProvider } from '../spi/provider.js';
-import type { Ref, WSABUF, QOS, WSAPROTOCOL_INFO } from '../spi/winsock2.js';
+import type { Ref, WSABUF, QOS } from '../spi/winsock2.js';
 import type { SanExtensions } from '../spi/ws2san.js';
 import type { SanProcTable } from '../spi/ws2spi.js';
-import { fail } from '../spi/ws2spi.js';
 import { wspAccept } from './accept.js';
 import { wspConnect } from './connect.js';
+import { wspSocket } from './create.js';
+import { wspDuplicateSocket } from './duplicate.js';
 import { wspEnumNetworkEvents, wspEventSelect } from './events.js';
 import { wspIoctl } from './ioctl.js';
 import { sanAgent, start, wspCleanup } from './lifetime.js';
@@ -24,7 +25,7 @@ import { wspGetOverlappedResult } from './overlapped.js';
 import { wspMemoryRegistrationCacheCallback } from './pinned-memory.js';
 import { wspDeregisterRdmaMemory, wspRegisterRdmaMemory } from './rdma-memory.js';
 import { wspRdma } from './rdma.js';
-import { wspBind, wspCloseSocket, wspSocket } from './socket.js';
+import { wspBind, wspCloseSocket } from './socket.js';
 import type { SanEnvironment, SanProviderOptions } from './state.js';
 import { SanState } from './state.js';
 import { wspRecv, wspSend } from './transfer.js';
@@ -61,7 +62,7 @@ export function createSanProvider(
       maxMessageSize: state.maxMessageBytes,
       maxRdmaSize: state.maxRdmaBytes,
       rdmaThresholdSize: state.rdmaThresholdBytes,
-      duplicate: false,
+      duplicate: environment.handover !== undefined,
     },
     WSPStartupEx: (wVersionRequested, data, _lpProtocolInfo, upcalls, table) =>
       start(state, agent, wVersionRequested, { data, upcalls, table, procedures }, NAME),
@@ -71,17 +72,6 @@ export function createSanProvider(
 /** Not every host has a NIC, whatever the type says. */
 function hasNic(environment: { readonly nic: unknown }): boolean {
   return typeof environment.nic === 'object' && environment.nic !== null;
-}
-
-/** Hands nothing over yet: the connection stays where it is. [DUPSOCK-01] */
-function wspDuplicateSocket(
-  state: SanState,
-  s: number,
-  _dwProcessId: number,
-  _lpProtocolInfo: WSAPROTOCOL_INFO | null,
-  lpErrno: Ref<number>,
-): number {
-  return fail(lpErrno, state.sockets.find(s) === null ? wsa.WSAENOTSOCK : wsa.WSAEOPNOTSUPP);
 }
 
 /** There is no QoS. [QOS-01] */

@@ -2,12 +2,13 @@
 // sockets. Plain records: the files beside this one act on them.
 // Sources: COMP-06, COMP-07, DUP-17, CLOSE-02 to CLOSE-04, EVT-03.
 
+import type { Nanos } from '../../runtime/clock.js';
 import type { QueuePair } from '../nic/device.js';
+import type { WorkRequest } from '../nic/verbs.js';
 import type { Profile } from '../spi/profile.js';
 import type { RandomSource } from '../spi/provider.js';
 import type { WSAOVERLAPPED } from '../spi/winsock2.js';
 import { createNetworkEvents } from '../spi/winsock2.js';
-import { MAX_SGE } from '../nic/verbs.js';
 import { SocketExposures } from './exposures.js';
 import type { Registration } from './registration.js';
 import { SocketRegistrations } from './registrations.js';
@@ -22,6 +23,8 @@ export type SocketState =
   | 'failed'
   /** The connection is over; every transfer fails with connectionError. [CLOSE-07] */
   | 'disconnected'
+  /** Another process has the connection, or may take it; only WSPCloseSocket is left. [DUP-11] */
+  | 'handed-over'
   /** WSPCloseSocket was called; the record waits for its operations and its queue pair. */
   | 'closed';
 
@@ -30,6 +33,8 @@ export interface PendingRequest {
   readonly requestId: number;
   readonly remoteAddress: number;
   readonly remotePort: number;
+  /** What the requester's provider calls the connection; null for one that does not hand over. */
+  readonly identity: string | null;
   /** The requester gave up while the condition function was deciding. */
   withdrawn: boolean;
 }
@@ -43,9 +48,13 @@ export class Operation {
   flags = 0;
   bytes = 0;
   error = 0;
+  // One place each, and more when an operation first has more: a socket has a record per message buffer.
   /** The registrations that it keeps busy, one for each element of its scatter/gather list. */
-  readonly registrations = new Array<Registration | null>(MAX_SGE).fill(null);
+  readonly registrations: (Registration | null)[] = [null];
   registrationCount = 0;
+  // What a receive was posted with, in case the peer moves and it has to be posted again.
+  readonly #addresses: number[] = [0];
+  readonly #lengths: number[] = [0];
   next: Operation | null = null;
 
   constructor(
@@ -53,6 +62,30 @@ export class Operation {
     /** Its place in the socket's operations, and the id of its work request. */
     readonly index: number,
   ) {}
+
+  /** Remembers a request for describeAgain(). */
+  keep(request: WorkRequest): void {
+    for (let index = 0; index < request.sgeCount; index++) {
+      this.#addresses[index] = request.addresses[index] as number;
+      this.#lengths[index] = request.lengths[index] as number;
+    }
+  }
+
+  /** The request that was kept, with the keys that its registrations have now. */
+  describeAgain(request: WorkRequest): void {
+    request.id = this.index;
+    request.sgeCount = this.registrationCount;
+    for (let index = 0; index < this.registrationCount; index++) {
+      const key = this.registrations[index]?.region.localKey ?? 0;
+      request.setSge(index, this.#addresses[index] ?? 0, this.#lengths[index] ?? 0, key);
+    }
+  }
+}
+
+/** Somebody who knows the identity of a connection asks to go on with it. */
+export interface ResumeRequest {
+  readonly requestId: number;
+  readonly address: number;
 }
 
 export class SanSocket {
@@ -66,6 +99,16 @@ export class SanSocket {
   /** What ended the connection; 0 while nothing did. */
   connectionError = 0;
   debug = false;
+
+  // Duplication
+  /** What both providers call the connection; null when one of them cannot hand it over. */
+  identity: string | null = null;
+  /** The NIC at the other end: remoteAddress until the peer moves. */
+  peerAddress = 0;
+  /** The peer is on its way to another host; until then the connection waits for it. [DUP-18] */
+  parkedUntil: Nanos | null = null;
+  /** Waits for the old connection to end. */
+  resumeRequest: ResumeRequest | null = null;
 
   // Events [EVT-03]
   hEvent = 0;
@@ -94,8 +137,8 @@ export class SanSocket {
   unfinished = 0;
   /** Operations flushed before the NIC said why: they wait for the reason, in order. */
   heldFlushes: Operation[] = [];
-  /** No queue pair needs the record: there is none, or the NIC has let go of it. */
-  isQueuePairGone = true;
+  /** Queue pairs that need the record, because the NIC has not let go of them. */
+  queuePairsHeld = 0;
 
   constructor(
     /** Ours: what downcalls carry. [COMP-07] */
@@ -138,6 +181,8 @@ const DESCRIPTOR_LIMIT = 0xfffffff0;
 
 export class SocketTable {
   readonly #sockets = new Map<number, SanSocket>();
+  /** Those that another process has: their descriptors are taken, and good for closing only. */
+  readonly #handedOver = new Map<number, SanSocket>();
   /** The socket of the latest call: calls come in runs. */
   #latest: SanSocket | null = null;
   #next = FIRST_DESCRIPTOR;
@@ -160,15 +205,27 @@ export class SocketTable {
     this.#sockets.set(socket.descriptor, socket);
   }
 
+  /** The same, or one that was handed over: what may still be closed. [DUP-11, DUP-17] */
+  findToClose(descriptor: number): SanSocket | null {
+    return this.find(descriptor) ?? this.#handedOver.get(descriptor) ?? null;
+  }
+
+  /** The descriptor is good for findToClose() only, from now on. [DUP-11] */
+  handOver(socket: SanSocket): void {
+    this.remove(socket);
+    this.#handedOver.set(socket.descriptor, socket);
+  }
+
   /** The descriptor means nothing from now on. */
   remove(socket: SanSocket): void {
     this.#sockets.delete(socket.descriptor);
+    this.#handedOver.delete(socket.descriptor);
     if (this.#latest === socket) this.#latest = null;
   }
 
-  /** The open sockets, as they are now. */
+  /** The open sockets, as they are now, those handed over included. */
   all(): SanSocket[] {
-    return [...this.#sockets.values()];
+    return [...this.#sockets.values(), ...this.#handedOver.values()];
   }
 
   /**
@@ -179,7 +236,7 @@ export class SocketTable {
     do {
       const step = oddAndSparse === null ? 1 : 2 + 2 * (oddAndSparse.uint32() % 0xfff);
       this.#next = this.#next + step < DESCRIPTOR_LIMIT ? this.#next + step : FIRST_DESCRIPTOR;
-    } while (this.#sockets.has(this.#next));
+    } while (this.#sockets.has(this.#next) || this.#handedOver.has(this.#next));
     return this.#next;
   }
 }

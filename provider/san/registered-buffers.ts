@@ -20,13 +20,13 @@ const CACHED_BUFFERS = 32;
  * the one after the last hit is tried first.
  */
 class BufferCache {
-  readonly #entries = Array.from({ length: CACHED_BUFFERS }, () => new CachedBuffer());
+  /** As many as were needed so far: most sockets never come to need all. */
+  readonly #entries: CachedBuffer[] = [];
   #next = 0;
-  #used = 0;
   #victim = 0;
 
   find(buffer: Uint8Array): CachedBuffer | null {
-    const used = this.#used;
+    const used = this.#entries.length;
     let index = this.#next;
     for (let step = 0; step < used; step++) {
       if (index >= used) index = 0;
@@ -43,8 +43,7 @@ class BufferCache {
   put(buffer: Uint8Array, address: number, registration: Registration): CachedBuffer {
     const index = this.#victim;
     this.#victim = (index + 1) % CACHED_BUFFERS;
-    if (index === this.#used) this.#used++;
-    const entry = this.#entries[index] as CachedBuffer;
+    const entry = (this.#entries[index] ??= new CachedBuffer());
     entry.buffer = buffer;
     entry.address = address;
     entry.registration = registration;

@@ -36,7 +36,8 @@ export class Registration implements AddressRange {
     public serial: number,
     readonly buffer: Uint8Array,
     readonly flags: number,
-    readonly region: MemoryRegion,
+    /** Another one of the same place once the connection goes on over another queue pair. */
+    public region: MemoryRegion,
   ) {
     this.address = region.address;
     this.end = region.address + region.length;

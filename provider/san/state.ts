@@ -61,6 +61,8 @@ export class SanState {
   readonly maxRdmaBytes: number;
   /** maxMessageBytes is less than what the NIC refuses by itself. */
   readonly limitsMessages: boolean;
+  /** The longest message that QueuePair.inject is tried with; -1 where outcomes must not come so. */
+  readonly injectBytesMax: number;
   /** null: what is deregistered is unpinned. */
   readonly cache: RegistrationCache | null;
 
@@ -85,6 +87,11 @@ export class SanState {
   readonly pendingRequests = new Map<number, PendingRequest>();
   /** Local port, remote address and port of every connection, to find a duplicate. */
   readonly connections = new Set<string>();
+
+  /** Connected sockets whose connection can be handed over, by what both ends call it. */
+  readonly identities = new Map<string, SanSocket>();
+  /** Those whose peer is moving. */
+  readonly parked = new Set<SanSocket>();
 
   /** Operations whose outcome is known and not yet told, oldest first. */
   finishedHead: Operation | null = null;
@@ -113,6 +120,9 @@ export class SanState {
     this.maxSge = maxSge;
     this.maxMessageBytes = Math.min(maxMessageBytes, profile.maxMessageBytes ?? maxMessageBytes);
     this.limitsMessages = this.maxMessageBytes < maxMessageBytes;
+    this.injectBytesMax = this.completesAtOnce
+      ? -1
+      : Math.min(nic.attributes.inlineBytes, this.maxMessageBytes);
     this.maxRdmaBytes = Math.min(maxMessageBytes, profile.maxRdmaBytes ?? maxMessageBytes);
     const limits = options.registrationCache ?? DEFAULT_CACHE_LIMITS;
     this.cache = limits === false ? null : new RegistrationCache(limits, environment.random);

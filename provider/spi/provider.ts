@@ -85,6 +85,17 @@ export interface HostMemory {
   addressOf(buffer: Uint8Array): number;
 }
 
+/** Where one process leaves what another is to take over. [DUP-11] */
+export interface HandoverStore {
+  /**
+   * Leaves up to 4,096 bytes for a process of this fabric, until they are taken or this host ends. The
+   * number that they are taken by, never 0; null when there is no room.
+   */
+  leave(processId: number, record: Uint8Array): number | null;
+  /** What was left for this process, once; null for anything else, which stays where it is. */
+  take(name: number): Uint8Array | null;
+}
+
 type Log = (message: string, details?: Readonly<Record<string, unknown>>) => void;
 
 export interface Logger {
@@ -107,5 +118,7 @@ export interface ProviderEnvironment<Nic = unknown, Sockets = unknown> {
   readonly nic: Nic;
   /** Kernel sockets, typed by the provider that drives them. */
   readonly sockets: Sockets;
+  /** Absent where sockets cannot be handed over to other processes. */
+  readonly handover?: HandoverStore;
   readonly processId: number;
 }

@@ -38,6 +38,8 @@ export function attemptReceive(socket: KernelSocket, operation: Operation): numb
   const isUrgent = (operation.flags & ws.MSG_OOB) !== 0;
   const isWaitingForAll = (operation.flags & ws.MSG_WAITALL) !== 0;
   const isEmpty = operation.remaining === 0;
+  const isTaking = (operation.flags & (ws.MSG_OOB | ws.MSG_PEEK)) === 0;
+  socket.inbound = 'unknown';
   for (;;) {
     // No room at all: wait for data or the end of the stream, and leave it there. [W8.1.6]
     const taken = isEmpty
@@ -51,13 +53,18 @@ export function attemptReceive(socket: KernelSocket, operation: Operation): numb
         );
     if (taken > 0 && isEmpty) return 0;
     if (taken > 0) {
+      // The kernel gives all there is, as far as it fits.
+      if (isTaking && taken < operation.remaining) socket.inbound = 'drained';
       operation.advance(taken);
       if (isWaitingForAll && operation.remaining > 0) continue;
       return 0;
     }
     // A reset that followed the peer's close hides behind the end of the stream. [W4.19]
     if (taken === 0) return takeFailure(socket);
-    if (taken === -errno.EAGAIN) return wsa.WSAEWOULDBLOCK;
+    if (taken === -errno.EAGAIN) {
+      if (!isUrgent) socket.inbound = 'drained';
+      return wsa.WSAEWOULDBLOCK;
+    }
     // The kernel's way of saying that no urgent data is there.
     if (isUrgent && taken === -errno.EINVAL) {
       if (socket.options.outOfBandInline) return wsa.WSAEINVAL;

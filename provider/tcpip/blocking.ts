@@ -3,7 +3,7 @@
 // It must not know what is waited for. Sources: W4.20 (10004, 10036), W13.6, BLK-01.
 
 import type { Clock, Nanos } from '../../runtime/clock.js';
-import { microseconds, milliseconds } from '../../runtime/clock.js';
+import { milliseconds } from '../../runtime/clock.js';
 import * as wsa from '../spi/errors.js';
 import { ref } from '../spi/winsock2.js';
 import { fail } from '../spi/ws2spi.js';
@@ -12,36 +12,6 @@ import type { BlockingWait } from './record.js';
 
 /** How long a blocking call waits between two calls of a blocking callback. */
 const CALLBACK_INTERVAL: Nanos = milliseconds(1);
-
-/** The longest look before a sleep: a round trip over a quiet machine's loopback. */
-const SPIN_MAX: Nanos = microseconds(20);
-/** Below this a look is not worth its start. */
-const SPIN_MIN: Nanos = microseconds(1);
-/** Waits without a look between two that try whether it would help again. */
-const WAITS_PER_TRIAL = 256;
-
-/**
- * How long to look before sleeping, learned from how the last waits ended: where cores are few and busy
- * the kernel wakes a sleeper sooner than it lets a spinner see.
- */
-class AdaptiveSpin {
-  #nanos: Nanos = SPIN_MAX;
-  #idleWaits = 0;
-
-  next(): Nanos {
-    if (this.#nanos > 0) return this.#nanos;
-    this.#idleWaits = (this.#idleWaits + 1) % WAITS_PER_TRIAL;
-    return this.#idleWaits === 0 ? SPIN_MIN : 0;
-  }
-
-  /** A wait that was to look for `spin` took `elapsed`. */
-  learn(spin: Nanos, elapsed: Nanos): void {
-    if (spin === 0) return;
-    const isUseful = elapsed <= spin;
-    if (isUseful) this.#nanos = Math.min(SPIN_MAX, spin * 2);
-    else this.#nanos = spin / 2 < SPIN_MIN ? 0 : spin / 2;
-  }
-}
 
 interface BlockingCall {
   isCancelled: boolean;
@@ -54,7 +24,6 @@ export class BlockingCalls {
   readonly #calls: BlockingCall[] = [];
   readonly #wait: BlockingWait;
   readonly #clock: Clock;
-  readonly #spin = new AdaptiveSpin();
   #callback: (() => boolean) | null = null;
   /** Inside the callback of a blocking call: data functions answer WSAEINPROGRESS. */
   isInCallback = false;
@@ -79,7 +48,7 @@ export class BlockingCalls {
     const isOver = (): boolean => call.isCancelled || done();
     this.#calls.push(call);
     try {
-      if (this.#callback === null) this.waitAdaptively(isOver, deadline);
+      if (this.#callback === null) this.#wait.waitUntil(isOver, deadline);
       else this.waitCallingBack(this.#callback, call, isOver, deadline);
     } finally {
       this.#calls.splice(this.#calls.indexOf(call), 1);
@@ -94,13 +63,6 @@ export class BlockingCalls {
     if (call === undefined) return false;
     call.isCancelled = true;
     return true;
-  }
-
-  private waitAdaptively(isOver: () => boolean, deadline: Nanos): void {
-    const spin = this.#spin.next();
-    const start = this.#clock.now();
-    this.#wait.waitUntil(isOver, deadline, spin);
-    this.#spin.learn(spin, this.#clock.now() - start);
   }
 
   /** FALSE from the callback says that the call was cancelled. [W13.6] */

@@ -77,7 +77,6 @@ function block(
 ): number {
   queue.push(operation);
   updateInterest(context, socket);
-  socket.keepsWatch = socket.watch !== null;
   const deadline = timeoutMs === 0 ? Infinity : context.clock.now() + milliseconds(timeoutMs);
   const outcome = context.blocking.wait(() => operation.isDone, deadline);
   if (outcome !== 'done') {

@@ -39,6 +39,7 @@ export function reenableReceive(context: Context, socket: KernelSocket): void {
   if (socket.selection.mask === 0) return;
   enable(socket, ws.FD_READ | ws.FD_OOB);
   raiseReadable(context, socket);
+  socket.inbound = 'unknown';
   updateInterest(context, socket);
 }
 
@@ -111,9 +112,13 @@ function noteEnd(context: Context, socket: KernelSocket): void {
 function raiseReadable(context: Context, socket: KernelSocket): void {
   if (!socket.isOpenForData || socket.receives.length > 0) return;
   if (!isWanted(socket, ws.FD_READ)) return;
-  const isThere =
-    socket.message === null ? native.socketReadable(socket.fd) > 0 : hasMessage(socket);
-  if (isThere) raise(context, socket, ws.FD_READ);
+  if (isReadable(socket)) raise(context, socket, ws.FD_READ);
+}
+
+/** The kernel is asked only where the last attempt or report leaves it open. */
+function isReadable(socket: KernelSocket): boolean {
+  if (socket.inbound !== 'unknown') return socket.inbound === 'ready';
+  return socket.message === null ? native.socketReadable(socket.fd) > 0 : hasMessage(socket);
 }
 
 function raiseAcceptable(context: Context, socket: KernelSocket): void {
@@ -123,6 +128,7 @@ function raiseAcceptable(context: Context, socket: KernelSocket): void {
 
 /** Records, at the time of the selection, what holds already and was not reported before. [W10.5] */
 export function evaluate(context: Context, socket: KernelSocket): void {
+  socket.inbound = 'unknown';
   raiseConnected(context, socket);
   if (socket.state === 'listening') raiseAcceptable(context, socket);
   if (socket.message !== null && socket.isOpenForData) {

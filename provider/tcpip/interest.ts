@@ -2,7 +2,14 @@
 // reactor. A descriptor nobody waits for is not watched at all: the kernel reports a hang-up for ever,
 // asked for or not, and a thread woken for it would never sleep again. Source: W10, W15.
 
-import { EPOLLIN, EPOLLOUT, EPOLLRDHUP, Reactor } from '../../native/reactor.js';
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  Reactor,
+} from '../../native/reactor.js';
 import * as ws from '../spi/winsock2.js';
 import type { Context, KernelSocket } from './record.js';
 import { EPOLLPRI } from './translate.js';
@@ -54,35 +61,50 @@ function messageInterest(socket: KernelSocket): number {
   return (isReading ? EPOLLIN : 0) | (socket.sends.length > 0 || isRoomWanted ? EPOLLOUT : 0);
 }
 
+/** What a registration may go on reporting although nobody waits for it any more. */
+const LINGERING = EPOLLIN | EPOLLRDHUP;
+
 /**
- * Brings the registration up to date; to be called whenever anything changed that it depends on. That
- * of a blocking call stays when the call ends, so that the next one costs no system call for it.
+ * Brings the registration up to date; to be called whenever anything changed that it depends on. What
+ * arrives is mostly waited for again before more of it comes: that interest stays until a report shows
+ * it to be in vain, and a receive after a receive costs no system call for it.
  */
 export function updateInterest(context: Context, socket: KernelSocket): void {
-  const interest = interestOf(socket);
+  const wanted = interestOf(socket);
+  const isTransferring = socket.state === 'connected' || socket.state === 'open';
+  const lingering = isTransferring ? socket.interest & LINGERING : 0;
+  register(context, socket, wanted | lingering);
+}
+
+function register(context: Context, socket: KernelSocket, interest: number): void {
   if (interest === socket.interest) return;
-  if (interest === 0 && socket.keepsWatch) return;
   const { reactor } = context.kernel;
-  socket.interest = interest;
   if (interest === 0) {
     stopWatching(context, socket);
-  } else if (socket.watch === null) {
-    socket.watch = reactor.watch(socket.fd, interest, (ready) => context.onReady(socket, ready));
+    return;
+  }
+  socket.interest = interest;
+  if (socket.watch === null) {
+    socket.watch = reactor.watch(socket.fd, interest, (ready) => {
+      if (!isStray(context, socket, ready)) context.onReady(socket, ready);
+    });
   } else {
     reactor.change(socket.watch, interest);
   }
 }
 
-/** Whether a report is about nothing that anybody waits for; the registration then ends. */
-export function isStray(context: Context, socket: KernelSocket): boolean {
-  if (!socket.keepsWatch || interestOf(socket) !== 0) return false;
-  stopWatching(context, socket);
-  return true;
+/**
+ * Takes back the interest that a report shows to be in vain. Whether nothing is left of the report.
+ */
+function isStray(context: Context, socket: KernelSocket, ready: number): boolean {
+  const wanted = interestOf(socket);
+  if ((ready & socket.interest & ~wanted) !== 0 || wanted === 0) register(context, socket, wanted);
+  // A broken connection is reported asked for or not, and concerns whoever waits for anything.
+  return wanted === 0 || (ready & (wanted | EPOLLERR | EPOLLHUP)) === 0;
 }
 
 export function stopWatching(context: Context, socket: KernelSocket): void {
   socket.interest = 0;
-  socket.keepsWatch = false;
   if (socket.watch === null) return;
   context.kernel.reactor.unwatch(socket.watch);
   socket.watch = null;

@@ -94,6 +94,7 @@ export function attemptReceiveMessage(socket: KernelSocket, operation: Operation
   const room = Math.min(operation.remaining, RECEIVED_BYTES_MAX);
   const whole = isScattered ? [new Uint8Array(room)] : operation.buffers;
   one[0] = room;
+  socket.inbound = 'unknown';
   for (;;) {
     const reported = takeNetworkError(socket);
     if (reported !== 0) return reported;
@@ -107,7 +108,10 @@ export function attemptReceiveMessage(socket: KernelSocket, operation: Operation
       operation.envelope.message === null ? null : control,
       told,
     );
-    if (taken === -errno.EAGAIN) return wsa.WSAEWOULDBLOCK;
+    if (taken === -errno.EAGAIN) {
+      socket.inbound = 'drained';
+      return wsa.WSAEWOULDBLOCK;
+    }
     if (taken < 0) {
       if (takeNetworkErrors(socket)) continue;
       return messageError(taken, false);

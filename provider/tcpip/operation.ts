@@ -122,6 +122,11 @@ export class Operation {
   advance(bytes: number): void {
     this.transferred += bytes;
     this.remaining -= bytes;
+    if (this.lengths.length === 1 && this.remaining === 0) {
+      this.buffers.pop();
+      this.lengths.pop();
+      return;
+    }
     let whole = 0;
     let left = bytes;
     while (whole < this.lengths.length && left >= (this.lengths[whole] ?? 0)) {

@@ -14,8 +14,9 @@ import { addressToString, stringToAddress } from './address-text.js';
 import { progressReceives, progressSends } from './attempt.js';
 import { BlockingCalls, createCancelBlockingCall } from './blocking.js';
 import { createConnectionFunctions, finishConnect } from './connect.js';
+import { closeOffers, createDuplicate } from './duplicate.js';
 import { createEventFunctions, noteMessageReadiness, noteReadiness, raise } from './events.js';
-import { isStray, updateInterest } from './interest.js';
+import { updateInterest } from './interest.js';
 import { createIoctl } from './ioctl.js';
 import { takeNetworkErrors } from './network-error.js';
 import { Operation } from './operation.js';
@@ -34,6 +35,9 @@ const OUTBOUND = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
 /** Pending operations first: only what they leave is an event. [W10.9] */
 function progressConnection(context: Context, socket: KernelSocket, ready: number): void {
+  // Data without an end behind it is surely data: the end is readable, too.
+  const isData = (ready & INBOUND) === EPOLLIN;
+  socket.inbound = isData ? 'ready' : 'unknown';
   if ((ready & INBOUND) !== 0) progressReceives(context, socket);
   if ((ready & OUTBOUND) !== 0) progressSends(context, socket);
   const isBroken = socket.failure !== 0;
@@ -49,6 +53,7 @@ function progressConnection(context: Context, socket: KernelSocket, ready: numbe
 /** A message socket has no connection that could break: what the network answers is told once. */
 function progressMessages(context: Context, socket: KernelSocket, ready: number): void {
   if ((ready & EPOLLERR) !== 0) takeNetworkErrors(socket);
+  socket.inbound = (ready & INBOUND) === EPOLLIN ? 'ready' : 'unknown';
   if ((ready & INBOUND) !== 0) progressReceives(context, socket);
   if ((ready & OUTBOUND) !== 0) progressSends(context, socket);
   if (socket.state !== 'closed') noteMessageReadiness(context, socket, ready);
@@ -73,6 +78,7 @@ function dispatch(context: Context, socket: KernelSocket, ready: number): void {
       else progressMessages(context, socket, ready);
       break;
   }
+  socket.inbound = 'unknown';
   updateInterest(context, socket);
 }
 
@@ -92,6 +98,7 @@ function createProcTable(context: Context): WSPProcTable {
     lpWSPCleanup: (lpErrno) => cleanup(context, lpErrno),
     lpWSPCloseSocket: sockets.close,
     lpWSPConnect: connections.connect,
+    lpWSPDuplicateSocket: createDuplicate(context),
     lpWSPEnumNetworkEvents: events.enumNetworkEvents,
     lpWSPEventSelect: events.eventSelect,
     lpWSPGetOverlappedResult: transfers.overlappedResult,
@@ -119,7 +126,9 @@ function cleanup(context: Context, lpErrno: { value: number }): number {
   const { table } = context;
   if (table.startupCount === 0) return fail(lpErrno, wsa.WSANOTINITIALISED);
   table.startupCount--;
-  if (table.startupCount === 0) closeAllSockets(context);
+  if (table.startupCount > 0) return 0;
+  closeAllSockets(context);
+  closeOffers(context);
   return 0;
 }
 
@@ -140,8 +149,10 @@ export function createProvider(
       table: new SocketTable(),
       upcalls,
       onReady: (socket, ready) => {
-        if (!isStray(created, socket)) dispatch(created, socket, ready);
+        dispatch(created, socket, ready);
       },
+      handover: environment.handover ?? null,
+      offers: new Set(),
       scratch: new Operation(),
     };
     return created;
@@ -159,7 +170,7 @@ export function createProvider(
       maxMessageSize: null,
       maxRdmaSize: null,
       rdmaThresholdSize: null,
-      duplicate: false,
+      duplicate: environment.handover !== undefined,
     },
     WSPStartupEx(wVersionRequested, lpWSPData, lpProtocolInfo, upcallTable, lpProcTable) {
       if (!supportsVersion22(wVersionRequested)) return wsa.WSAVERNOTSUPPORTED;

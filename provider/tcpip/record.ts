@@ -1,10 +1,12 @@
 // What the provider knows about a socket, the table of sockets, and what every file of the provider
 // shares. Data and lookups only: rules are with the functions. Sources: W2.1, W3, COMP-01.
 
+import type { DescriptorOffer } from '../../native/descriptor-offer.js';
 import type { Reactor, WatchToken } from '../../native/reactor.js';
 import type { Clock, Nanos } from '../../runtime/clock.js';
 import { WSAENOTSOCK, WSANOTINITIALISED } from '../spi/errors.js';
 import type { Profile } from '../spi/profile.js';
+import type { HandoverStore } from '../spi/provider.js';
 import type { WSPUpcallTable } from '../spi/ws2spi.js';
 import { AF_INET6, INVALID_SOCKET } from '../spi/winsock2.js';
 import type { Ref } from '../spi/winsock2.js';
@@ -14,8 +16,8 @@ import type { Operation } from './operation.js';
 /** Blocks the calling thread and drives its progress meanwhile; a ProgressLoop is one. */
 export interface BlockingWait {
   /**
-   * Returns what `done()` said last. `deadline` is on the environment's clock; `spinNanos` is how long
-   * to look before the thread sleeps.
+   * Returns what `done()` said last. `deadline` is on the environment's clock; `spinNanos`, if given, is
+   * how long to look before the thread sleeps.
    */
   waitUntil(done: () => boolean, deadline?: Nanos, spinNanos?: Nanos): boolean;
 }
@@ -152,10 +154,14 @@ export class KernelSocket implements SocketIdentity {
   selection = new EventSelection();
   options = new StoredOptions();
 
+  /** Another process has, or may have, the kernel's socket as well. [W3.7] */
+  isShared = false;
+
   watch: WatchToken | null = null;
+  /** What the reactor reports; it may be more than anybody waits for (interest.ts). */
   interest = 0;
-  /** The registration outlives the wait it was made for, until a report that nobody wants. */
-  keepsWatch = false;
+  /** What the last attempt or report has shown of unread data, for the rules that follow at once. */
+  inbound: 'unknown' | 'drained' | 'ready' = 'unknown';
 
   constructor(identity: SocketIdentity, message: MessageState | null) {
     this.handle = identity.handle;
@@ -194,6 +200,10 @@ export interface Context {
   readonly table: SocketTable;
   /** The table of the last WSPStartupEx. */
   upcalls: WSPUpcallTable;
+  /** Where sockets are left for other processes; null where they cannot be. */
+  readonly handover: HandoverStore | null;
+  /** Sockets that were left and not taken yet. */
+  readonly offers: Set<DescriptorOffer>;
   /** Readiness of a socket's descriptor; set by provider.ts, which knows all rules. */
   readonly onReady: (socket: KernelSocket, ready: number) => void;
   /** For the attempt inside a call; what stays pending is detached from it. */

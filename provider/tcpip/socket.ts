@@ -12,6 +12,7 @@ import type * as fn from '../spi/ws2spi.js';
 import * as ws from '../spi/winsock2.js';
 import { abortQueue } from './attempt.js';
 import { readUint32 } from './bytes.js';
+import { takeDuplicate } from './duplicate.js';
 import { refuse } from './connect.js';
 import { evaluate } from './events.js';
 import { stopWatching, updateInterest } from './interest.js';
@@ -105,8 +106,11 @@ function createSocket(context: Context): fn.LPWSPSOCKET {
   return (af, type, protocol, lpProtocolInfo, _g, dwFlags, lpErrno) => {
     const { table } = context;
     if (table.startupCount === 0) return failSocket(lpErrno, wsa.WSANOTINITIALISED);
-    // Sockets of another process are not taken over: WSPDuplicateSocket hands none out.
-    if ((lpProtocolInfo?.dwProviderReserved ?? 0) !== 0) return failSocket(lpErrno, wsa.WSAEINVAL);
+    const duplicate = lpProtocolInfo?.dwProviderReserved ?? 0;
+    if (duplicate !== 0) {
+      const taken = takeDuplicate(context, duplicate, messageStateOf);
+      return typeof taken === 'number' ? failSocket(lpErrno, taken) : taken.handle;
+    }
     const wanted = wantedFrom({ family: af, type, protocol }, lpProtocolInfo);
     const resolved = resolveSocketArguments(wanted);
     if (typeof resolved === 'number') return failSocket(lpErrno, resolved);
@@ -251,6 +255,11 @@ function discardUnread(fd: number): void {
 
 function closeKernel(socket: KernelSocket, mode: CloseMode): void {
   const { fd } = socket;
+  if (socket.isShared) {
+    // Neither its data nor its end are for this process alone to dispose of. [W3.7]
+    native.closeDescriptor(fd);
+    return;
+  }
   if (mode === 'hard') {
     refuse({ fd, peerName: new Uint8Array(0), localName: new Uint8Array(0) });
     return;

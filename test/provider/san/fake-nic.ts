@@ -231,7 +231,12 @@ export class FakeNic implements NicDevice {
 
   connect(
     queuePair: NicQueuePair,
-    to: { readonly address: number; readonly port: number; readonly localPort: number },
+    to: {
+      readonly address: number;
+      readonly port: number;
+      readonly localPort: number;
+      readonly privateData: Uint8Array;
+    },
   ): void {
     const target = this.#fabric.at(to.address);
     if (this.connectFailure !== null) this.#connectFailed(queuePair, this.connectFailure);
@@ -246,12 +251,12 @@ export class FakeNic implements NicDevice {
         requestId,
         remoteAddress: this.attributes.address,
         remotePort: to.localPort,
-        privateData: new Uint8Array(0),
+        privateData: to.privateData,
       });
     }
   }
 
-  accept(queuePair: NicQueuePair, requestId: number): void {
+  accept(queuePair: NicQueuePair, requestId: number, privateData: Uint8Array): void {
     const request = this.#requests.get(requestId);
     this.#requests.delete(requestId);
     if (request === undefined || request.from.state !== 'connecting') {
@@ -265,12 +270,13 @@ export class FakeNic implements NicDevice {
       end.nic.#events.push({
         type: 'established',
         queuePair: end.slot,
-        privateData: new Uint8Array(0),
+        // Who accepts has read the request already.
+        privateData: end === queuePair ? new Uint8Array(0) : privateData,
       });
     }
   }
 
-  destroy(queuePair: NicQueuePair): void {
+  destroy(queuePair: NicQueuePair, intent: 'ending' | 'moving' = 'ending'): void {
     const { peer } = queuePair;
     queuePair.state = 'destroyed';
     queuePair.peer = null;
@@ -281,7 +287,8 @@ export class FakeNic implements NicDevice {
     this.queuePairsLeft++;
     this.#destroyed.push(queuePair);
     if (!this.neverLetsGo) this.#events.push({ type: 'destroyed', queuePair: queuePair.slot });
-    if (peer !== null) peer.nic.#end(peer, 'peer-disconnected');
+    if (peer === null) return;
+    peer.nic.#end(peer, intent === 'moving' ? 'peer-moving' : 'peer-disconnected');
   }
 
   readonly #destroyed: NicQueuePair[] = [];

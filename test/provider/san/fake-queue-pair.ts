@@ -43,10 +43,19 @@ export interface FakeQueuePairHost {
   readonly posted: PostedRequest[];
   connect(
     queuePair: FakeQueuePair<FakeQueuePairHost>,
-    to: { readonly address: number; readonly port: number; readonly localPort: number },
+    to: {
+      readonly address: number;
+      readonly port: number;
+      readonly localPort: number;
+      readonly privateData: Uint8Array;
+    },
   ): void;
-  accept(queuePair: FakeQueuePair<FakeQueuePairHost>, requestId: number): void;
-  destroy(queuePair: FakeQueuePair<FakeQueuePairHost>): void;
+  accept(
+    queuePair: FakeQueuePair<FakeQueuePairHost>,
+    requestId: number,
+    privateData: Uint8Array,
+  ): void;
+  destroy(queuePair: FakeQueuePair<FakeQueuePairHost>, intent: 'ending' | 'moving'): void;
   progressOf(queuePair: FakeQueuePair<FakeQueuePairHost>): number;
 }
 
@@ -55,6 +64,10 @@ export class FakeCompletionQueue implements CompletionQueue {
 
   push(completion: Completion): void {
     this.#completions.push(completion);
+  }
+
+  get isEmpty(): boolean {
+    return this.#completions.length === 0;
   }
 
   poll(into: WorkCompletion): boolean {
@@ -100,6 +113,14 @@ export class FakeQueuePair<Nic extends FakeQueuePairHost> implements QueuePair {
     return result;
   }
 
+  inject(): boolean {
+    return false;
+  }
+
+  takeArrival(): boolean {
+    return false;
+  }
+
   postReceive(request: WorkRequest): PostResult {
     if (this.state === 'destroyed') return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= (this.options.receiveDepth ?? DEFAULT_DEPTH)) {
@@ -114,19 +135,19 @@ export class FakeQueuePair<Nic extends FakeQueuePairHost> implements QueuePair {
     return this.nic.progressOf(this);
   }
 
-  connect(address: number, port: number, localPort: number): void {
+  connect(address: number, port: number, localPort: number, privateData: Uint8Array): void {
     assert(this.state === 'idle', 'a queue pair connects once');
     this.state = 'connecting';
-    this.nic.connect(this, { address, port, localPort });
+    this.nic.connect(this, { address, port, localPort, privateData });
   }
 
-  accept(requestId: number): void {
+  accept(requestId: number, privateData: Uint8Array): void {
     assert(this.state === 'idle', 'a queue pair accepts once');
-    this.nic.accept(this, requestId);
+    this.nic.accept(this, requestId, privateData);
   }
 
-  destroy(): void {
-    if (this.state !== 'destroyed') this.nic.destroy(this);
+  destroy(intent: 'ending' | 'moving' = 'ending'): void {
+    if (this.state !== 'destroyed') this.nic.destroy(this, intent);
   }
 
   complete(request: PostedRequest, opcode: number, status: number, byteLength: number): void {

@@ -22,6 +22,7 @@ function ignore(): void {
 export interface HostOptions {
   readonly profile?: Profile;
   readonly provider?: SanProviderOptions;
+  readonly handover?: spi.HandoverStore;
 }
 
 /** A started provider on its own NIC. */
@@ -33,12 +34,13 @@ export class TestHost {
   readonly errno = spi.ref(0);
   readonly nic: FakeNic;
   readonly loop: ProgressLoop;
+  readonly clock = new VirtualClock();
   readonly ip: string;
 
   constructor(fabric: FakeFabric, ip: string, options: HostOptions = {}) {
     this.ip = ip;
     this.nic = fabric.attach(spi.ipv4Number(ip) ?? 0);
-    const clock = new VirtualClock();
+    const { clock } = this;
     const parker = { fence: ignore, park: () => clock.advance(1_000_000) };
     // A clock that moves only in its sleep never ends a spin.
     this.loop = new ProgressLoop(clock, parker, { spinNanos: 0 });
@@ -57,6 +59,7 @@ export class TestHost {
         nic: this.nic,
         sockets: undefined,
         processId: 1,
+        ...(options.handover === undefined ? {} : { handover: options.handover }),
       },
       options.provider,
     );

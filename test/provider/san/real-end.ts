@@ -113,10 +113,38 @@ export class RealEnd {
     });
   }
 
+  /** A socket that is bound and nothing else. */
+  bound(port: number): Promise<number> {
+    return Promise.resolve(this.#bound(port, spi.ipv4Text(this.#host.address)));
+  }
+
   /** 0, or minus the error. */
   close(s: number): Promise<number> {
     const result = this.#procs.lpWSPCloseSocket(s, this.#errno);
     return Promise.resolve(result === 0 ? 0 : -this.#errno.value);
+  }
+
+  // Duplication -----------------------------------------------------------------------------------
+
+  processId(): Promise<number> {
+    return Promise.resolve(process.pid);
+  }
+
+  /** What names the socket in the other process, or minus the error. */
+  duplicate(s: number, processId: number): Promise<number> {
+    const info = spi.tcpProtocolInfo();
+    const result = this.#procs.lpWSPDuplicateSocket(s, processId, info, this.#errno);
+    return Promise.resolve(result === 0 ? info.dwProviderReserved : -this.#errno.value);
+  }
+
+  /** The descriptor, or minus the error. */
+  takeOver(name: number): Promise<number> {
+    const { AF_INET, IPPROTO_TCP, SOCK_STREAM, WSA_FLAG_OVERLAPPED } = spi;
+    const flags = WSA_FLAG_OVERLAPPED;
+    const info = { ...spi.tcpProtocolInfo(), dwProviderReserved: name };
+    const { lpWSPSocket } = this.#procs;
+    const s = lpWSPSocket(AF_INET, SOCK_STREAM, IPPROTO_TCP, info, 0, flags, this.#errno);
+    return Promise.resolve(s === spi.INVALID_SOCKET ? -this.#errno.value : s);
   }
 
   // Memory ----------------------------------------------------------------------------------------
@@ -226,6 +254,17 @@ export class RealEnd {
       if (overlapped.Internal === spi.WSS_OPERATION_IN_PROGRESS) return null;
       const told = this.#upcalls.completions().filter((call) => call.overlapped === overlapped);
       return { error: overlapped.OffsetHigh, bytes: bytes.value, upcalls: told.length };
+    });
+  }
+
+  /** The same without asking the provider, whose descriptor is handed over: what the upcalls said. */
+  outcomeOfGone(operation: number): Promise<Outcome> {
+    const { overlapped } = this.#operations[operation] as Started;
+    return this.#pump.until(`operation ${operation}`, () => {
+      if (overlapped.Internal === spi.WSS_OPERATION_IN_PROGRESS) return null;
+      const told = this.#upcalls.completions().filter((call) => call.overlapped === overlapped);
+      const error = told[0]?.error ?? overlapped.OffsetHigh;
+      return { error, bytes: overlapped.InternalHigh, upcalls: told.length };
     });
   }
 

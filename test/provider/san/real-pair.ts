@@ -27,7 +27,7 @@ export interface Connection {
   readonly far: number;
 }
 
-interface FarEnd {
+export interface FarEnd {
   readonly end: End;
   /** Kills its process; null when it has none of its own. */
   readonly kill: (() => Promise<void>) | null;
@@ -98,11 +98,11 @@ export class RealPair {
   }
 }
 
-async function openHere(options: RealEndOptions): Promise<FarEnd> {
+export async function openHere(options: RealEndOptions): Promise<FarEnd> {
   return { end: await RealEnd.open(options), kill: null, ended: () => Promise.resolve() };
 }
 
-async function startChild(options: RealEndOptions): Promise<FarEnd> {
+export async function startChild(options: RealEndOptions): Promise<FarEnd> {
   const file = fileURLToPath(new URL('./children/real-end.ts', import.meta.url));
   const args = ['--import', 'tsx', file, JSON.stringify(options)];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });

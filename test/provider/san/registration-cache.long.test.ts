@@ -13,6 +13,7 @@ import { UpcallRecorder } from './upcall-recorder.js';
 const ROUNDS = 2000;
 const BATCHES = 21;
 const FRESH = 4;
+const SCATTER = 61_803;
 const LIMITS = { entries: 200_000, bytes: 2 ** 30 };
 
 interface Bench {
@@ -125,6 +126,14 @@ it('a hit with few and with many other registrations', async () => {
     });
     report(`one buffer, register + deregister, hit, ${count} others live`, both);
     for (const handle of handles) WSPDeregisterMemory(s, handle, errno);
+    let place = 0;
+    const scattered = nanosOf(() => {
+      // A stride without a common divisor with any count: all of them, and none near the one before.
+      place = (place + SCATTER) % count;
+      const part = parts[place] as Uint8Array;
+      WSPDeregisterMemory(s, WSPRegisterMemory(s, part, 64, 3, errno), errno);
+    });
+    report(`another place each time, register + deregister, hit, ${count} cached`, scattered);
     const step = Math.max(1, Math.floor(count / ROUNDS));
     const taken = new Array<number>(ROUNDS).fill(0);
     const all =

@@ -160,6 +160,12 @@ export class Machine {
     expect(this.loop.waitUntil(done, this.clock.now() + WATCHDOG)).toBe(true);
   }
 
+  /** Nothing is reported again and again: a report that nobody waits for is the last. */
+  isQuiet(): boolean {
+    this.reactor.poll(0);
+    return this.reactor.poll(0) === 0;
+  }
+
   isSignalled(event: number): boolean {
     return this.upcalls.signalled.get(event) === true;
   }

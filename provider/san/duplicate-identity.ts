@@ -1,0 +1,52 @@
+// What two SAN providers tell each other about duplication, in the private data of the NIC's connection
+// requests and replies: which connection this is, and that it can be handed over. The connecting side
+// draws the identity; whoever names it later is one of the two ends, or got it from one. Bytes that
+// are none of ours mean a provider that does not hand connections over. Knows no socket.
+// Source: docs/duplication.md; DUP-15, DUP-18.
+
+import { randomFillSync } from 'node:crypto';
+
+/** "WSDu" in front, so that another provider's private data is not taken for ours. */
+const MAGIC = [0x57, 0x53, 0x44, 0x75];
+const VERSION = 1;
+const PURPOSE_BYTE = 5;
+const IDENTITY_BYTE = 8;
+const IDENTITY_BYTES = 16;
+const INTRODUCTION_BYTES = IDENTITY_BYTE + IDENTITY_BYTES;
+const IDENTITY_TEXT = /^[0-9a-f]{32}$/;
+
+/** What a request or a reply is for. */
+export const Purpose = {
+  /** A new connection: the requester's name for it, and the acceptor's consent to it. */
+  CONNECT: 1,
+  /** To go on with a connection in place of the host that it was with. */
+  RESUME: 2,
+} as const;
+export type Purpose = (typeof Purpose)[keyof typeof Purpose];
+
+export const NO_PRIVATE_DATA = new Uint8Array(0);
+
+/** 128 bits of the system's generator, as text. Nobody guesses one. */
+export function newIdentity(): string {
+  return Buffer.from(randomFillSync(new Uint8Array(IDENTITY_BYTES))).toString('hex');
+}
+
+export function isIdentity(text: string): boolean {
+  return IDENTITY_TEXT.test(text);
+}
+
+/** The private data that names a connection. */
+export function introduction(purpose: Purpose, identity: string): Uint8Array {
+  const bytes = new Uint8Array(INTRODUCTION_BYTES);
+  bytes.set([...MAGIC, VERSION, purpose]);
+  bytes.set(Buffer.from(identity, 'hex'), IDENTITY_BYTE);
+  return bytes;
+}
+
+/** The connection that the private data names for this purpose; null when it names none. */
+export function introduced(purpose: Purpose, bytes: Uint8Array): string | null {
+  const isOurs =
+    bytes.length === INTRODUCTION_BYTES && MAGIC.every((byte, at) => bytes[at] === byte);
+  if (!isOurs || bytes[MAGIC.length] !== VERSION || bytes[PURPOSE_BYTE] !== purpose) return null;
+  return Buffer.from(bytes.subarray(IDENTITY_BYTE)).toString('hex');
+}

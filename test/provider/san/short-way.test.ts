@@ -1,0 +1,129 @@
+// The short ways of the provider over an inline engine: a small send that is polled for leaves in its
+// call, and a small message that has come goes into its receive past the completion queue. Nobody can
+// tell but by the clock: order, outcomes and errors are those of the long way.
+
+import { expect, it } from 'vitest';
+import * as spi from '../../../provider/spi/index.js';
+import { newFabric } from '../../integration/fixture.js';
+import type { RawEnd } from '../../integration/children/raw-pair.js';
+import { openRawPair } from '../../integration/children/raw-pair.js';
+
+const SUPPRESSED_EVENT = 5;
+const BLOCK_BYTES = 65_536;
+const errno = spi.ref(0);
+const bytes = spi.ref(0);
+const flags = spi.ref(0);
+
+/** An end with a registered block, which sends from and receives into parts of it. */
+class End {
+  readonly #end: RawEnd;
+  readonly memory: Uint8Array;
+
+  constructor(end: RawEnd) {
+    this.#end = end;
+    const { raw, socket } = end;
+    this.memory = raw.environment.memory.VirtualAlloc(BLOCK_BYTES) ?? new Uint8Array();
+    const { WSPRegisterMemory } = raw.extensions;
+    const handle = WSPRegisterMemory(socket, this.memory, BLOCK_BYTES, spi.MEM_READWRITE, errno);
+    expect(handle).not.toBe(0);
+  }
+
+  /** Sends `length` bytes at `at`; what the call came to is in errno. */
+  send(at: number, length: number, hEvent = SUPPRESSED_EVENT): spi.WSAOVERLAPPED {
+    const overlapped = spi.createOverlapped(hEvent);
+    const buffers = [{ len: length, buf: this.memory.subarray(at, at + length) }];
+    const { table } = this.#end.raw;
+    const { socket } = this.#end;
+    expect(table.lpWSPSend(socket, buffers, 1, bytes, 0, overlapped, null, null, errno)).toBe(
+      spi.SOCKET_ERROR,
+    );
+    expect(errno.value).toBe(spi.WSA_IO_PENDING);
+    return overlapped;
+  }
+
+  receive(at: number, length: number): spi.WSAOVERLAPPED {
+    const overlapped = spi.createOverlapped(SUPPRESSED_EVENT);
+    const buffers = [{ len: length, buf: this.memory.subarray(at, at + length) }];
+    const { table } = this.#end.raw;
+    const { socket } = this.#end;
+    flags.value = 0;
+    table.lpWSPRecv(socket, buffers, 1, bytes, flags, overlapped, null, null, errno);
+    expect(errno.value).toBe(spi.WSA_IO_PENDING);
+    return overlapped;
+  }
+
+  /** One look: the bytes, or -1 while it is under way. */
+  poll(overlapped: spi.WSAOVERLAPPED): number {
+    const { raw, socket } = this.#end;
+    const { lpWSPGetOverlappedResult } = raw.table;
+    if (lpWSPGetOverlappedResult(socket, overlapped, bytes, false, flags, errno)) {
+      return bytes.value;
+    }
+    expect(errno.value).toBe(spi.WSA_IO_INCOMPLETE);
+    return -1;
+  }
+
+  /** Waits in the thread's loop. */
+  finish(overlapped: spi.WSAOVERLAPPED): number {
+    this.#end.raw.wait(() => this.poll(overlapped) >= 0, 'an operation');
+    return bytes.value;
+  }
+}
+
+async function withEnds(run: (a: End, b: End) => void): Promise<void> {
+  const [a, b] = await openRawPair({ fabric: newFabric(), engine: 'inline' });
+  try {
+    run(new End(a), new End(b));
+  } finally {
+    for (const { raw, socket } of [a, b]) {
+      raw.table.lpWSPCloseSocket(socket, errno);
+      await raw.close();
+    }
+  }
+}
+
+it('a small polled send is pending like any other and has ended, and one look finds its message [OVL-05 WSPSEND-07]', async () => {
+  await withEnds((a, b) => {
+    const received = b.receive(0, 64);
+    a.memory.fill(7, 0, 64);
+    const sent = a.send(0, 64);
+    // Its bytes have left: the buffer is the caller's again.
+    a.memory.fill(9, 0, 64);
+    expect([sent.Internal, sent.InternalHigh]).toEqual([0, 64]);
+    expect(a.poll(sent)).toBe(64);
+    expect(b.poll(received)).toBe(64);
+    expect(b.memory.subarray(0, 64).every((byte) => byte === 7)).toBe(true);
+  });
+});
+
+it('long and short sends, polled and announced, arrive in the order of their calls [WSPSEND-04]', async () => {
+  await withEnds((a, b) => {
+    const lengths = [8, 4_096, 16, 97, 96, 5];
+    const at = (index: number): number => index * 8_192;
+    const receives = lengths.map((length, index) => b.receive(at(index), length));
+    lengths.forEach((length, index) => {
+      a.memory.fill(index + 1, at(index), at(index) + length);
+      a.send(at(index), length, index === 4 ? 0 : SUPPRESSED_EVENT);
+    });
+    receives.forEach((receive, index) => {
+      expect(b.finish(receive)).toBe(lengths[index]);
+      expect(b.memory[at(index)]).toBe(index + 1);
+    });
+  });
+});
+
+it('more small messages than the ring of slots holds all arrive [WSPSEND-11]', async () => {
+  await withEnds((a, b) => {
+    for (let message = 0; message < 300; message++) {
+      const received = b.receive(0, 8);
+      a.memory[0] = message & 0xff;
+      a.send(0, 8);
+      expect(b.finish(received)).toBe(8);
+      expect(b.memory[0]).toBe(message & 0xff);
+    }
+    // Nobody receives these: the sender is not told so, and no send is lost or refused.
+    const sent = Array.from({ length: 32 }, () => a.send(0, 8));
+    for (const one of sent) expect(a.poll(one)).toBe(8);
+    for (let message = 0; message < 32; message++) expect(b.finish(b.receive(0, 8))).toBe(8);
+  });
+});
