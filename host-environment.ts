@@ -23,7 +23,8 @@ import type {
 import type { KernelSockets } from './provider/tcpip/provider.js';
 import { assert } from './runtime/assert.js';
 import { Prng } from './runtime/prng.js';
-import type { ProgressLoop } from './runtime/progress.js';
+import type { Agent, ProgressLoop } from './runtime/progress.js';
+import { HostAgents } from './host-agents.js';
 import { checkOptions, HostOptionsError } from './host-options.js';
 import type { Hook, HostOptions, ProviderSource } from './host-options.js';
 
@@ -117,10 +118,11 @@ function makeEnvironment(parts: {
   const { options, address, engine, logger, host, opened, abandon } = parts;
   const { nic } = opened;
   const memory = watchedMemory(opened.memory, options.hooks ?? []);
+  const agents = new HostAgents(host.progress);
   const environment: HostProviderEnvironment = {
     clock: host.clock,
     random: new Prng(options.seed ?? native.now() >>> 0),
-    progress: host.progress,
+    progress: agents,
     memory,
     logger,
     profile: PROFILES[options.profile ?? 'documented'],
@@ -133,24 +135,7 @@ function makeEnvironment(parts: {
     }),
     processId: process.pid,
   };
-  // A provider drives the NIC (NicDevice.progress); this makes it sleep and wake with the thread, and
-  // drives it where no provider does, so that what was closed is let go of by both sides.
-  let turns = 0;
-  const agent = {
-    role: 'nic',
-    doWork: (): number => {
-      const work = nic.turns === turns ? nic.progress() : 0;
-      turns = nic.turns;
-      return work;
-    },
-    arm: (): void => {
-      nic.port.arm();
-    },
-    disarm: (): void => {
-      nic.port.disarm();
-    },
-    deadline: (): number => nic.port.deadline(),
-  };
+  const agent = nicAgent(nic, engine);
   host.progress.add(agent);
   let isOpen = true;
   return {
@@ -169,11 +154,38 @@ function makeEnvironment(parts: {
     close: async () => {
       if (!isOpen) return;
       isOpen = false;
+      // First, because closing may wait, and others turn the loop meanwhile.
+      const left = agents.end();
+      if (left > 0) logger.info(`host ${options.address} closed before WSPCleanup: ${left} agents`);
       host.progress.remove(agent);
       await opened.close();
       abandonAtExit.delete(abandon);
       releaseThread();
     },
+  };
+}
+
+/**
+ * A provider drives the NIC (NicDevice.progress); this makes it sleep and wake with the thread, and
+ * drives it where no provider does, so that what was closed is let go of by both sides.
+ */
+function nicAgent(nic: Nic, engine: 'inline' | 'worker'): Agent {
+  let turns = 0;
+  return {
+    role: 'nic',
+    doWork: (): number => {
+      const work = nic.turns === turns ? nic.progress() : 0;
+      turns = nic.turns;
+      return work;
+    },
+    arm: (): void => {
+      nic.port.arm();
+    },
+    disarm: (): void => {
+      nic.port.disarm();
+    },
+    deadline: (): number => nic.port.deadline(),
+    isUnhurried: (): boolean => engine === 'inline' && nic.queuePairCount === 0,
   };
 }
 

@@ -15,6 +15,9 @@ import { demoCommand } from './demo.js';
 import { demoTasks } from './demo-transfer.js';
 import { reportError } from './errors.js';
 import { onInterruption } from './interruption.js';
+import { scriptCommand } from './script.js';
+import { simCommand } from './sim.js';
+import type { SimArguments } from './sim.js';
 import { installProvider, listProviders, removeProvider } from './provider.js';
 
 const ENGINES = ['inline', 'worker', 'auto'];
@@ -113,6 +116,25 @@ function addConformanceCommands(program: Command): void {
     .action(conformanceChild);
 }
 
+/** wsd sim, wsd script. */
+function addSimulationCommands(program: Command): void {
+  program
+    .command('sim')
+    .description('run whole systems under a virtual clock, each from a seed')
+    .option('--seed <n>', 'the first seed', wholeNumber, 1)
+    .option('--runs <n>', 'so many seeds from there on', wholeNumber, 100)
+    .option('--jobs <n>', 'threads (default: one per core)', wholeNumber)
+    .option('--trace <file>', 'write down everything that one run does')
+    .option('--script <file>', "run a plan as a failure prints it, in place of a seed's")
+    .action((options: SimArguments) => simCommand(options, onInterruption()));
+  program
+    .command('script')
+    .description('play timeline scripts and say where something comes otherwise')
+    .argument('<files...>', 'scripts, as in test/scripts')
+    .option('--learn', 'print what passes in place of comparing it', false)
+    .action(scriptCommand);
+}
+
 function makeProgram(): Command {
   const program = new Command('wsd')
     .description('Windows Sockets Direct between processes of this machine.')
@@ -134,6 +156,7 @@ function makeProgram(): Command {
   addBenchCommands(program, hostOptionsOf);
   addProviderCommands(program);
   addConformanceCommands(program);
+  addSimulationCommands(program);
   program
     .command('demo-peer', { hidden: true })
     .description('the second process of demo and bench')
@@ -147,6 +170,10 @@ try {
   await makeProgram().parseAsync();
 } catch (thrown) {
   process.exitCode = reportError(thrown);
+}
+// A pipe takes what is written later than the call returns.
+for (const stream of [process.stdout, process.stderr]) {
+  await new Promise((resolve) => stream.write('', resolve));
 }
 // Whatever an interrupted command left running must not keep the process: its hosts are removed at exit.
 process.exit();

@@ -1,7 +1,9 @@
 // Holds the hot path to its limits: runs the command of each line of bench/gate.ts in processes of its own,
 // so that one line's code is not shaped by another's, and fails when the median ratio of several pairs
-// misses. `npm run bench:gate -- lat scale` runs the lines whose names have one of the words.
+// misses. `npm run bench:gate -- lat scale` runs the lines whose names have one of the words. Ctrl-C ends
+// the measurement under way and shows what there is so far.
 
+import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +18,8 @@ const PAIRS = '7';
 const TRIES = 3;
 /** Nothing was missed, but something could not be judged. */
 const INCONCLUSIVE = 3;
+/** What a shell says of a program that SIGINT has ended. */
+const INTERRUPTED = 130;
 
 const VERDICTS = ['within', 'beyond', 'disturbed', 'absent', 'failed'] as const;
 
@@ -24,8 +28,18 @@ const lines = GATE.filter(
   ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
 );
 const outcomes: GateOutcome[] = [];
+let current: ChildProcess | null = null;
+let isCut = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    isCut = true;
+    current?.kill('SIGTERM');
+  });
+}
+
 for (const line of lines) {
   const outcome = await run(line);
+  if (outcome === null) break;
   outcomes.push(outcome);
   process.stdout.write(`${describe(line, outcome)}\n`);
 }
@@ -34,14 +48,25 @@ process.stdout.write(
 );
 const count = (verdict: GateOutcome['verdict']): number =>
   outcomes.filter((one) => one.verdict === verdict).length;
-process.stdout.write(`${VERDICTS.map((verdict) => `${count(verdict)} ${verdict}`).join(', ')}\n`);
-if (count('beyond') + count('failed') > 0 || outcomes.length === 0) process.exitCode = 1;
+const counts = VERDICTS.map((verdict) => `${count(verdict)} ${verdict}`);
+counts.push(`${lines.length - outcomes.length} not run`);
+process.stdout.write(`${counts.join(', ')}\n`);
+if (count('beyond') + count('failed') > 0 || lines.length === 0) process.exitCode = 1;
+else if (wasCut()) process.exitCode = INTERRUPTED;
 else if (count('disturbed') > 0) process.exitCode = INCONCLUSIVE;
 
-async function run(line: GateLine): Promise<GateOutcome> {
+/** A function, because the compiler does not see what a signal changes. */
+function wasCut(): boolean {
+  return isCut;
+}
+
+/** Null when it was cut. */
+async function run(line: GateLine): Promise<GateOutcome | null> {
   let outcome: GateOutcome = { name: line.name, ratio: null, noise: null, verdict: 'disturbed' };
   for (let attempt = 0; attempt < TRIES && outcome.verdict === 'disturbed'; attempt++) {
+    if (wasCut()) return null;
     const report = await bench(line.command);
+    if (wasCut()) return null;
     if (report === null) return { ...outcome, verdict: 'failed' };
     outcome = judge(line, parseReport(JSON.parse(report)));
   }
@@ -52,9 +77,11 @@ async function run(line: GateLine): Promise<GateOutcome> {
 async function bench(command: readonly string[]): Promise<string | null> {
   const args = [program, 'bench', ...command, '--pairs', PAIRS, '--json'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  current = child;
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
   const [code] = (await once(child, 'close')) as [number | null];
+  current = null;
   return code === 0 ? text : null;
 }
 

@@ -118,7 +118,7 @@ export class RequestPool {
     request.flags = flags;
     if (request.inCall) return;
     if (request.isListed) unlist(request);
-    this.#indicate(request, false);
+    this.#indicateEnd(request, false);
     this.release(request);
   }
 
@@ -135,23 +135,51 @@ export class RequestPool {
     const { error } = request;
     // A message that was cut short has been received: that is told by an indication only. [W8.3.4]
     const isTruncated = error === WSAEMSGSIZE && !request.isSend && request.overlapped !== null;
-    if (error === 0 || isTruncated) this.#indicate(request, true);
+    if (error === 0 || isTruncated) this.#indicateEnd(request, true);
     else if (request.overlapped !== null) request.overlapped.Internal = statusOfWsaError(error);
     this.release(request);
     return isTruncated ? WSA_IO_PENDING : error;
   }
 
-  /** `inCall`: the call has not returned, and does so with success. */
-  #indicate(request: AppRequest, inCall: boolean): void {
-    const { overlapped, routine, socket, error, bytes, flags } = request;
+  /** An overlapped call whose operation has ended in it, with success: all of the above at once. */
+  endAtOnce(
+    socket: SwitchSocket,
+    overlapped: WSAOVERLAPPED | null,
+    routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
+    bytes: number,
+  ): void {
+    if (overlapped !== null && routine === null && overlapped.hEvent === 0) {
+      socket.isSignalled = false;
+    }
     if (overlapped !== null) {
-      if (!request.isOpaque) {
-        overlapped.Offset = flags;
-        overlapped.OffsetHigh = error;
-      }
-      const status = error === 0 ? 0 : statusOfWsaError(error);
+      overlapped.Offset = 0;
+      overlapped.OffsetHigh = 0;
+    }
+    this.#indicate(socket, overlapped, routine, 0, bytes, 0, true);
+  }
+
+  /** `inCall`: the call has not returned, and does so with success. */
+  #indicateEnd(request: AppRequest, inCall: boolean): void {
+    const { overlapped, routine, socket, error, bytes, flags } = request;
+    if (overlapped !== null && !request.isOpaque) {
+      overlapped.Offset = flags;
+      overlapped.OffsetHigh = error;
+    }
+    this.#indicate(socket, overlapped, routine, error, bytes, flags, inCall);
+  }
+
+  #indicate(
+    socket: SwitchSocket | null,
+    overlapped: WSAOVERLAPPED | null,
+    routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
+    error: number,
+    bytes: number,
+    flags: number,
+    inCall: boolean,
+  ): void {
+    if (overlapped !== null) {
       overlapped.InternalHigh = bytes;
-      overlapped.Internal = status;
+      overlapped.Internal = error === 0 ? 0 : statusOfWsaError(error);
       if (routine === null && socket !== null) this.#signal(socket, overlapped, inCall);
     }
     if (routine !== null && socket !== null) {

@@ -80,6 +80,8 @@ function release(core: SwitchCore, socket: SwitchSocket, connection: Connection)
 function closeTcp(core: SwitchCore, socket: SwitchSocket, lpErrno: Ref<number>): number {
   socket.state = SocketState.closed;
   const result = core.tcp.lpWSPCloseSocket(socket.descriptor, lpErrno);
+  // What only held the numbers of further descriptors. [COMP-01]
+  for (const handle of socket.moreHandles) core.tcp.lpWSPCloseSocket(handle, ws.ref(0));
   if (socket.handle !== socket.descriptor) core.tcp.lpWSPCloseSocket(socket.handle, ws.ref(0));
   if (socket.tcpEvent !== 0) core.events.close(socket.tcpEvent);
   socket.tcpEvent = 0;

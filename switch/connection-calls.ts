@@ -50,6 +50,12 @@ interface OneBuffer {
   buf: Uint8Array;
 }
 
+/** A WSPRecv or WSPSend of one message buffer. */
+interface MessageCall {
+  readonly overlapped: WSAOVERLAPPED;
+  readonly buffers: readonly OneBuffer[];
+}
+
 class Slot {
   pending = false;
   isRead = false;
@@ -68,9 +74,10 @@ export class ConnectionCalls {
   readonly #options: CallsOptions;
   readonly #procs: SanProcTable;
   readonly #ends: CallEnds;
-  readonly #receives: readonly { overlapped: WSAOVERLAPPED; buffers: readonly OneBuffer[] }[];
-  readonly #sends: readonly { overlapped: WSAOVERLAPPED; buffers: readonly OneBuffer[] }[];
-  readonly #slots: readonly Slot[];
+  readonly #receives: readonly MessageCall[];
+  /** Made when their buffer or slot is first used: most connections use few. */
+  readonly #sends: (MessageCall | undefined)[];
+  readonly #slots: (Slot | undefined)[];
   /** In posting order, which is the order in which messages fill and leave them. [OVL-14] */
   readonly #receivesOut: Ring;
   readonly #sendsOut: Ring;
@@ -88,12 +95,9 @@ export class ConnectionCalls {
     this.#ends = options.ends;
     this.registrations = new Registrations(options.descriptor, options);
     this.#s = options.descriptor;
-    const operation = (buf: Uint8Array): { overlapped: WSAOVERLAPPED; buffers: OneBuffer[] } => {
-      return { overlapped: createOverlapped(), buffers: [{ len: limits.messageBytes, buf }] };
-    };
-    this.#receives = memory.receiveBuffers.map(operation);
-    this.#sends = memory.sendBuffers.map(operation);
-    this.#slots = Array.from({ length: options.slotCount }, () => new Slot());
+    this.#receives = memory.receiveBuffers.map((buffer) => callOn(buffer));
+    this.#sends = new Array<MessageCall | undefined>(limits.sendCount).fill(undefined);
+    this.#slots = new Array<Slot | undefined>(options.slotCount).fill(undefined);
     this.#receivesOut = new Ring(limits.receiveCount);
     this.#sendsOut = new Ring(limits.sendCount);
     this.#held = new Ring(limits.sendCount + options.slotCount);
@@ -172,13 +176,14 @@ export class ConnectionCalls {
   }
 
   send(index: number, length: number): void {
-    (at(this.#sends, index).buffers[0] as OneBuffer).len = length;
+    const call = (this.#sends[index] ??= callOn(at(this.#options.memory.sendBuffers, index)));
+    (call.buffers[0] as OneBuffer).len = length;
     if (this.#mustHold()) this.#held.push(index);
     else this.#startSend(index);
   }
 
   transfer(action: SessionAction): void {
-    const slot = at(this.#slots, action.slot);
+    const slot = (this.#slots[action.slot] ??= new Slot());
     assert(!slot.pending, 'a slot has one RDMA call at a time');
     const buffer = slot.buffers[0] as WSABUFEX;
     // A view per RDMA call: the call's buffer starts where the piece starts. Not the message path.
@@ -360,7 +365,11 @@ export class ConnectionCalls {
   }
 }
 
-function at<T>(items: readonly T[], index: number): T {
+function callOn(buf: Uint8Array): MessageCall {
+  return { overlapped: createOverlapped(), buffers: [{ len: buf.length, buf }] };
+}
+
+function at<T>(items: readonly (T | undefined)[], index: number): T {
   const item = items[index];
   assert(item !== undefined, 'an index of this connection');
   return item;

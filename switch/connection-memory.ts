@@ -1,6 +1,7 @@
 // The memory of one connection: two virtually contiguous regions of message buffers, one for sends
-// and one for receives, and the staging buffer, for the few that come to need one. Blocks are kept for the next connection of the same
-// shape, because providers cache registrations. Sources: XFER-04, CACHE-01, CACHE-03.
+// and one for receives, and the staging buffer, for the few that come to need one. Blocks are kept for
+// the next connection of the same shape: fresh memory costs a page fault and a pin per page, and
+// providers cache registrations. Sources: XFER-04, CACHE-01, CACHE-03.
 
 import type { HostMemory } from '../provider/spi/provider.js';
 import type { SessionLimits } from './session/limits.js';
@@ -92,7 +93,8 @@ export class MemoryPool {
   take(limits: SessionLimits): ConnectionMemory | null {
     const { sendCount, receiveCount, messageBytes, stagingBytes } = limits;
     const shape = `${sendCount}/${receiveCount}/${messageBytes}/${stagingBytes}`;
-    const index = this.#spare.findIndex((memory) => memory.shape === shape);
+    // The one given back last: it is the likeliest to be in a cache still.
+    const index = this.#spare.findLastIndex((memory) => memory.shape === shape);
     const found = index < 0 ? undefined : this.#spare.splice(index, 1)[0];
     if (found !== undefined) {
       this.#lentCount++;

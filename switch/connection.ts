@@ -16,7 +16,7 @@ import type { ConnectionMemory } from './connection-memory.js';
 import type { SwitchCore } from './core.js';
 import type { CompletionSink } from './handle-table.js';
 import type { Companion } from './companion.js';
-import { Session, SessionAction, ActionKind, ResultFlag } from './session/session.js';
+import { HEADER_BYTES, Session, SessionAction, ActionKind, ResultFlag } from './session/session.js';
 
 /** Whoever the connection is for: a connect, a listener, later the application's socket. */
 export interface ConnectionWatcher {
@@ -145,8 +145,9 @@ export class Connection implements CompletionSink, CallEnds {
 
   receiveEnded(index: number, error: number, bytes: number): void {
     if (this.session.isOver) return;
-    if (error === 0) this.session.handleReceive(index, bytes, this.now());
-    else this.#lost(lossError(error));
+    if (error !== 0) this.#lost(lossError(error));
+    else if (this.session.receiveSmall(index, bytes)) this.#postReceive(index);
+    else this.session.handleReceive(index, bytes, this.now());
   }
 
   /**
@@ -182,6 +183,10 @@ export class Connection implements CompletionSink, CallEnds {
   /** Handles the receives that have ended, in order. Returns how many. */
   service(): number {
     this.isQueued = false;
+    return this.#takeReceived();
+  }
+
+  #takeReceived(): number {
     let work = 0;
     while (this.#calls.hasReceived) {
       this.#calls.takeReceived();
@@ -195,7 +200,8 @@ export class Connection implements CompletionSink, CallEnds {
   /** Somebody polls for something of this connection: its next message, and what it awaits. */
   attend(): void {
     this.#calls.askReceive();
-    if (this.#calls.hasReceived) this.service();
+    // It stays queued for the next turn if it is, which finds nothing left.
+    if (this.#calls.hasReceived) this.#takeReceived();
     if (this.#calls.isAwaited) this.turn(true);
   }
 
@@ -250,6 +256,23 @@ export class Connection implements CompletionSink, CallEnds {
     this.#ending = true;
     this.poll();
     this.tellLoss();
+  }
+
+  /** Hands a receive to the session, and carries out what that comes to, which is mostly nothing. */
+  receive(request: AppRequest): void {
+    this.session.receive(request.session, this.now());
+    if (this.session.hasWork) this.drain();
+  }
+
+  /** The short way of Session.sendSmall: whether the bytes are on their way. */
+  sendSmall(buffer: Uint8Array, length: number): boolean {
+    if (this.#draining || this.#calls.isClosed) return false;
+    const index = this.session.sendSmall(buffer, length);
+    if (index < 0) return false;
+    this.#sendMessage(index, HEADER_BYTES + length);
+    // The call may have ended at once, or with the connection.
+    this.drain();
+    return true;
   }
 
   /** Carries out what the session asks for, then hands back what has finished. */
@@ -344,16 +367,11 @@ export class Connection implements CompletionSink, CallEnds {
   #execute(action: SessionAction): void {
     const calls = this.#calls;
     switch (action.kind) {
-      case ActionKind.postReceive: {
-        if (calls.isClosed) return;
-        const error = calls.postReceive(action.index);
-        if (error !== 0) this.#lost(lossError(error));
+      case ActionKind.postReceive:
+        if (!calls.isClosed) this.#postReceive(action.index);
         return;
-      }
       case ActionKind.sendMessage:
-        if (calls.isClosed) return;
-        calls.send(action.index, action.length);
-        if (!this.isPolled && this.needsTurns) this.poll();
+        if (!calls.isClosed) this.#sendMessage(action.index, action.length);
         return;
       case ActionKind.register: {
         const { slot } = action;
@@ -390,6 +408,16 @@ export class Connection implements CompletionSink, CallEnds {
       default:
         assert(action.kind === ActionKind.none, 'every action is carried out');
     }
+  }
+
+  #postReceive(index: number): void {
+    const error = this.#calls.postReceive(index);
+    if (error !== 0) this.#lost(lossError(error));
+  }
+
+  #sendMessage(index: number, length: number): void {
+    this.#calls.send(index, length);
+    if (!this.isPolled && this.needsTurns) this.poll();
   }
 
   #close(error: number): void {

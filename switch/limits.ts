@@ -15,8 +15,8 @@ const WINDOW_BYTES_MAX = 2 ** 24;
 export const BACKLOG_MAX = 200;
 /** How long WSACleanup and the closing of a host wait for data that is still on its way. */
 export const STOP_NANOS_MAX = seconds(5);
-/** Blocks of connection memory kept for the next connection: their registrations are cached. */
-export const SPARE_MEMORY_COUNT_MAX = 32;
+/** Blocks of connection memory kept for the next connection: some 18 MB, pinned and mapped. */
+export const SPARE_MEMORY_COUNT_MAX = 128;
 
 /** Overlapped operations under way on one socket; the next one is WSAEWOULDBLOCK. [W4.16] */
 export const OVERLAPPED_COUNT_MAX = 4_096;

@@ -9,8 +9,10 @@ import { nudge, wait } from './blocking.js';
 import type { SwitchCore } from './core.js';
 import type { SwitchSocket } from './socket.js';
 
-/** Polls in vain between two turns of everything that is not the caller's own connection. */
-const POLLS_PER_NUDGE = 8;
+/** Polls between two turns of everything that is not the caller's own connection. */
+const POLLS_PER_NUDGE = 64;
+/** The same if none of them finds its operation ended: each counts that much more. */
+const POLLS_IN_VAIN_PER_NUDGE = 8;
 
 export function overlappedResult(
   core: SwitchCore,
@@ -34,7 +36,7 @@ export function overlappedResult(
       }
       if (!awaitEnd(core, overlapped, lpErrno)) return false;
     } else {
-      look(core, socket);
+      look(core, socket, overlapped);
     }
   }
   const status = overlapped.Internal;
@@ -67,12 +69,19 @@ function hasRoutine(socket: SwitchSocket, overlapped: WSAOVERLAPPED): boolean {
   return false;
 }
 
+/** A function, because what it reads changes behind calls. */
+function isPending(overlapped: WSAOVERLAPPED): boolean {
+  return overlapped.Internal === WSS_OPERATION_IN_PROGRESS;
+}
+
 /** A caller that polls comes again at once: its own connection first, all the rest now and then. */
-function look(core: SwitchCore, socket: SwitchSocket): void {
+function look(core: SwitchCore, socket: SwitchSocket, overlapped: WSAOVERLAPPED): void {
   const { connection } = socket;
-  socket.polls = (socket.polls + 1) | 0;
-  if (connection === null || socket.polls % POLLS_PER_NUDGE === 0) nudge(core);
-  else connection.attend();
+  if (connection !== null) connection.attend();
+  socket.polls += isPending(overlapped) ? POLLS_PER_NUDGE / POLLS_IN_VAIN_PER_NUDGE : 1;
+  if (connection !== null && socket.polls < POLLS_PER_NUDGE) return;
+  socket.polls = 0;
+  nudge(core);
 }
 
 /** Waits, not alertably, for the end. False: the event to wait for does not exist. [W9.11.2] */

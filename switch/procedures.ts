@@ -17,6 +17,7 @@ import { closeSocket, shutdown } from './close.js';
 import { ConnectAttempt, destinationOf } from './connect.js';
 import { control } from './control.js';
 import type { SwitchCore } from './core.js';
+import { Duplicates } from './duplicate.js';
 import { listen } from './listen.js';
 import { MessageTransfers } from './message-transfer.js';
 import { copyName } from './names.js';
@@ -32,6 +33,7 @@ type Routine = WSAOVERLAPPED_COMPLETION_ROUTINE | null;
 
 export class SwitchProcedures {
   readonly #core: SwitchCore;
+  readonly #duplicates: Duplicates;
   readonly transfers: Transfers;
   /** WSPSendTo, WSPRecvFrom and the messages with control data. */
   readonly messages: MessageTransfers;
@@ -43,6 +45,7 @@ export class SwitchProcedures {
 
   constructor(core: SwitchCore) {
     this.#core = core;
+    this.#duplicates = new Duplicates(core);
     this.transfers = new Transfers(core);
     this.messages = new MessageTransfers(core, this.transfers);
   }
@@ -65,6 +68,7 @@ export class SwitchProcedures {
     // Below, every socket is overlapped; whether this one looks so is the switch's affair.
     const flags = dwFlags | ws.WSA_FLAG_OVERLAPPED;
     const info = lpProtocolInfo ?? this.#core.tcpInfo;
+    if (info.dwProviderReserved !== 0) return this.#duplicates.take(kind, info, dwFlags, lpErrno);
     const { family, type: socketType, protocol: socketProtocol } = kind;
     const { lpWSPSocket } = this.#core.tcp;
     const s = lpWSPSocket(family, socketType, socketProtocol, info, g, flags, lpErrno);
@@ -237,7 +241,22 @@ export class SwitchProcedures {
   WSPCloseSocket(s: number, lpErrno: Errno): number {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
+    // Only the last descriptor ends the socket, and what is pending on it. [W3.7]
+    if (this.#core.sockets.dropHandle(s, socket)) {
+      return s === socket.handle ? 0 : this.#core.tcp.lpWSPCloseSocket(s, lpErrno);
+    }
     return closeSocket(this.#core, socket, lpErrno);
+  }
+
+  WSPDuplicateSocket(
+    s: number,
+    dwProcessId: number,
+    lpProtocolInfo: WSAPROTOCOL_INFO | null,
+    lpErrno: Errno,
+  ): number {
+    const socket = this.#core.sockets.find(s);
+    if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
+    return this.#duplicates.offer(socket, dwProcessId, lpProtocolInfo, lpErrno);
   }
 
   WSPGetSockName(

@@ -30,7 +30,8 @@ export class Registrations implements RegistrationOwner {
   readonly #s: number;
   readonly #extensions: SanExtensions;
   readonly #memory: ConnectionMemory;
-  readonly #slots: readonly SlotRegistration[];
+  /** Made when a slot first registers something: most connections never do. */
+  readonly #slots: (SlotRegistration | undefined)[];
   readonly #cache: RegistrationCache;
   #probes: boolean;
   #sendHandle = 0;
@@ -55,7 +56,7 @@ export class Registrations implements RegistrationOwner {
     this.#memory = parts.memory;
     this.#cache = parts.cache;
     this.#probes = parts.probesDescriptorLength;
-    this.#slots = Array.from({ length: parts.slotCount }, () => new SlotRegistration());
+    this.#slots = new Array<SlotRegistration | undefined>(parts.slotCount).fill(undefined);
   }
 
   /** Registers the regions; 0, or the error with nothing left registered. [XFER-04, MEM-01] */
@@ -158,7 +159,8 @@ export class Registrations implements RegistrationOwner {
     /** Handles that pending RDMA calls name. */
     readonly handles: readonly number[];
   }): void {
-    for (const [index, { local }] of this.#slots.entries()) {
+    for (const [index, slot] of this.#slots.entries()) {
+      const local = slot?.local ?? null;
       if (local === null || !inUse.handles.includes(local.handle)) this.deregister(index);
     }
     this.#cache.forgetOwner(this);
@@ -184,9 +186,8 @@ export class Registrations implements RegistrationOwner {
   }
 
   #slot(index: number): SlotRegistration {
-    const slot = this.#slots[index];
-    assert(slot !== undefined, 'a slot of this session');
-    return slot;
+    assert(index < this.#slots.length, 'a slot of this session');
+    return (this.#slots[index] ??= new SlotRegistration());
   }
 
   #register(memory: Uint8Array, access: number): number {

@@ -45,6 +45,14 @@ export class SanTransfers {
     // W4.18: after a reset no send is started, and none is indicated.
     if (connection.session.error !== 0) return connection.session.error;
     connection.reclaim();
+    if (flags === 0 && total > 0 && sendsSmall(connection, buffers, total)) {
+      if (mode === CallMode.overlapped) {
+        this.#core.requests.endAtOnce(socket, overlapped, routine, total);
+      }
+      this.bytes = total;
+      this.flags = 0;
+      return 0;
+    }
     if (mode === CallMode.nonblocking && total > 0) {
       return this.#sendNow(socket, connection, buffers, total, count, flags);
     }
@@ -109,8 +117,7 @@ export class SanTransfers {
     if (mode === CallMode.overlapped) requests.begin(request, overlapped, routine);
     capture(request, buffers, count, total);
     if (waitAll) request.session.flags = RequestFlag.waitAll;
-    connection.session.receive(request.session, connection.now());
-    connection.drain();
+    connection.receive(request);
     if (mode === CallMode.overlapped) return this.#endOverlapped(request);
     const deadline = deadlineAfterReceive(this.#core, socket);
     if (!request.done && !waitForReceive(this.#core, request, deadline)) {
@@ -307,6 +314,17 @@ export class SanTransfers {
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+/** The short way, whatever the mode: one buffer in one message, with nothing before it. */
+function sendsSmall(
+  connection: Connection,
+  buffers: readonly WSABUF[] | null,
+  total: number,
+): boolean {
+  const first = buffers?.[0];
+  if (first === undefined || first.buf === null || first.len !== total) return false;
+  return connection.sendSmall(first.buf, total);
+}
 
 /** Hands the first `total` bytes of the caller's buffers to the session's request. [W4.8] */
 function capture(

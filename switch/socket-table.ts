@@ -16,7 +16,8 @@ export class SocketTable {
     if (last !== null && last.handle === handle) return last;
     const socket = this.#sockets.get(handle);
     if (socket === undefined) return null;
-    this.#last = socket;
+    // Remembered by its first handle only: the others may end before it, and it before them.
+    if (socket.handle === handle) this.#last = socket;
     return socket;
   }
 
@@ -25,12 +26,32 @@ export class SocketTable {
     this.#last = socket;
   }
 
+  /** Another handle of a socket that is there. [W3.7] */
+  addHandle(handle: number, socket: SwitchSocket): void {
+    this.#sockets.set(handle, socket);
+    socket.moreHandles.push(handle);
+    socket.openHandles++;
+  }
+
+  /** Ends one handle of a socket that has others; false: it is the last one, and nothing happened. */
+  dropHandle(handle: number, socket: SwitchSocket): boolean {
+    if (socket.openHandles === 1) return false;
+    this.#sockets.delete(handle);
+    const at = socket.moreHandles.indexOf(handle);
+    if (at >= 0) socket.moreHandles.splice(at, 1);
+    socket.openHandles--;
+    if (this.#last === socket) this.#last = null;
+    return true;
+  }
+
   remove(socket: SwitchSocket): void {
     this.#sockets.delete(socket.handle);
+    for (const handle of socket.moreHandles) this.#sockets.delete(handle);
+    socket.openHandles = 0;
     if (this.#last === socket) this.#last = null;
   }
 
   all(): SwitchSocket[] {
-    return [...this.#sockets.values()];
+    return [...new Set(this.#sockets.values())];
   }
 }

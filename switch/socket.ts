@@ -43,6 +43,9 @@ export class SwitchSocket implements RoutineOwner {
    * the socket another of TCP/IP's connections. [docs/decisions/0030-one-descriptor-for-life.md]
    */
   descriptor: number;
+  /** Open handles besides `handle`, and how many are open in all: `handle` need not be. [W3.7] */
+  readonly moreHandles: number[] = [];
+  openHandles = 1;
   readonly family: number;
   readonly type: number;
   readonly protocol: number;

@@ -161,7 +161,9 @@ export class Switch implements Agent {
     for (const socket of this.core.sockets.all()) {
       socket.nonBlocking = true;
       if (socket.lingerSeconds > 0) socket.lingerOn = false;
-      this.procedures.WSPCloseSocket(socket.handle, ws.ref(0));
+      for (const handle of [...socket.moreHandles, socket.handle]) {
+        this.procedures.WSPCloseSocket(handle, ws.ref(0));
+      }
     }
   }
 

@@ -62,6 +62,16 @@ describe('the reference provider', () => {
   });
 });
 
+describe('the minimal provider', () => {
+  it('fails no case over either engine, with the verifier around it', async () => {
+    const minimal = entryPoint(import.meta.url, '../examples/minimal-provider/provider.js');
+    const { code, stdout } = await runWsd(['conformance', minimal, '--engine', 'both', '--verify']);
+    expect(stdout).toMatch(/engine inline.* \d{3} passed, 0 failed/);
+    expect(stdout).toMatch(/engine worker.* \d{3} passed, 0 failed/);
+    expect(code).toBe(0);
+  });
+});
+
 describe('mutants', () => {
   it.each(MUTANTS)('the kit catches the mutant $name', async (mutant) => {
     const { cases = [], stops = [], under = [] } = mutant.caughtBy;

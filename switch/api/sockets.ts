@@ -32,6 +32,16 @@ export interface SocketFunctions {
     g: number,
     dwFlags: number,
   ): number;
+  /**
+   * Fills `lpProtocolInfo` in for one WSASocket of the process `dwProcessId`, which then has the same
+   * socket: in this process whatever carries it, in another one TCP/IP only (WSAEOPNOTSUPP). The socket
+   * ends with its last descriptor. WSAEFAULT, WSAEINVAL, WSAENOTSOCK, WSAENOBUFS. [W3.7]
+   */
+  WSADuplicateSocket(
+    s: number,
+    dwProcessId: number,
+    lpProtocolInfo: WSAPROTOCOL_INFO | null,
+  ): number;
   bind(s: number, name: Name, namelen: number): number;
   listen(s: number, backlog: number): number;
   accept(s: number, addr: Name, addrlen: Length): number;
@@ -124,6 +134,8 @@ export function socketFunctions(state: ApiState): SocketFunctions {
     socket: (af, type, protocol) => WSASocket(af, type, protocol, null, 0, WSA_FLAG_OVERLAPPED),
     accept: (s, addr, addrlen) => WSAAccept(s, addr, addrlen, null, null),
     connect: (s, name, namelen) => WSAConnect(s, name, namelen, null, null, null, null),
+    WSADuplicateSocket: (s, processId, info) =>
+      state.isStarted() ? state.pass(spi.WSPDuplicateSocket(s, processId, info, errno), no) : no,
     bind: (s, name, namelen) =>
       state.isStarted() ? state.pass(spi.WSPBind(s, name, namelen, errno), no) : no,
     listen: (s, backlog) =>

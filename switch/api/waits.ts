@@ -13,6 +13,12 @@ import type { ApiState } from './last-error.js';
 
 /** What QueueUserAPC says of a thread that has ended (winerror.h). [W9.12.6] */
 const ERROR_GEN_FAILURE = 31;
+const NO_HANDLES: readonly number[] = [];
+/**
+ * Turns before a wait looks at the clock: a provider finds that something has ended in the one, the
+ * switch makes something of it in the next, and most waits are over.
+ */
+const TURNS_WITHOUT_CLOCK = 2;
 
 export interface WaitFunctions {
   /**
@@ -45,7 +51,7 @@ export interface WaitFunctions {
 export class EventWait {
   readonly #core: SwitchCore;
   count = 0;
-  handles: readonly number[] = [];
+  handles = NO_HANDLES;
   all = false;
   alertable = false;
   readonly isDone = (): boolean =>
@@ -121,13 +127,15 @@ export function waitFunctions(state: ApiState): WaitFunctions {
     wait.handles = lphEvents;
     wait.all = fWaitAll;
     wait.alertable = fAlertable;
-    if (!wait.isDone()) {
-      if (dwTimeout === 0) progress.poll();
-      else progress.waitUntil(wait.isDone, waitDeadline(core, dwTimeout));
+    for (let turn = 0; turn < TURNS_WITHOUT_CLOCK && !wait.isDone(); turn++) {
+      if (progress.poll() === 0) break;
+    }
+    if (dwTimeout !== 0 && !wait.isDone()) {
+      progress.waitUntil(wait.isDone, waitDeadline(core, dwTimeout));
     }
     // W9.12.5: the events' state first; routines run only where the thread would have to wait.
     const index = wait.signalled();
-    wait.handles = [];
+    wait.handles = NO_HANDLES;
     spare.push(wait);
     if (index >= 0) return ws.WSA_WAIT_EVENT_0 + index;
     if (fAlertable && apcs.run() > 0) return ws.WSA_WAIT_IO_COMPLETION;

@@ -136,6 +136,11 @@ export class SessionCore {
     );
   }
 
+  /** Messages may be sent, and nothing waits to go first. */
+  get isIdle(): boolean {
+    return this.established && !this.over && this.actions.isEmpty && !this.controlWanted;
+  }
+
   /** Has the staging buffer lent when it is first needed. */
   needStaging(): void {
     if (this.stagingBuffer.length === 0) this.stagingBuffer = this.#lendStaging();
@@ -157,13 +162,18 @@ export class SessionCore {
 
   /** Completes the header of send buffer `index` and asks for it to be sent. */
   post(index: number, length: number, kind: number, payload: number): void {
+    this.stamp(index, kind, payload);
+    this.actions.push(ActionKind.sendMessage, index, length);
+  }
+
+  /** Completes the header of send buffer `index`, which is sent next. */
+  stamp(index: number, kind: number, payload: number): void {
     const words = this.sendWords[index] as Int32Array;
     const sequence = this.credits.sent(payload);
     emitHeader(words, kind, payload);
     emitCounters(words, sequence, this.credits.grantedTotal, this.credits.windowTotal);
     this.statistics.messagesOut++;
     this.statistics.bytesOutByMessage += payload;
-    this.actions.push(ActionKind.sendMessage, index, length);
   }
 
   /** Sends a message that is only a header. */

@@ -68,6 +68,11 @@ export class Credits {
     return (this.#posted - this.#received) | 0;
   }
 
+  /** Receives posted that no message has told the peer of. */
+  get unsaid(): number {
+    return (this.#posted - this.#postedTold) | 0;
+  }
+
   /** Payload received and not yet freed. */
   get payloadHeld(): number {
     return (this.#payloadIn - this.#payloadFreed) | 0;
@@ -110,16 +115,16 @@ export class Credits {
     return this.#windowTold;
   }
 
-  /** Takes the counters of a received message. Returns '' or what is wrong with them. */
+  /** Takes the counters of a received message. Returns '' or what is wrong with them, and takes none. */
   accept(sequence: number, granted: number, window: number, payload: number): string {
     if (sequence !== this.#received) return 'sequence out of order';
-    this.#received = (sequence + 1) | 0;
     if (((granted - this.#granted) | 0) < 0) return 'credits taken back';
     if (((granted - this.#sent) | 0) > this.#peerReceiveCount) return 'more credits than receives';
     if (((window - this.#window) | 0) < 0) return 'window taken back';
     if (((window - this.#payloadOut) | 0) > this.#peerWindowBytes) return 'window too wide';
     const payloadIn = (this.#payloadIn + payload) | 0;
     if (((this.#windowTold - payloadIn) | 0) < 0) return 'payload beyond the window';
+    this.#received = (sequence + 1) | 0;
     this.#granted = granted;
     this.#window = window;
     this.#payloadIn = payloadIn;

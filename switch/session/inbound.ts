@@ -109,7 +109,7 @@ export class Inbound {
       return;
     }
     this.#posted.push(request);
-    this.fill();
+    if (!this.#isEmpty || request.total === 0) this.fill();
   }
 
   cancel(request: SessionRequest): boolean {
@@ -119,6 +119,40 @@ export class Inbound {
     this.#seal(request);
     this.fill();
     return true;
+  }
+
+  /** Whether the oldest receive takes so much payload as a whole, and then ends: Session.receiveSmall. */
+  takesWhole(payload: number): boolean {
+    const request = this.#posted.head;
+    if (request === null || request.bufferCount === 0 || request.assigned > 0) return false;
+    return (
+      payload <= (request.buffers[0] as { len: number }).len &&
+      (payload === request.total || (request.flags & RequestFlag.waitAll) === 0) &&
+      this.#sealed.head === null &&
+      this.#isEmpty
+    );
+  }
+
+  /** Nothing has arrived that was not taken, and more may come. */
+  get #isEmpty(): boolean {
+    return (
+      this.#store.length === 0 &&
+      this.#waitingCount === 0 &&
+      !this.#stagingPull &&
+      this.#stagedAt === this.#stagedEnd &&
+      !this.finReceived
+    );
+  }
+
+  /** Gives it the payload; takesWhole() has said so. */
+  takeWhole(from: Uint8Array, offset: number, payload: number): void {
+    const request = this.#posted.shift();
+    if (request === null) return;
+    copyBytes(from, offset, (request.buffers[0] as { buf: Uint8Array }).buf, 0, payload);
+    advance(request, payload);
+    this.#core.statistics.bytesInByMessage += payload;
+    this.#core.credits.freed(payload);
+    this.#seal(request);
   }
 
   handleData(message: Message, from: Uint8Array): void {

@@ -21,8 +21,8 @@ import { Closing } from './close.js';
 import { SessionCore, type SessionStatistics } from './core.js';
 import { Exchange } from './exchange.js';
 import { Inbound } from './inbound.js';
-import { checkLimits, type SessionLimits } from './limits.js';
-import { Message, parse } from './messages.js';
+import { checkLimits, HEADER_BYTES, type SessionLimits } from './limits.js';
+import { Counter, Message, parse, plainPayload } from './messages.js';
 import { Outbound } from './outbound.js';
 import { Pulls } from './pulls.js';
 import type { SessionRequest } from './request.js';
@@ -30,7 +30,7 @@ import { Sources } from './sources.js';
 
 export { Access, ActionKind, SessionAction, STAGING_REGISTRATION } from './actions.js';
 export { wordsOf, type SessionStatistics } from './core.js';
-export { defaultSessionLimits, type SessionLimits } from './limits.js';
+export { defaultSessionLimits, HEADER_BYTES, type SessionLimits } from './limits.js';
 export { RequestFlag, RequestState, ResultFlag, SessionRequest } from './request.js';
 
 export interface SessionOptions {
@@ -212,6 +212,12 @@ export class Session {
     return this.#core.credits.available;
   }
 
+  /** Receives that are posted, and how many of them the peer has not been told of. For checks. */
+  get receivesPosted(): { readonly now: number; readonly unsaid: number } {
+    const { postedNow, unsaid } = this.#core.credits;
+    return { now: postedNow, unsaid };
+  }
+
   /** The SAN connection is up: posts all receives, and the connector speaks (SESS-02, SESS-03). */
   handleConnected(now: Nanos): void {
     this.#core.now = now;
@@ -237,12 +243,41 @@ export class Session {
     if (!core.over) this.#exchange.consumed(message, index);
   }
 
+  /**
+   * The short way of a message of plain data that the oldest receive takes as a whole: the receive has
+   * finished. The shell posts receive buffer `index` again before anything else. False, with nothing
+   * done, whenever it is not that simple: handleReceive() then.
+   */
+  receiveSmall(index: number, length: number): boolean {
+    const core = this.#core;
+    const words = this.#receiveWords[index] as Int32Array;
+    const payload = plainPayload(words, length);
+    if (payload === 0 || !core.isIdle || !this.#inbound.takesWhole(payload)) return false;
+    const { sequence, granted, window } = Counter;
+    const { credits } = core;
+    const wrong = credits.accept(
+      words[sequence] as number,
+      words[granted] as number,
+      words[window] as number,
+      payload,
+    );
+    if (wrong !== '') return false;
+    core.statistics.messagesIn++;
+    const from = this.#receiveBuffers[index] as Uint8Array;
+    this.#inbound.takeWhole(from, HEADER_BYTES, payload);
+    credits.posted();
+    this.#exchange.pump();
+    return true;
+  }
+
   /** The WSPSend of send buffer `index` has ended. */
   handleSendComplete(index: number, error: number, now: Nanos): void {
     this.#core.now = now;
     this.#core.giveBack(index);
-    if (error !== 0) this.#fail(error);
-    else this.#exchange.pump();
+    if (error === 0) this.#exchange.pump();
+    // The peer may close on BYE before it is known here that BYE has arrived.
+    else if (this.#closing.isFinished) this.#closing.end();
+    else this.#fail(error);
   }
 
   /**
@@ -299,6 +334,15 @@ export class Session {
     this.#core.now = now;
     this.#outbound.send(request);
     this.#exchange.pump();
+  }
+
+  /**
+   * The short way of a send that is one message: puts the first `length` bytes of `buffer` into a send
+   * buffer, which the shell sends next (`HEADER_BYTES + length` bytes of it), as if for an action;
+   * returns its index. -1, with nothing done, whenever that is not all there is to do: send() then.
+   */
+  sendSmall(buffer: Uint8Array, length: number): number {
+    return this.#outbound.sendSmall(buffer, length);
   }
 
   /** Posts a receive; it may finish at once. */
@@ -391,6 +435,11 @@ export class Session {
   abort(error: number, now: Nanos): void {
     this.#core.now = now;
     this.#fail(error);
+  }
+
+  /** Whether pollAction or pollCompletion has something. */
+  get hasWork(): boolean {
+    return !this.#core.actions.isEmpty || this.#core.finished.head !== null;
   }
 
   /** Fills `action` with the next thing to do. False, and kind none, when there is nothing. */

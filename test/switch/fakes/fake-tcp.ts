@@ -94,6 +94,19 @@ export class FakeTcp implements Agent {
     }
   }
 
+  /** The host's process is gone: whoever was connected with it sees a reset. */
+  die(): void {
+    this.#network.hosts.splice(this.#network.hosts.indexOf(this), 1);
+    const peers = [...this.sockets.values()].flatMap(({ peer }) => peer ?? []);
+    this.sockets.clear();
+    this.deferred.length = 0;
+    for (const peer of peers) {
+      peer.reset = true;
+      this.#arrive(peer);
+      this.#occur(peer, spi.FD_CLOSE_BIT, spi.WSAECONNRESET);
+    }
+  }
+
   #find(s: number, lpErrno: spi.Ref<number>): FakeTcpSocket | null {
     const socket = this.sockets.get(s);
     if (socket === undefined) lpErrno.value = spi.WSAENOTSOCK;

@@ -1,0 +1,74 @@
+// Takes over what its test has duplicated for it and uses it: says what it finds, and ends. Its plan is
+// the host; lines on standard input are tasks.
+
+import { createInterface } from 'node:readline';
+import { openHost } from '../../../index.js';
+import type { HostOptions } from '../../../index.js';
+import * as spi from '../../../provider/spi/index.js';
+import { plan, say } from './talk.js';
+
+export interface DuplicateTask {
+  readonly info: spi.WSAPROTOCOL_INFO;
+  /** 'accept' a connection first; 'take' only looks. */
+  readonly use: 'echo' | 'accept' | 'take' | 'end';
+}
+
+const host = await openHost(plan() as HostOptions);
+const { winsock } = host;
+const NO_DATA: spi.WSADATA = {
+  wVersion: 0,
+  wHighVersion: 0,
+  iMaxSockets: 0,
+  iMaxUdpDg: 0,
+  lpVendorInfo: null,
+  szDescription: '',
+  szSystemStatus: '',
+};
+winsock.WSAStartup(0x0202, NO_DATA);
+
+function names(s: number): { readonly local: string; readonly peer: string } {
+  const text = (isPeer: boolean): string => {
+    const name = new Uint8Array(32);
+    const length = spi.ref(name.length);
+    const result = isPeer
+      ? winsock.getpeername(s, name, length)
+      : winsock.getsockname(s, name, length);
+    if (result !== 0) return String(winsock.WSAGetLastError());
+    return `${spi.ipv4Text(spi.sockaddrInAddress(name))}:${spi.sockaddrPort(name)}`;
+  };
+  return { local: text(false), peer: text(true) };
+}
+
+/** Sends back what comes, once, with the process that did it. */
+function echo(s: number): void {
+  const bytes = new Uint8Array(64);
+  const count = winsock.recv(s, bytes, bytes.length, 0);
+  if (count > 0) winsock.send(s, bytes, count, 0);
+}
+
+function carryOut({ info, use }: DuplicateTask): void {
+  const from = spi.FROM_PROTOCOL_INFO;
+  const s = winsock.WSASocket(from, from, from, info, 0, spi.WSA_FLAG_OVERLAPPED);
+  if (s === spi.INVALID_SOCKET) {
+    say({ error: winsock.WSAGetLastError() });
+    return;
+  }
+  say({ error: 0, ...names(s) });
+  if (use === 'echo') echo(s);
+  if (use === 'accept') {
+    const accepted = winsock.accept(s, null, null);
+    echo(accepted);
+    winsock.closesocket(accepted);
+  }
+  winsock.closesocket(s);
+  say({ closed: true });
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const task = JSON.parse(line) as DuplicateTask;
+  if (task.use === 'end') break;
+  carryOut(task);
+}
+await winsock.promises.WSACleanup();
+await host.close();
+process.stdin.destroy();
