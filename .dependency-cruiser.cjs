@@ -50,7 +50,7 @@ const userRules = [
   { name: 'examples', may: ['^examples/'] },
   // Floors, affinity and the clock are native functions, and nothing a program should have.
   { name: 'bench', may: ['^(bench|cli|runtime)/', '^native/'] },
-  { name: 'cli', may: ['^(bench|cli|runtime)/', '^test/conformance/'] },
+  { name: 'cli', may: ['^(bench|cli|runtime)/', '^test/(conformance|sim|scripts)/'] },
 ].map(({ name, may }) => ({
   name: `${name}-uses-published-entry-points`,
   severity: 'error',

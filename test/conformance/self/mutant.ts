@@ -11,8 +11,10 @@ export type MutantChange =
   | { readonly kind: 'provider'; readonly wrap: (inner: ServiceProvider) => ServiceProvider }
   /** The reference provider over something broken, such as a NIC. */
   | { readonly kind: 'source'; readonly createProvider: CreateProvider<never, never> }
-  /** A flag of another layer that its own tests know how to set: a simulation, the switch. */
-  | { readonly kind: 'flag'; readonly layer: string; readonly flag: string };
+  /** Something between the switch and its provider, which makes a careless switch of a good one. */
+  | { readonly kind: 'caller'; readonly wrap: (inner: ServiceProvider) => ServiceProvider }
+  /** A part of the switch replaced while a simulation runs; what `apply` returns puts it back. */
+  | { readonly kind: 'patch'; readonly apply: () => () => void };
 
 /** Who notices. At least one of them. */
 export interface CaughtBy {
@@ -22,7 +24,7 @@ export interface CaughtBy {
   readonly stops?: readonly StopCode[];
   /** Cases during which the stops come, where the kit alone notices nothing. */
   readonly under?: readonly string[];
-  /** Seeds with which a simulation notices. */
+  /** Seeds with each of which a simulation notices. */
   readonly seeds?: readonly number[];
 }
 

@@ -7,9 +7,11 @@ import { trace, verify } from '../../../provider/hooks/index.js';
 import { createProvider } from '../../../provider/san/provider.js';
 import type { CreateProvider } from '../../../provider/spi/index.js';
 import type { ConformanceCase } from '../index.js';
+import { makePlan, runPlan, SimMachine } from '../../sim/index.js';
 import { ALL_CASES, caseId, runCases } from '../index.js';
 import { completionMutants } from './completion-mutants.js';
 import { connectionMutants } from './connection-mutants.js';
+import { fieldMutants } from './field-mutants.js';
 import { memoryMutants } from './memory-mutants.js';
 import type { Mutant } from './mutant.js';
 
@@ -17,6 +19,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...completionMutants,
   ...memoryMutants,
   ...connectionMutants,
+  ...fieldMutants,
 ];
 
 /** Who noticed. */
@@ -72,6 +75,27 @@ export async function runMutant(mutant: Mutant, ids: readonly string[] | null): 
   return { cases, stops: [...stops] };
 }
 
+/** The seeds with which a simulation notices a mutant of the switch, and what it says. */
+export async function simulateMutant(
+  { change }: Mutant,
+  seeds: readonly number[],
+): Promise<ReadonlyMap<number, string>> {
+  const caught = new Map<number, string>();
+  const machine = new SimMachine();
+  const restore = change.kind === 'patch' ? change.apply() : (): void => undefined;
+  const breaks = change.kind === 'caller' ? { caller: change.wrap } : {};
+  try {
+    for (const seed of seeds) {
+      const { failure } = await runPlan(machine, makePlan(seed), breaks);
+      if (failure !== null) caught.set(seed, failure);
+    }
+  } finally {
+    restore();
+    machine.close();
+  }
+  return caught;
+}
+
 /** The reference provider with the change made. Throws for a change that is not of a provider. */
 function createMutant({ name, change }: Mutant): CreateProvider<never, never> {
   switch (change.kind) {
@@ -79,7 +103,8 @@ function createMutant({ name, change }: Mutant): CreateProvider<never, never> {
       return (environment) => change.wrap(createProvider(environment));
     case 'source':
       return change.createProvider;
-    case 'flag':
-      throw new Error(`${name} is a mutant of ${change.layer}: its own tests run it`);
+    case 'caller':
+    case 'patch':
+      throw new Error(`${name} is a mutant of the switch: a simulation runs it`);
   }
 }

@@ -1,0 +1,33 @@
+// The machine that simulated hosts run on: shared memory in a scratch directory, a loop of its own per
+// run. One per process, for many runs after each other.
+
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { Arena } from '../../native/arena.js';
+import { Reactor } from '../../native/reactor.js';
+
+const ARENA_BYTES = 2 ** 31;
+
+/** Scratch for runs. Closed by whoever made it. */
+export class SimMachine {
+  readonly arena = new Arena(ARENA_BYTES);
+  readonly base = mkdtempSync('/dev/shm/wsd-sim-');
+
+  /** A reactor for one run, which closes it. */
+  reactor(): Reactor {
+    return new Reactor();
+  }
+
+  /** What hosts have left behind; removed. */
+  sweep(): string[] {
+    if (!existsSync(this.base)) return [];
+    const left = readdirSync(this.base, { recursive: true }).map(String).sort();
+    for (const name of readdirSync(this.base)) {
+      rmSync(`${this.base}/${name}`, { recursive: true, force: true });
+    }
+    return left;
+  }
+
+  close(): void {
+    rmSync(this.base, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,145 @@
+// What happens in one simulated run, as data and as text that people read: the world, and what is done
+// in it step by step. Any list of steps is a plan, also one with steps taken out: a step whose subject is
+// not there does nothing. It must not know how steps are carried out. Source: docs/simulation.md.
+
+import { z } from 'zod';
+import { COST_MODELS } from '../../provider/nic/cost-model.js';
+import type { CostModelName } from '../../provider/nic/cost-model.js';
+
+/** Calls that may be made to fail, and what with: what a provider may answer there. */
+export const FAILABLE = [
+  'WSPSocket',
+  'WSPBind',
+  'WSPListen',
+  'WSPConnect',
+  'WSPAccept',
+  'WSPEventSelect',
+  'WSPSend',
+  'WSPRecv',
+  'WSPRdmaWrite',
+  'WSPRdmaRead',
+  'WSPRegisterMemory',
+  'WSPRegisterRdmaMemory',
+  'WSPIoctl',
+  'WSPGetSockOpt',
+  'WSPSetSockOpt',
+  'WPUCreateSocketHandle',
+] as const;
+
+const whole = z.coerce.number().int().min(0);
+const lengths = z.union([
+  z.array(whole),
+  z
+    .string()
+    .transform((text) => text.split(',').map((part) => z.coerce.number().int().parse(part))),
+]);
+const yes = z.union([z.boolean(), z.enum(['0', '1']).transform((text) => text === '1')]);
+const side = z.enum(['a', 'b']);
+const memory = z.enum(['segment', 'process']);
+const step = <Kind extends string, Shape extends z.ZodRawShape>(kind: Kind, shape: Shape) =>
+  z.strictObject({ kind: z.literal(kind), ...shape });
+
+const stepSchema = z.discriminatedUnion('kind', [
+  /** A connection between two hosts, by number. `port`: completions come through one. */
+  step('connect', { from: whole, to: whole, port: yes }),
+  step('send', { conn: whole, side, parts: lengths, memory, urgent: yes }),
+  step('send-now', { conn: whole, side, length: whole }),
+  step('receive', { conn: whole, side, parts: lengths, memory, all: yes }),
+  step('receive-now', { conn: whole, side, length: whole, peek: yes }),
+  /** Many small sends at once, as far as they are taken; and reading all there is. */
+  step('burst', { conn: whole, side, count: whole, length: whole }),
+  step('drain', { conn: whole, side, length: whole }),
+  step('cancel', { conn: whole, side, what: z.enum(['send', 'receive']) }),
+  step('shutdown', { conn: whole, side }),
+  step('close', { conn: whole, side, hard: yes }),
+  step('turns', { count: whole }),
+  /** Lets so many microseconds pass. */
+  step('pass', { micros: whole }),
+  // Faults.
+  step('still', { host: whole, micros: whole }),
+  step('lose-link', { host: whole, slot: whole }),
+  step('reset-nic', { host: whole }),
+  step('die', { host: whole }),
+  step('no-memory', { host: whole, on: yes }),
+  step('fail', { host: whole, call: z.enum(FAILABLE), error: whole, of: whole }),
+  step('delay', { host: whole, turns: whole, of: whole }),
+  step('heal', { host: whole }),
+]);
+
+export type Step = z.infer<typeof stepSchema>;
+export type StepOf<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>;
+export type Side = z.infer<typeof side>;
+
+const worldSchema = z.strictObject({
+  seed: whole,
+  hosts: whole.min(2).max(4),
+  profile: z.enum(['documented', 'windows', 'real-switch', 'hostile']),
+  cost: z.union([z.literal('none'), z.enum(Object.keys(COST_MODELS) as [CostModelName])]),
+  read: yes,
+  threshold: whole,
+  completion: z.enum(['pending', 'immediate']),
+  cache: yes,
+  verify: yes,
+});
+
+export type WorldPlan = z.infer<typeof worldSchema>;
+
+export interface Plan {
+  readonly world: WorldPlan;
+  readonly steps: readonly Step[];
+}
+
+/** A plan's text is not one. The message begins with the place. */
+export class PlanError extends Error {
+  override readonly name = 'PlanError';
+}
+
+/** One line for the world, one per step: a word, and `name=value` for each of its fields. */
+export function printPlan({ world, steps }: Plan): string {
+  return [lineOf('sim', world), ...steps.map(({ kind, ...rest }) => lineOf(kind, rest))]
+    .join('\n')
+    .concat('\n');
+}
+
+export function printStep({ kind, ...rest }: Step): string {
+  return lineOf(kind, rest);
+}
+
+/** The reverse of printPlan; `#` begins a comment. Throws PlanError. */
+export function parsePlan(text: string, file: string): Plan {
+  let world: WorldPlan | null = null;
+  const steps: Step[] = [];
+  for (const [index, line] of text.split('\n').entries()) {
+    const place = `${file}:${index + 1}`;
+    const words = line.replace(/#.*/, '').trim().split(/\s+/);
+    const [kind = ''] = words;
+    if (kind === '') continue;
+    const fields = Object.fromEntries(words.slice(1).map((word) => fieldOf(word, place)));
+    if (world === null) {
+      if (kind !== 'sim') throw new PlanError(`${place}: a plan begins with "sim", not "${kind}"`);
+      world = checked(worldSchema.safeParse(fields), place);
+    } else steps.push(checked(stepSchema.safeParse({ kind, ...fields }), place));
+  }
+  if (world === null) throw new PlanError(`${file}:1: there is no plan in it`);
+  return { world, steps };
+}
+
+function checked<T>(result: z.ZodSafeParseResult<T>, place: string): T {
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new PlanError(`${place}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'wrong'}`);
+}
+
+function fieldOf(word: string, place: string): [string, string] {
+  const at = word.indexOf('=');
+  if (at < 1) throw new PlanError(`${place}: "${word}" is not name=value`);
+  return [word.slice(0, at), word.slice(at + 1)];
+}
+
+function lineOf(kind: string, fields: Readonly<Record<string, unknown>>): string {
+  const shown = Object.entries(fields).map(([name, value]) => {
+    if (Array.isArray(value)) return `${name}=${value.join(',')}`;
+    return `${name}=${typeof value === 'boolean' ? Number(value) : String(value)}`;
+  });
+  return [kind, ...shown].join(' ');
+}
