@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 
-export type { SeedFailure } from './batch.js';
+export type { BatchResult, SeedFailure } from './batch.js';
 export { runBatch, shortest } from './batch.js';
 export { makePlan } from './make-plan.js';
 export { SimMachine } from './machine.js';
