@@ -1,14 +1,11 @@
 // Two ends over the real NIC, in one process or in two, with connections made between them; and the
 // proof that nothing is left when they end.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { FabricDirectory } from '../../../native/fabric-directory.js';
 import * as spi from '../../../provider/spi/index.js';
-import { remote } from '../nic/harness/rpc.js';
+import { startEnd } from '../nic/harness/pair.js';
 import type { RealEndOptions } from './real-end.js';
 import { RealEnd } from './real-end.js';
 
@@ -103,25 +100,7 @@ export async function openHere(options: RealEndOptions): Promise<FarEnd> {
 }
 
 export async function startChild(options: RealEndOptions): Promise<FarEnd> {
-  const file = fileURLToPath(new URL('./children/real-end.ts', import.meta.url));
-  const args = ['--import', 'tsx', file, JSON.stringify(options)];
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const gone = once(child, 'close');
-  await Promise.race([
-    once(child.stdout, 'readable'),
-    gone.then(() => {
-      throw new Error('the child did not start');
-    }),
-  ]);
-  return {
-    end: remote<End>(child),
-    kill: async () => {
-      child.kill('SIGKILL');
-      await gone;
-    },
-    ended: async () => {
-      if (child.exitCode === null && child.signalCode === null) child.stdin.end();
-      await gone;
-    },
-  };
+  const program = new URL('./children/real-end.ts', import.meta.url);
+  const far = await startEnd<End>(program, options);
+  return { end: far.end, kill: () => far.kill(), ended: () => far.dispose() };
 }

@@ -70,8 +70,9 @@ export class Machine {
   }
 }
 
-export interface FarProcess {
-  readonly end: End;
+/** An end in a process of its own. */
+export interface EndProcess<T> {
+  readonly end: T;
   readonly pid: number;
   /** Ends it with SIGKILL and waits until it is gone. */
   kill(): Promise<void>;
@@ -79,10 +80,19 @@ export interface FarProcess {
   dispose(): Promise<void>;
 }
 
+export type FarProcess = EndProcess<End>;
+
 /** Starts a child with an end of its own and waits until its NIC is open. */
-export async function startFar(options: EndOptions): Promise<FarProcess> {
-  const file = fileURLToPath(new URL('../children/peer.ts', import.meta.url));
-  const args = ['--import', 'tsx', file, JSON.stringify(options)];
+export function startFar(options: EndOptions): Promise<FarProcess> {
+  return startEnd<End>(new URL('../children/peer.ts', import.meta.url), options);
+}
+
+/** Starts `program` in a process of its own, with `options`, and waits until it first says something. */
+export async function startEnd<T extends object>(
+  program: URL,
+  options: object,
+): Promise<EndProcess<T>> {
+  const args = ['--import', 'tsx', fileURLToPath(program), JSON.stringify(options)];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const gone = once(child, 'close');
   await Promise.race([
@@ -92,7 +102,7 @@ export async function startFar(options: EndOptions): Promise<FarProcess> {
     }),
   ]);
   return {
-    end: remote<End>(child),
+    end: remote<T>(child),
     pid: child.pid ?? -1,
     kill: async () => {
       child.kill('SIGKILL');
