@@ -68,6 +68,7 @@ function installDependencies() {
   // --ignore-scripts: the addon is the next step's work. --include=dev: also under NODE_ENV=production.
   const flags = ['--ignore-scripts', '--include=dev', '--no-audit', '--no-fund'];
   run('installing the dependencies (npm ci)', 'npm', ['ci', ...flags]);
+  linkTool();
 }
 
 // Addon ----------------------------------------------------------------------------------------
@@ -133,7 +134,15 @@ function compileSources() {
   const tsc = at('node_modules/typescript/bin/tsc');
   run('compiling the TypeScript (tsc)', process.execPath, [tsc, '--pretty', 'false']);
   if (fs.existsSync(at('dist/cli/wsd.js'))) fs.chmodSync(at('dist/cli/wsd.js'), 0o755);
+  linkTool();
   writeStamp('typescript', key);
+}
+
+/** npx looks here first; without it one try during the build makes later ones fail. */
+function linkTool() {
+  const link = at('node_modules/.bin/wsd');
+  fs.rmSync(link, { force: true });
+  fs.symlinkSync('../../dist/cli/wsd.js', link);
 }
 
 const STEPS = [
