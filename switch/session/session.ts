@@ -17,45 +17,23 @@ import {
 import { assert } from '../../runtime/assert.js';
 import type { Nanos } from '../../runtime/clock.js';
 import { ActionKind, type SessionAction } from './actions.js';
-import { Closing } from './close.js';
-import { SessionCore, type SessionStatistics } from './core.js';
-import { Exchange } from './exchange.js';
-import { Inbound } from './inbound.js';
-import { checkLimits, HEADER_BYTES, type SessionLimits } from './limits.js';
+import { assemble, type SessionOptions } from './assembly.js';
+import type { Closing } from './close.js';
+import type { SessionCore, SessionStatistics } from './core.js';
+import type { Exchange } from './exchange.js';
+import type { Inbound } from './inbound.js';
+import { HEADER_BYTES } from './limits.js';
 import { Counter, Message, parse, plainPayload } from './messages.js';
-import { Outbound } from './outbound.js';
-import { Pulls } from './pulls.js';
+import type { Outbound } from './outbound.js';
+import type { Pulls } from './pulls.js';
 import type { SessionRequest } from './request.js';
-import { Sources } from './sources.js';
+import type { Sources } from './sources.js';
 
+export type { SessionOptions } from './assembly.js';
 export { Access, ActionKind, SessionAction, STAGING_REGISTRATION } from './actions.js';
 export { wordsOf, type SessionStatistics } from './core.js';
 export { defaultSessionLimits, HEADER_BYTES, type SessionLimits } from './limits.js';
 export { RequestFlag, RequestState, ResultFlag, SessionRequest } from './request.js';
-
-export interface SessionOptions {
-  readonly role: 'connector' | 'acceptor';
-  readonly limits: SessionLimits;
-  /** The own provider has WSPRdmaRead. */
-  readonly rdmaRead: boolean;
-  /**
-   * limits.sendCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
-   */
-  readonly sendBuffers: readonly Uint8Array[];
-  /** wordsOf each of them: they outlive a session, which need not make them anew. */
-  readonly sendWords: readonly Int32Array[];
-  /**
-   * limits.receiveCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
-   */
-  readonly receiveBuffers: readonly Uint8Array[];
-  readonly receiveWords: readonly Int32Array[];
-  /**
-   * Gives the staging buffer, registered (local) by the shell: limits.stagingBytes, or less where there
-   * is no more. Called once, when large data is first wanted by somebody who only reads, or into memory
-   * that cannot be registered.
-   */
-  readonly lendStaging: () => Uint8Array;
-}
 
 export class Session {
   readonly #core: SessionCore;
@@ -72,37 +50,19 @@ export class Session {
 
   /** Throws AssertionError when limits or memory do not fit each other. */
   constructor(options: SessionOptions) {
-    const { limits } = options;
-    checkLimits(limits);
-    assert(
-      options.receiveBuffers.length === limits.receiveCount &&
-        options.receiveWords.length === limits.receiveCount,
-      'as many receive buffers as receives',
-    );
-    this.#core = new SessionCore(limits, options.rdmaRead, options);
+    const parts = assemble(options);
+    this.#core = parts.core;
     this.#core.fail = (error) => {
       this.#fail(error);
     };
     this.#receiveBuffers = options.receiveBuffers;
     this.#receiveWords = options.receiveWords;
-    const sources = new Sources(this.#core);
-    const pulls = new Pulls(this.#core);
-    const outbound = new Outbound(this.#core, sources);
-    const inbound = new Inbound(this.#core, pulls);
-    sources.onEnded = (request) => {
-      outbound.sourceEnded(request);
-    };
-    sources.onRegistrationFailed = (request) => {
-      outbound.registrationFailed(request);
-    };
-    this.#sources = sources;
-    this.#pulls = pulls;
-    this.#outbound = outbound;
-    this.#inbound = inbound;
-    const parts = { outbound, inbound, sources, pulls };
-    const isConnector = options.role === 'connector';
-    this.#closing = new Closing(this.#core, isConnector, parts);
-    this.#exchange = new Exchange(this.#core, isConnector, parts, this.#closing);
+    this.#sources = parts.sources;
+    this.#pulls = parts.pulls;
+    this.#outbound = parts.outbound;
+    this.#inbound = parts.inbound;
+    this.#closing = parts.closing;
+    this.#exchange = parts.exchange;
   }
 
   get statistics(): Readonly<SessionStatistics> {
