@@ -2,12 +2,14 @@
 // DREQ, DREP for the end. Frames go through wake pipes; nothing here is on the data path. An endpoint
 // that a frame names is checked against the sender's mapped segment before anything uses it.
 
-import type { Clock, Nanos } from '../../runtime/clock.js';
+import type { Nanos } from '../../runtime/clock.js';
 import type { Frame } from './cm-frame.js';
 import { FrameFlag, FrameType, RejectReason } from './cm-frame.js';
-import type { EngineEvent } from './commands.js';
+import { FrameSender, NO_DATA } from './cm-sender.js';
+import type { ConnectionHost } from './connection-host.js';
+import type { Connection } from './connection-table.js';
+import { ConnectionTable } from './connection-table.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
-import type { WireEndpoint } from './layout.js';
 import {
   CONNECT_TIMEOUT,
   CONTROL_RETRY,
@@ -18,65 +20,12 @@ import {
 import type { PeerHost } from './peer-host.js';
 import type { ConnectFailure, DisconnectReason } from './verbs.js';
 
-/** What the connection manager asks of its engine. */
-export interface ConnectionHost {
-  readonly clock: Clock;
-  readonly address: number;
-  readonly generation: number;
-  readonly processId: number;
-  /** An address in this process that holds the generation, for peers to try. */
-  readonly probeAddress: number;
-  /** Whether a provider uses the NIC at all. */
-  readonly hasConsumer: boolean;
-  /** The living host at `address`, mapped; null when there is none. */
-  openPeer(address: number): PeerHost | null;
-  /** Whether this engine can move bytes to and from the peer's process. */
-  reaches(peer: PeerHost, probeAddress: number): boolean;
-  randomId(): number;
-  report(event: EngineEvent): void;
-  /** The queue pair's ring and state, as peers are told of them. */
-  endpointOf(queuePair: EngineQueuePair): WireEndpoint;
-  /** The connection is up: poll the queue pair from now on. */
-  activate(queuePair: EngineQueuePair): void;
-  /** The connection is over: execute what has arrived, then flush everything. */
-  deactivate(queuePair: EngineQueuePair, reason: DisconnectReason): void;
-  /** Neither side touches the other's memory any more. */
-  released(queuePair: EngineQueuePair): void;
-}
-
-type Phase =
-  /** REQ sent. */
-  | 'requesting'
-  /** REQ received, the listener has not answered. */
-  | 'requested'
-  /** REP sent, RTU not received: whether the request came from where it says is not known yet. */
-  | 'accepted'
-  | 'connected'
-  /** DREQ sent, waiting for the peer to let go. */
-  | 'disconnecting';
-
-interface Connection {
-  readonly id: number;
-  readonly peer: PeerHost;
-  phase: Phase;
-  queuePair: EngineQueuePair | null;
-  remoteId: number;
-  /** The remote endpoint and wish of a request that waits for its answer. */
-  endpoint: WireEndpoint | null;
-  acknowledgesSends: boolean;
-  reachesPeer: boolean;
-  port: number;
-  deadline: Nanos;
-}
-
-const NO_ENDPOINT: WireEndpoint = { queuePair: 0, slot: 0, ring: 0, state: 0, sequence: 0 };
 /** What a REJ means to the requester; every other reason is a refusal. */
 const FAILURES = new Map<number, ConnectFailure>([
   [RejectReason.NO_LISTENER, 'no-listener'],
   // A NIC that no provider drives is as good as none: the host may be reached otherwise.
   [RejectReason.NO_CONSUMER, 'unreachable'],
 ]);
-const NO_DATA = new Uint8Array(0);
 /** Why a DREQ ends a connection, if not because its owner is done: for an error, or to go on elsewhere. */
 const FAILED = 1;
 const MOVING = 2;
@@ -87,23 +36,21 @@ const DISCONNECT_REASONS = new Map<number, DisconnectReason>([
 
 export class ConnectionManager {
   readonly #host: ConnectionHost;
-  readonly #connections = new Map<number, Connection>();
-  readonly #byQueuePair = new Map<EngineQueuePair, Connection>();
+  readonly #connections: ConnectionTable;
+  readonly #sender: FrameSender;
   readonly #listeners = new Set<number>();
-  readonly #congested = new Set<PeerHost>();
-  #earliest: Nanos = Infinity;
-  /** Those with a deadline: few, however many connections there are. */
-  readonly #timed = new Set<Connection>();
   /** Requests that wait for an answer here. */
   readonly #requestsOf = new Map<PeerHost, number>();
 
   constructor(host: ConnectionHost) {
     this.#host = host;
+    this.#connections = new ConnectionTable(() => host.randomId());
+    this.#sender = new FrameSender(host);
   }
 
   /** Whether doTimers may ever have something to do: connections, or frames for a full pipe. */
   get hasTimers(): boolean {
-    return this.#connections.size > 0 || this.#congested.size > 0;
+    return this.#connections.size > 0 || this.#sender.isCongested;
   }
 
   listen(port: number): void {
@@ -112,7 +59,7 @@ export class ConnectionManager {
 
   unlisten(port: number): void {
     this.#listeners.delete(port);
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of this.#connections.all()) {
       if (connection.phase === 'requested' && connection.port === port) this.reject(connection.id);
     }
   }
@@ -129,8 +76,8 @@ export class ConnectionManager {
       this.#reportFailure(qp, 'unreachable');
       return;
     }
-    const connection = this.#add({
-      id: this.#newId(),
+    const connection = this.#connections.add({
+      id: this.#connections.newId(),
       peer,
       phase: 'requesting',
       queuePair: qp,
@@ -141,7 +88,7 @@ export class ConnectionManager {
       port,
       deadline: this.#host.clock.now() + CONNECT_TIMEOUT,
     });
-    this.#send(connection, FrameType.REQ, { port, localPort, privateData });
+    this.#sender.send(connection, FrameType.REQ, { port, localPort, privateData });
   }
 
   accept(qp: EngineQueuePair, requestId: number, privateData: Uint8Array): void {
@@ -153,33 +100,32 @@ export class ConnectionManager {
     }
     this.#countRequest(connection.peer, -1);
     connection.phase = 'accepted';
-    connection.queuePair = qp;
-    this.#byQueuePair.set(qp, connection);
+    this.#connections.bind(connection, qp);
     qp.attach(connection.peer, connection.endpoint, connection.acknowledgesSends);
-    this.#send(connection, FrameType.REP, { privateData });
+    this.#sender.send(connection, FrameType.REP, { privateData });
     this.#host.report({ type: 'established', queuePair: qp.slot, privateData: NO_DATA });
   }
 
   reject(requestId: number): void {
     const connection = this.#connections.get(requestId);
     if (connection?.phase !== 'requested') return;
-    this.#send(connection, FrameType.REJ, { reason: RejectReason.REJECTED });
+    this.#sender.send(connection, FrameType.REJ, { reason: RejectReason.REJECTED });
     this.#countRequest(connection.peer, -1);
-    this.#remove(connection);
+    this.#connections.remove(connection);
   }
 
   /** This side ends the connection of `qp`, or never had one. 'released' follows, maybe later. */
   disconnect(qp: EngineQueuePair, isMoving: boolean): void {
-    const connection = this.#byQueuePair.get(qp);
+    const connection = this.#connections.of(qp);
     if (connection === undefined) this.#host.released(qp);
     else this.#beginRelease(connection, qp, isMoving ? MOVING : 0);
   }
 
   /** The connection failed on this side while its owner keeps the queue pair: tell the peer. */
   abort(qp: EngineQueuePair): void {
-    const connection = this.#byQueuePair.get(qp);
+    const connection = this.#connections.of(qp);
     if (connection?.phase === 'connected')
-      this.#send(connection, FrameType.DREQ, { reason: FAILED });
+      this.#sender.send(connection, FrameType.DREQ, { reason: FAILED });
   }
 
   handle(frame: Frame): void {
@@ -188,7 +134,7 @@ export class ConnectionManager {
       this.#handleRequest(frame);
       return;
     }
-    const connection = this.#find(frame);
+    const connection = this.#connections.find(frame, frame.type === FrameType.DREQ);
     if (connection === undefined) {
       this.#handleStray(frame);
       return;
@@ -214,40 +160,23 @@ export class ConnectionManager {
 
   /** Every connection with a host that died is over. */
   handlePeerDeath(peer: PeerHost): void {
-    this.#congested.delete(peer);
-    for (const connection of [...this.#connections.values()]) {
+    this.#sender.forget(peer);
+    for (const connection of this.#connections.all()) {
       if (connection.peer === peer) this.#lose(connection, 'peer-died', 'unreachable');
     }
   }
 
   /** The earliest time at which doTimers has something to do. */
   nextDeadline(): Nanos {
-    const retry = this.#congested.size > 0 ? this.#host.clock.now() + CONTROL_RETRY : Infinity;
-    return Math.min(retry, this.#earliest);
+    const retry = this.#sender.isCongested ? this.#host.clock.now() + CONTROL_RETRY : Infinity;
+    return Math.min(retry, this.#connections.earliest);
   }
 
   doTimers(now: Nanos): number {
-    for (const peer of this.#congested) {
-      peer.retry();
-      if (!peer.isCongested) this.#congested.delete(peer);
-    }
-    if (now < this.#earliest) return 0;
-    let expired = 0;
-    for (const connection of [...this.#timed]) {
-      if (connection.deadline > now) continue;
-      expired++;
-      this.#expire(connection);
-    }
-    return expired;
-  }
-
-  #setDeadline(connection: Connection, deadline: Nanos): void {
-    connection.deadline = deadline;
-    if (deadline === Infinity) this.#timed.delete(connection);
-    else this.#timed.add(connection);
-    this.#earliest = Infinity;
-    for (const { deadline: other } of this.#timed)
-      if (other < this.#earliest) this.#earliest = other;
+    this.#sender.retry();
+    const expired = this.#connections.expired(now);
+    for (const connection of expired) this.#expire(connection);
+    return expired.length;
   }
 
   #handleRequest(frame: Frame): void {
@@ -255,8 +184,8 @@ export class ConnectionManager {
     if (peer === null || peer.generation !== frame.generation) return;
     const valid =
       peer.isValidEndpoint(frame.endpoint) && frame.privateData.length <= MAX_PRIVATE_DATA;
-    const connection = this.#add({
-      id: this.#newId(),
+    const connection = this.#connections.add({
+      id: this.#connections.newId(),
       peer,
       phase: 'requested',
       queuePair: null,
@@ -269,8 +198,8 @@ export class ConnectionManager {
     });
     const reason = valid ? this.#objection(peer, frame.targetPort) : RejectReason.NO_LISTENER;
     if (reason !== 0) {
-      this.#send(connection, FrameType.REJ, { reason });
-      this.#remove(connection);
+      this.#sender.send(connection, FrameType.REJ, { reason });
+      this.#connections.remove(connection);
       return;
     }
     this.#countRequest(peer, 1);
@@ -315,16 +244,16 @@ export class ConnectionManager {
     if (connection.phase !== 'requesting' || qp === null) return;
     connection.remoteId = frame.sourceComm;
     if (!connection.peer.isValidEndpoint(frame.endpoint)) {
-      this.#send(connection, FrameType.DREQ, { reason: FAILED });
+      this.#sender.send(connection, FrameType.DREQ, { reason: FAILED });
       this.#lose(connection, 'error', 'rejected');
       return;
     }
     connection.phase = 'connected';
-    this.#setDeadline(connection, Infinity);
+    this.#connections.setDeadline(connection, Infinity);
     connection.reachesPeer = this.#host.reaches(connection.peer, frame.probeAddress);
     connection.peer.reachesUs = (frame.flags & FrameFlag.REACHES_YOU) !== 0;
     qp.attach(connection.peer, frame.endpoint, (frame.flags & FrameFlag.ACKNOWLEDGE_SENDS) !== 0);
-    this.#send(connection, FrameType.RTU, {});
+    this.#sender.send(connection, FrameType.RTU);
     this.#host.activate(qp);
     this.#host.report({ type: 'established', queuePair: qp.slot, privateData: frame.privateData });
   }
@@ -339,7 +268,7 @@ export class ConnectionManager {
     // First execute what the peer had sent before; then promise to touch its memory no more.
     const reason = DISCONNECT_REASONS.get(frame.reason) ?? 'peer-disconnected';
     this.#lose(connection, reason, 'rejected');
-    this.#send(connection, FrameType.DREP, {});
+    this.#sender.send(connection, FrameType.DREP);
   }
 
   /** A frame about a connection that is gone on this side: its sender must let go as well. */
@@ -348,25 +277,14 @@ export class ConnectionManager {
     const peer = this.#host.openPeer(frame.sourceAddress);
     if (peer === null || peer.generation !== frame.generation) return;
     const type = frame.type === FrameType.REP ? FrameType.DREQ : FrameType.DREP;
-    this.#sendTo(peer, this.#frame(type, frame.targetComm, frame.sourceComm, peer));
-  }
-
-  /** The connection a frame speaks of. A request given up before its answer names no target. */
-  #find(frame: Frame): Connection | undefined {
-    const named = this.#connections.get(frame.targetComm);
-    if (named !== undefined) return isFrom(named, frame) ? named : undefined;
-    if (frame.targetComm !== 0 || frame.type !== FrameType.DREQ) return undefined;
-    for (const connection of this.#connections.values()) {
-      if (connection.remoteId === frame.sourceComm && isFrom(connection, frame)) return connection;
-    }
-    return undefined;
+    this.#sender.answer(peer, frame, type);
   }
 
   /** Ends a connection in whatever phase it is, without a word to the peer. */
   #lose(connection: Connection, reason: DisconnectReason, failure: ConnectFailure): void {
     const qp = connection.queuePair;
     const phase = connection.phase;
-    this.#remove(connection);
+    this.#connections.remove(connection);
     if (phase === 'requested') {
       const { id, port, peer } = connection;
       this.#countRequest(peer, -1);
@@ -392,84 +310,17 @@ export class ConnectionManager {
   /** The peer knows our ring from the request on, answered or not; it is asked to forget it. */
   #beginRelease(connection: Connection, qp: EngineQueuePair, reason = 0): void {
     connection.phase = 'disconnecting';
-    this.#setDeadline(connection, this.#host.clock.now() + RELEASE_TIMEOUT);
+    this.#connections.setDeadline(connection, this.#host.clock.now() + RELEASE_TIMEOUT);
     qp.peerReleased = false;
-    this.#send(connection, FrameType.DREQ, { reason });
+    this.#sender.send(connection, FrameType.DREQ, { reason });
   }
 
   #finish(connection: Connection): void {
-    this.#remove(connection);
+    this.#connections.remove(connection);
     if (connection.queuePair !== null) this.#host.released(connection.queuePair);
   }
 
   #reportFailure(qp: EngineQueuePair, reason: ConnectFailure): void {
     this.#host.report({ type: 'connect-failed', queuePair: qp.slot, reason });
   }
-
-  #add(connection: Connection): Connection {
-    this.#connections.set(connection.id, connection);
-    this.#setDeadline(connection, connection.deadline);
-    if (connection.queuePair !== null) this.#byQueuePair.set(connection.queuePair, connection);
-    return connection;
-  }
-
-  #remove(connection: Connection): void {
-    this.#connections.delete(connection.id);
-    if (connection.deadline !== Infinity) this.#setDeadline(connection, Infinity);
-    if (connection.queuePair !== null) this.#byQueuePair.delete(connection.queuePair);
-  }
-
-  #newId(): number {
-    for (;;) {
-      const id = this.#host.randomId();
-      if (id !== 0 && !this.#connections.has(id)) return id;
-    }
-  }
-
-  #send(
-    connection: Connection,
-    type: FrameType,
-    fields: { port?: number; localPort?: number; privateData?: Uint8Array; reason?: number },
-  ): void {
-    const frame = this.#frame(type, connection.id, connection.remoteId, connection.peer);
-    frame.targetPort = fields.port ?? 0;
-    frame.sourcePort = fields.localPort ?? 0;
-    frame.reason = fields.reason ?? 0;
-    frame.privateData = fields.privateData ?? NO_DATA;
-    if (connection.reachesPeer) frame.flags |= FrameFlag.REACHES_YOU;
-    const qp = connection.queuePair;
-    if (qp !== null) frame.endpoint = this.#host.endpointOf(qp);
-    if (qp?.limitsRetries === true) frame.flags |= FrameFlag.ACKNOWLEDGE_SENDS;
-    this.#sendTo(connection.peer, frame);
-  }
-
-  #sendTo(peer: PeerHost, frame: Frame): void {
-    peer.send(frame);
-    if (peer.isCongested) this.#congested.add(peer);
-  }
-
-  #frame(type: FrameType, sourceComm: number, targetComm: number, peer: PeerHost): Frame {
-    return {
-      type,
-      sourceAddress: this.#host.address,
-      targetAddress: peer.address,
-      sourcePort: 0,
-      targetPort: 0,
-      sourceComm,
-      targetComm,
-      reason: 0,
-      generation: this.#host.generation,
-      processId: this.#host.processId,
-      endpoint: NO_ENDPOINT,
-      probeAddress: this.#host.probeAddress,
-      flags: 0,
-      privateData: NO_DATA,
-    };
-  }
-}
-
-/** Whether a frame comes from the host that the connection is with, in its present life. */
-function isFrom(connection: Connection, frame: Frame): boolean {
-  const { peer } = connection;
-  return peer.address === frame.sourceAddress && peer.generation === frame.generation;
 }

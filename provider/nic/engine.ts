@@ -16,7 +16,7 @@ import type { BounceBuffer } from './bounce.js';
 import { emitFrame, FrameReader, wakeFrame } from './cm-frame.js';
 import type { EngineCommand, EngineEvent } from './commands.js';
 import { CompletionRings } from './completion-rings.js';
-import type { ConnectionHost } from './connection-manager.js';
+import type { ConnectionHost } from './connection-host.js';
 import { ConnectionManager } from './connection-manager.js';
 import type { CostModel } from './cost-model.js';
 import { LinkTime } from './cost-model.js';
