@@ -8,21 +8,21 @@ import type { Arena } from '../../native/arena.js';
 import type { NativeBinding } from '../../native/binding.js';
 import type { FabricDirectory } from '../../native/fabric-directory.js';
 import { PARKED_NO, PARKED_PIPE, segmentHeader } from '../../native/layout/segment.layout.js';
-import type { Reactor, WatchToken } from '../../native/reactor.js';
-import { EPOLLIN } from '../../native/reactor.js';
+import type { Reactor } from '../../native/reactor.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { OwnerPipe } from '../../native/wake-pipe.js';
 import type { BounceBuffer } from './bounce.js';
-import { emitFrame, FrameReader, wakeFrame } from './cm-frame.js';
+import { emitFrame, wakeFrame } from './cm-frame.js';
 import type { EngineCommand, EngineEvent } from './commands.js';
 import { CompletionRings } from './completion-rings.js';
 import type { ConnectionHost } from './connection-host.js';
 import { ConnectionManager } from './connection-manager.js';
+import { ControlChannel } from './control-channel.js';
 import type { CostModel } from './cost-model.js';
 import { LinkTime } from './cost-model.js';
 import type { EngineCore, EngineCounters } from './engine-core.js';
 import { EngineQueuePair, QueuePairState, Wait } from './engine-queue-pair.js';
-import { STATE_ARMED, STATE_CLOSED } from './layout.js';
+import { STATE_ARMED } from './layout.js';
 import { ENTRY_WORDS, RESCUE_INTERVAL, WIRE_SLOTS } from './limits.js';
 import type { WireEndpoint } from './layout.js';
 import type { OwnMemory } from './mover.js';
@@ -31,7 +31,8 @@ import type { PeerHost } from './peer-host.js';
 import { ringDoorbell } from './peer-host.js';
 import { Peers } from './peers.js';
 import { NO_PROCESS } from './process-of.js';
-import { addKeys, removeAllKeys, removeKey } from './region-keys.js';
+import { QueuePairEnd } from './queue-pair-end.js';
+import { addKeys, removeKey } from './region-keys.js';
 import { RegionTable } from './regions.js';
 import { Requester } from './requester.js';
 import { Responder } from './responder.js';
@@ -45,7 +46,6 @@ const FRAMES_WAITING = segmentHeader.word('framesWaiting');
 
 /** Turns between two looks at the clock while connection timers run. */
 const TURNS_PER_TIMER_CHECK = 256;
-const CONTROL_READ_BYTES = 4096;
 
 export interface EngineOptions {
   readonly arena: Arena;
@@ -93,21 +93,15 @@ export class NicEngine implements EngineCore, ConnectionHost {
   readonly #rings: CompletionRings;
   readonly #peers: Peers;
   readonly #scheduler: Scheduler;
-  /** Queue pairs whose flush could not finish at once. */
-  readonly #flushing = new Set<EngineQueuePair>();
-  #hasFlushing = false;
   readonly #requester: Requester;
   readonly #responder: Responder;
   readonly #connections: ConnectionManager;
-  readonly #frames = new FrameReader();
-  readonly #control = new Uint8Array(CONTROL_READ_BYTES);
-  readonly #pipeToken: WatchToken;
+  readonly #end: QueuePairEnd;
+  readonly #control: ControlChannel;
   readonly #secrets = new SecretNumbers();
   #turns = 0;
   #rescueAt: Nanos = 0;
   #open = true;
-  /** A frame may show that its sender's peer is dead. */
-  #isReadingControl = false;
 
   constructor(options: EngineOptions) {
     const { arena, native, publicSegment, privateSegment, bounce } = options;
@@ -133,7 +127,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
       wake: emitFrame(wakeFrame(this.address)),
       died: (peer) => {
         // What it said before it died is in the pipe, and counts: where a connection goes on.
-        this.#readControl();
+        this.#control.read();
         this.#connections.handlePeerDeath(peer);
       },
     });
@@ -154,11 +148,29 @@ export class NicEngine implements EngineCore, ConnectionHost {
       queuePairs: this.#queuePairs,
       turn: (qp) => this.#turn(qp),
       flush: (qp) => {
-        this.#flush(qp);
+        this.#end.flush(qp);
       },
     });
-    this.#pipeToken = options.reactor.watch(options.pipe.fd, EPOLLIN, () => {
-      this.#readControl();
+    this.#end = new QueuePairEnd({
+      core: this,
+      requester: this.#requester,
+      responder: this.#responder,
+      scheduler: this.#scheduler,
+      queuePairs: this.#queuePairs,
+      native,
+      report: this.report,
+      disconnect: (qp, isMoving) => {
+        this.#connections.disconnect(qp, isMoving);
+      },
+    });
+    this.#control = new ControlChannel({
+      view: this.view,
+      header: this.#header,
+      reactor: options.reactor,
+      pipe: options.pipe,
+      handle: (frame) => {
+        this.#connections.handle(frame);
+      },
     });
   }
 
@@ -206,7 +218,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
         this.#connections.reject(command.requestId);
         return;
       case 'destroy':
-        this.#destroy(this.#queuePair(command.slot), command.isMoving);
+        this.#end.destroy(this.#queuePair(command.slot), command.isMoving);
         return;
       case 'fail':
         for (const qp of this.#queuePairs) {
@@ -225,14 +237,14 @@ export class NicEngine implements EngineCore, ConnectionHost {
   kick(slot: number): void {
     const qp = this.#queuePair(slot);
     if (qp.state === QueuePairState.RTS) this.#scheduler.follow(qp, this.#requester.transmit(qp));
-    else if (qp.state === QueuePairState.ERR) this.#flush(qp);
+    else if (qp.state === QueuePairState.ERR) this.#end.flush(qp);
   }
 
   /** A new receive in the queue of `slot`: whatever does not look at it by itself is told. */
   receivePosted(slot: number): void {
     const qp = this.#queuePairs[slot];
     if (qp === undefined) return;
-    if (qp.state === QueuePairState.ERR) this.#flush(qp);
+    if (qp.state === QueuePairState.ERR) this.#end.flush(qp);
     else if (qp.wait === Wait.RECEIVE && !qp.hot) ringDoorbell(this.view, this.#header, slot);
   }
 
@@ -251,8 +263,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
 
   doWork(): number {
     let work = this.#scheduler.step();
-    if (this.view.words[this.#header + FRAMES_WAITING] !== 0) work += this.#takeFrames();
-    if (this.#hasFlushing) this.#retryFlushes();
+    if (this.view.words[this.#header + FRAMES_WAITING] !== 0) work += this.#control.take();
+    if (this.#end.isFlushing) this.#end.retryFlushes();
     const isTimeToLook = ++this.#turns % TURNS_PER_TIMER_CHECK === 0;
     if (isTimeToLook && (this.#connections.hasTimers || this.#rings.hasEvents)) {
       work += this.#doTimers(this.clock.now());
@@ -274,7 +286,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   deadline(): Nanos {
     // A sleeper has no turns to count, so it looks at the timers whenever it wakes.
     this.#turns = TURNS_PER_TIMER_CHECK - 1;
-    const retryFlush = this.#flushing.size > 0 ? this.clock.now() + 100_000 : Infinity;
+    const retryFlush = this.#end.isFlushing ? this.clock.now() + 100_000 : Infinity;
     // One peer alone could only stop its own connections: it needs no rescue, and no time-out.
     const needsRescue = this.#peers.count > 1 && this.#connections.hasTimers;
     return Math.min(
@@ -289,14 +301,14 @@ export class NicEngine implements EngineCore, ConnectionHost {
   fail(qp: EngineQueuePair): void {
     if (qp.state !== QueuePairState.RTS) return;
     this.#connections.abort(qp);
-    this.#endConnection(qp, qp.peer?.isAlive() === false ? 'peer-died' : 'error');
+    this.#end.end(qp, qp.peer?.isAlive() === false ? 'peer-died' : 'error');
   }
 
   /** Ends every connection and lets go of every peer. The segments and the pipe are the owner's. */
   close(): void {
     if (!this.#open) return;
     for (const qp of this.#queuePairs) {
-      if (qp !== undefined && qp.state !== QueuePairState.CLOSING) this.#destroy(qp);
+      if (qp !== undefined && qp.state !== QueuePairState.CLOSING) this.#end.destroy(qp);
     }
     this.abandon();
   }
@@ -305,7 +317,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   abandon(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#options.reactor.unwatch(this.#pipeToken);
+    this.#control.close();
     this.#peers.close();
   }
 
@@ -355,12 +367,11 @@ export class NicEngine implements EngineCore, ConnectionHost {
         took = this.#responder.receive(qp);
       this.#requester.complete(qp);
     }
-    this.#endConnection(qp, reason);
+    this.#end.end(qp, reason);
   }
 
   released(qp: EngineQueuePair): void {
-    qp.peerReleased = true;
-    this.#reportRelease(qp);
+    this.#end.released(qp);
   }
 
   // -----------------------------------------------------------------------------------------------
@@ -378,7 +389,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     let work = this.#connections.doTimers(now);
     this.#rings.expire(now);
     if (now >= this.#rescueAt) {
-      this.#readControl();
+      this.#control.read();
       work += this.#scheduler.rescue();
       this.#rescueAt = now + RESCUE_INTERVAL;
     }
@@ -403,91 +414,6 @@ export class NicEngine implements EngineCore, ConnectionHost {
     // Nobody polls it yet: whoever publishes rings.
     this.view.storeRelease(qp.ownState + STATE_ARMED, 1);
     this.#queuePairs[command.slot] = qp;
-  }
-
-  #destroy(qp: EngineQueuePair, isMoving = false): void {
-    const wasConnected = qp.state === QueuePairState.RTS;
-    qp.state = QueuePairState.CLOSING;
-    this.#scheduler.remove(qp);
-    removeAllKeys(this.regions, qp);
-    this.#revoke(qp);
-    if (!wasConnected) qp.peerReleased ||= qp.peer === null;
-    this.#connections.disconnect(qp, isMoving);
-    this.#flush(qp);
-  }
-
-  #endConnection(qp: EngineQueuePair, reason: DisconnectReason): void {
-    if (qp.state === QueuePairState.CLOSING) return;
-    qp.state = QueuePairState.ERR;
-    this.#scheduler.remove(qp);
-    this.#revoke(qp);
-    this.#flush(qp);
-    if (qp.disconnectReported) return;
-    qp.disconnectReported = true;
-    this.report({ type: 'disconnected', queuePair: qp.slot, reason });
-  }
-
-  /** From here on the peer may not use what it was told of our memory. A full fence: see executeRead. */
-  #revoke(qp: EngineQueuePair): void {
-    if (qp.isRevoked) return;
-    qp.isRevoked = true;
-    this.view.exchange(qp.ownState + STATE_CLOSED, 1);
-    // Whoever posts from now on rings, because nobody polls any more; what was posted before this
-    // barrier is seen by the flush that follows.
-    this.view.exchange(qp.ownState + STATE_ARMED, 1);
-    this.#options.native.barrier();
-  }
-
-  #flush(qp: EngineQueuePair): void {
-    // Both, always: a receive must not wait for a send that waits for the peer.
-    const sends = this.#requester.flush(qp);
-    // A send that is complete was received, although its receive comes after the end.
-    const mayArrive = qp.isLastChance && qp.state === QueuePairState.ERR;
-    const receives = (!mayArrive || this.#responder.drain(qp)) && this.#responder.flush(qp);
-    if (!sends || !receives) {
-      this.#flushing.add(qp);
-      this.#hasFlushing = true;
-      return;
-    }
-    this.#flushing.delete(qp);
-    if (qp.state !== QueuePairState.CLOSING || qp.destroyedReported) return;
-    qp.destroyedReported = true;
-    this.report({ type: 'destroyed', queuePair: qp.slot });
-    this.#reportRelease(qp);
-  }
-
-  #retryFlushes(): void {
-    for (const qp of this.#flushing) this.#flush(qp);
-    this.#hasFlushing = this.#flushing.size > 0;
-  }
-
-  #reportRelease(qp: EngineQueuePair): void {
-    if (!qp.destroyedReported || !qp.peerReleased) return;
-    if (this.#queuePairs[qp.slot] !== qp) return;
-    this.#queuePairs[qp.slot] = undefined;
-    this.report({ type: 'released', queuePair: qp.slot });
-  }
-
-  /** A hint: what it does not announce, the reactor finds. Taken back first, so that none is lost. */
-  #takeFrames(): number {
-    this.view.exchange(this.#header + FRAMES_WAITING, 0);
-    this.#readControl();
-    return 1;
-  }
-
-  #readControl(): void {
-    const { pipe } = this.#options;
-    if (this.#isReadingControl) return;
-    this.#isReadingControl = true;
-    for (;;) {
-      const length = pipe.read(this.#control);
-      if (length === 0) break;
-      this.#frames.push(this.#control.subarray(0, length), (frame) => {
-        this.#connections.handle(frame);
-      });
-      if (length < this.#control.length) break;
-    }
-    this.#isReadingControl = false;
   }
 
   #queuePair(slot: number): EngineQueuePair {
