@@ -63,8 +63,8 @@ export async function conformanceChild(): Promise<void> {
   }
 }
 
-/** A trace and a verifier of both sides. The kit breaks the caller's rules on purpose. */
-function verifying(): (side: 'a' | 'b') => Observers {
+/** A trace and a verifier of all sides. The kit breaks the caller's rules on purpose. */
+function verifying(): () => Observers {
   const found: string[] = [];
   const onViolation = (violation: Violation): void => {
     if (violation.party === 'provider') found.push(sentenceOf(violation));

@@ -1,5 +1,5 @@
-// Makes pairs of hosts for the conformance kit out of the composition root: two environments of one
-// fabric in this thread, the provider on both, hooks around it. It must not know any case.
+// Makes pairs of hosts for the conformance kit out of the composition root: the environments of one
+// fabric in this thread, the provider on all, hooks around it. It must not know any case.
 
 import type { HostEnvironment, ProviderSource } from '../index.js';
 import { openEnvironment } from '../index.js';
@@ -23,7 +23,7 @@ export interface FixtureOptions {
   readonly patience: number;
   readonly expectedFailures?: Readonly<Record<string, string>>;
   /** What stands around the provider of a side, the first one innermost. Default: a trace. */
-  readonly observe?: (side: 'a' | 'b') => Observers;
+  readonly observe?: (side: SideName) => Observers;
 }
 
 /** Hooks, and how the kit reads them. */
@@ -37,6 +37,11 @@ const SEGMENT_BYTES = 32 * 1024 * 1024;
 
 /** The longest sleep of a wait: a provider may move without anything that wakes the thread. */
 const SLICE_NANOS = 1_000_000;
+
+/** The hosts of a pair. */
+export type SideName = 'a' | 'b' | 'target';
+
+const ADDRESSES = { a: '127.78.0.1', b: '127.78.0.2', target: '127.78.0.3' } as const;
 
 let fabricCount = 0;
 
@@ -58,14 +63,26 @@ export async function environmentFixture(options: FixtureOptions): Promise<Provi
 async function makePair(options: FixtureOptions): Promise<ConformancePair> {
   const fabric = `conformance-${process.pid}-${fabricCount++}`;
   const a = await openSide(options, fabric, 'a');
-  const b = await openSide(options, fabric, 'b').catch(async (thrown: unknown) => {
-    await a.host.close();
-    throw thrown;
-  });
+  const opened = [a];
+  const stop = async (): Promise<void> => {
+    for (const { host } of opened) await host.close();
+  };
+  const open = async (side: SideName): Promise<OpenSide> => {
+    const one = await openSide(options, fabric, side).catch(async (thrown: unknown) => {
+      await stop();
+      throw thrown;
+    });
+    opened.push(one);
+    return one;
+  };
+  const b = await open('b');
+  const { duplicate } = a.provider.capabilities;
+  const target = duplicate ? { target: conformanceHost(await open('target')) } : {};
   const { progress, environment } = a.host;
   return {
     a: conformanceHost(a),
     b: conformanceHost(b),
+    ...target,
     drive: (done) => {
       // Counted, not timed: on a busy machine a slice is longer, and what is slow is not missing.
       for (let slice = 0; slice < options.patience; slice++) {
@@ -73,10 +90,7 @@ async function makePair(options: FixtureOptions): Promise<ConformancePair> {
       }
       return done();
     },
-    stop: async () => {
-      await a.host.close();
-      await b.host.close();
-    },
+    stop,
   };
 }
 
@@ -90,9 +104,9 @@ interface OpenSide {
 async function openSide(
   options: FixtureOptions,
   fabric: string,
-  side: 'a' | 'b',
+  side: SideName,
 ): Promise<OpenSide> {
-  const address = side === 'a' ? '127.78.0.1' : '127.78.0.2';
+  const address = ADDRESSES[side];
   const { engine, profile, seed } = options;
   const observers = (options.observe ?? traced)(side);
   const host = await openEnvironment({
@@ -116,7 +130,8 @@ async function openSide(
 function conformanceHost({ host, provider, observers, address }: OpenSide): ConformanceHost {
   const { history, violations } = observers;
   const usage = (): Record<string, number> => ({ ...host.usage() });
-  return { provider, address, memory: host.memory, history, violations, usage };
+  const { processId } = host.environment;
+  return { provider, address, processId, memory: host.memory, history, violations, usage };
 }
 
 function traced(): Observers {

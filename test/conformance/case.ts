@@ -44,9 +44,10 @@ export class CaseContext {
   readonly capabilities: ProviderCapabilities;
   readonly profile: Profile;
   readonly drive: Drive;
+  #target: Side | null = null;
 
   constructor(
-    pair: ConformancePair,
+    private readonly pair: ConformancePair,
     fixture: ProviderFixture,
     readonly random: Prng,
     private readonly ports: PortSource,
@@ -56,6 +57,18 @@ export class CaseContext {
     this.drive = (done) => pair.drive(done);
     this.left = new Side(pair.a, this.drive);
     this.right = new Side(pair.b, this.drive);
+  }
+
+  /** The process that takes connections over from the left side, started when it is asked for. */
+  get target(): Side {
+    const host = this.pair.target;
+    if (host === undefined) throw new Error('the fixture has no target for a duplication');
+    return (this.#target ??= new Side(host, this.drive));
+  }
+
+  /** All that were started. */
+  get sides(): readonly Side[] {
+    return [this.left, this.right, ...(this.#target === null ? [] : [this.#target])];
   }
 
   /** A port that no earlier case of this pair has used. */

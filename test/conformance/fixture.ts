@@ -15,6 +15,8 @@ export interface ConformanceHost {
   readonly provider: ServiceProvider;
   /** The IPv4 address of the one NIC that the provider drives here. */
   readonly address: string;
+  /** What names this host's process in WSPDuplicateSocket. [DUP-11] */
+  readonly processId: number;
   readonly memory: HostMemory;
   /** The last calls and upcalls, oldest first, one sentence each; empty without a trace. */
   readonly history: () => readonly string[];
@@ -24,10 +26,12 @@ export interface ConformanceHost {
   readonly usage: () => Readonly<Record<string, number>>;
 }
 
-/** Two hosts of one SAN subnet. */
+/** Hosts of one SAN subnet. */
 export interface ConformancePair {
   readonly a: ConformanceHost;
   readonly b: ConformanceHost;
+  /** Another process than `a`, which takes connections over from it. Needed with `duplicate` only. */
+  readonly target?: ConformanceHost;
   /**
    * Gives both hosts turns until `done()` holds or the fixture's patience is over; may sleep in
    * between. Returns what `done()` said last. Must come back also when nothing ever happens.

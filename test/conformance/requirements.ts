@@ -24,6 +24,9 @@ export const needsNoMessageLimit: Requirement = ({ maxMessageSize }) =>
 export const needsRdmaLimit: Requirement = ({ maxRdmaSize }) =>
   maxRdmaSize === null ? 'no limit of RDMA transfers' : null;
 
+export const needsDuplication: Requirement = ({ duplicate }) =>
+  duplicate ? null : 'no duplication';
+
 export const needsNoDuplication: Requirement = ({ duplicate }) =>
   duplicate ? 'duplication' : null;
 

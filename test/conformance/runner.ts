@@ -7,7 +7,7 @@ import { Prng } from '../../runtime/prng.js';
 import type { ConformanceCase } from './case.js';
 import { CaseContext, PortSource } from './case.js';
 import { ConformanceFailure, expectThat, NotSupported } from './check.js';
-import type { ConformancePair, ProviderFixture } from './fixture.js';
+import type { ConformanceHost, ConformancePair, ProviderFixture } from './fixture.js';
 import type { Side } from './side.js';
 
 export type Verdict =
@@ -111,7 +111,7 @@ async function runOne(
     if (thrown instanceof NotSupported) {
       return resultOf(one, { verdict: 'unsupported', reason: thrown.message });
     }
-    const history = [...label('a', pair.a.history()), ...label('b', pair.b.history())];
+    const history = hostsOf(pair).flatMap(([name, host]) => label(name, host.history()));
     const stopped = await stopQuietly(pairs);
     return failureOf(one, thrown, [...history, ...stopped]);
   }
@@ -119,8 +119,7 @@ async function runOne(
 
 /** One case from start to end on both sides; throws what is wrong. */
 function attempt(pair: ConformancePair, begin: () => CaseContext, one: ConformanceCase): void {
-  pair.a.violations();
-  pair.b.violations();
+  for (const [, host] of hostsOf(pair)) host.violations();
   const context = begin();
   try {
     one.run(context);
@@ -138,8 +137,8 @@ function attempt(pair: ConformancePair, begin: () => CaseContext, one: Conforman
 }
 
 /** Ends what can be ended after a failure, which is what is to be told: not what fails now. */
-function abandon({ left, right }: CaseContext): void {
-  for (const side of [left, right]) {
+function abandon({ sides }: CaseContext): void {
+  for (const side of sides) {
     try {
       side.end();
     } catch {
@@ -150,7 +149,7 @@ function abandon({ left, right }: CaseContext): void {
 
 /** Ends both sides, and holds them to what holds for every case. [CLEANUP-02, CLOSE-03] */
 function finish(pair: ConformancePair, context: CaseContext): void {
-  const sides = [context.left, context.right];
+  const { sides } = context;
   for (const side of sides) side.end();
   const isOver = (side: Side): boolean => side.upcalls.openHandles.size === 0;
   const left = (): string[] => sides.flatMap((side) => leftovers(side));
@@ -215,6 +214,14 @@ function textOf(thrown: unknown): string {
       .find((line) => line.includes(' at '))
       ?.trim() ?? '';
   return `${thrown.name}: ${thrown.message} ${place}`.trim();
+}
+
+function hostsOf({ a, b, target }: ConformancePair): [string, ConformanceHost][] {
+  return [
+    ['a', a],
+    ['b', b],
+    ...(target === undefined ? [] : [['target', target] as [string, ConformanceHost]]),
+  ];
 }
 
 function label(side: string, lines: readonly string[]): string[] {

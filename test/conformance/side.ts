@@ -132,14 +132,16 @@ export class Side {
 
   // Sockets ---------------------------------------------------------------------------------------
 
-  trySocket(): { value: number; code: number } {
+  /** `name`: dwProviderReserved of a WSPDuplicateSocket, or 0 for a new socket. [SOCKET-04] */
+  trySocket(name = 0): { value: number; code: number } {
+    const info = name === 0 ? null : { ...spi.tcpProtocolInfo(), dwProviderReserved: name };
     const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED, INVALID_SOCKET } = spi;
     const { procs, errno } = this;
     const s = procs.lpWSPSocket(
       AF_INET,
       SOCK_STREAM,
       IPPROTO_TCP,
-      null,
+      info,
       0,
       WSA_FLAG_OVERLAPPED,
       errno,
@@ -219,6 +221,13 @@ export class Side {
     const returned = procs.lpWSPAccept(s, address, length, condition, 'callback data', errno);
     const outcome = this.value('WSPAccept', returned, spi.INVALID_SOCKET);
     return { ...outcome, address, length: length.value };
+  }
+
+  /** WSPDuplicateSocket for a process: its code, and what names the connection there. */
+  duplicate(s: number, processId: number): { readonly code: number; readonly name: number } {
+    const info = spi.tcpProtocolInfo();
+    const returned = this.procs.lpWSPDuplicateSocket(s, processId, info, this.errno);
+    return { code: this.code('WSPDuplicateSocket', returned), name: info.dwProviderReserved };
   }
 
   close(s: number): number {

@@ -1,5 +1,5 @@
 // How a socket gets into each state that a switch can meet. Every way uses the SPI only, and leaves the
-// socket on the left side. Sources: CONN, CLOSE-07, CLOSESOCK-02, CLOSE-06, W14.19.
+// socket on the left side. Sources: CONN, CLOSE-07, CLOSESOCK-02, CLOSE-06, DUP-11, W14.19.
 
 import * as spi from '../../provider/spi/index.js';
 import type { CaseContext } from './case.js';
@@ -15,6 +15,7 @@ export const SOCKET_STATES = [
   'connected',
   'peer-closed',
   'broken',
+  'duplicated',
   'closed',
   'never-existed',
 ] as const;
@@ -45,6 +46,11 @@ export function intoState(context: CaseContext, state: SocketState): number {
       return closedByPeer(context);
     case 'broken':
       return broken(context);
+    case 'duplicated': {
+      const { a } = context.connected();
+      expectCode('WSPDuplicateSocket', left.duplicate(a, context.target.host.processId).code, 0);
+      return a;
+    }
     case 'closed': {
       const s = left.socket();
       expectCode('WSPCloseSocket', left.close(s), 0);

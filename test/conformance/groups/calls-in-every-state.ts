@@ -9,7 +9,7 @@ import type { SocketState } from '../states.js';
 import { intoState, SOCKET_STATES } from '../states.js';
 import { finish, rdma, receive, send } from '../transfers.js';
 import type { TableCall } from './state-table.js';
-import { allowedCodes, CALLS, STATE_TABLE } from './state-table.js';
+import { allowedCodes, CALLS, codesWithoutDuplication, STATE_TABLE } from './state-table.js';
 
 const GROUP = 'calls-in-every-state';
 const BYTES = 64;
@@ -22,11 +22,7 @@ const CALLERS: Readonly<Record<TableCall, Caller>> = {
   WSPBind: (context, s) => context.left.bind(s, context.port()),
   WSPCloseSocket: ({ left }, s) => left.close(s),
   WSPConnect: (context, s) => context.left.connect(s, context.right.address, context.port()),
-  WSPDuplicateSocket: ({ left }, s) => {
-    const { procs, errno } = left;
-    const info = spi.tcpProtocolInfo();
-    return left.code('WSPDuplicateSocket', procs.lpWSPDuplicateSocket(s, 1, info, errno));
-  },
+  WSPDuplicateSocket: ({ left }, s) => left.duplicate(s, left.host.processId).code,
   WSPEnumNetworkEvents: ({ left }, s) => left.enumerate(s, 0, spi.createNetworkEvents()),
   WSPEventSelect: ({ left }, s) =>
     left.select(s, left.upcalls.createEvent(), spi.FD_CONNECT | spi.FD_ACCEPT),
@@ -145,13 +141,13 @@ function cell(call: TableCall, state: SocketState): ConformanceCase {
     unless: (capabilities) => {
       if (call === 'WSPRdmaRead' && !capabilities.rdmaRead) return 'no WSPRdmaRead';
       if (call === 'WSPGetQOSByName' && capabilities.qos) return 'the provider has QoS';
-      if (call !== 'WSPDuplicateSocket' || allowed.includes(spi.WSAENOTSOCK)) return null;
-      if (!capabilities.duplicate) return 'no duplication';
-      return state === 'connected' || state === 'listening' ? 'it is handed over then' : null;
+      return state === 'duplicated' && !capabilities.duplicate ? 'no duplication' : null;
     },
     run: (context) => {
       const s = intoState(context, state);
-      expectCode(call, CALLERS[call](context, s, state), ...allowed);
+      const isMissing = call === 'WSPDuplicateSocket' && !context.capabilities.duplicate;
+      const codes = isMissing ? codesWithoutDuplication(state) : allowed;
+      expectCode(call, CALLERS[call](context, s, state), ...codes);
     },
   };
 }

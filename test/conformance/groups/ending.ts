@@ -1,5 +1,5 @@
-// "Handling Socket Options and Control Codes", "Closing a SAN Socket", "Duplicating Socket Handles".
-// Sources: OPT, GETOPT, SETOPT, IOC, QOS, CLOSE, CLOSESOCK, OVL-15, DUPSOCK, DUP-11, DUP-12.
+// "Handling Socket Options and Control Codes", "Closing a SAN Socket".
+// Sources: OPT, GETOPT, SETOPT, IOC, QOS, CLOSE, CLOSESOCK, OVL-15.
 
 import * as spi from '../../../provider/spi/index.js';
 import type { CaseContext, ConformanceCase } from '../case.js';
@@ -8,7 +8,6 @@ import { expectCode, expectSame, expectThat } from '../check.js';
 import {
   needsDepth,
   needsMessageLimit,
-  needsNoDuplication,
   needsNoMessageLimit,
   needsNoQos,
   needsRdmaLimit,
@@ -296,49 +295,4 @@ const closing = casesOf('closing-a-san-socket', [
   },
 ]);
 
-const duplicating = casesOf('duplicating-socket-handles-for-a-san', [
-  {
-    name: 'none',
-    title: 'a provider without duplication refuses it, and the connection goes on',
-    clauses: ['DUPSOCK-01'],
-    unless: needsNoDuplication,
-    run: (context) => {
-      const { left, right } = context;
-      const { a, b, all } = postSeveral(context, 1);
-      const { procs, errno } = left;
-      const info = spi.tcpProtocolInfo();
-      const code = left.code('WSPDuplicateSocket', procs.lpWSPDuplicateSocket(a, 1, info, errno));
-      expectThat(code !== 0, 'WSPDuplicateSocket', 'a failure', 'success');
-      const message = right.allocate(8, 1);
-      right.register(b, message);
-      const sent = send(right, b, [message]);
-      for (const posted of all) {
-        expectSame('bytes', finish(left, a, posted, 'the receive').bytes, 8);
-      }
-      finish(right, b, sent, 'the send');
-    },
-  },
-  {
-    name: 'receives-end-empty',
-    title: 'WSPDuplicateSocket ends pending receives with success and 0 bytes',
-    clauses: ['DUP-11', 'DUPSOCK-02'],
-    unless: ({ duplicate }) => (duplicate ? null : 'no duplication'),
-    run: (context) => {
-      const { left } = context;
-      const { a, all } = postSeveral(context, 1);
-      const { procs, errno } = left;
-      const info = spi.tcpProtocolInfo();
-      const returned = procs.lpWSPDuplicateSocket(a, 1, info, errno);
-      expectCode('WSPDuplicateSocket', left.code('WSPDuplicateSocket', returned), 0);
-      expectThat(info.dwProviderReserved !== 0, 'dwProviderReserved', 'a value', '0');
-      for (const posted of all) {
-        const { error, bytes } = finished(left, posted, 'the receive');
-        expectCode('OffsetHigh', error, 0);
-        expectSame('InternalHigh', bytes, 0);
-      }
-      expectCode('WSPCloseSocket', left.close(a), 0);
-    },
-  },
-]);
-
-export const endingCases: readonly ConformanceCase[] = [...options, ...closing, ...duplicating];
+export const endingCases: readonly ConformanceCase[] = [...options, ...closing];

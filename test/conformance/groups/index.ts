@@ -6,6 +6,7 @@ import { callsInEveryState } from './calls-in-every-state.js';
 import { completionCases } from './completion.js';
 import { connectionCases } from './connections.js';
 import { dataCases } from './data.js';
+import { duplicatingCases } from './duplicating.js';
 import { endingCases } from './ending.js';
 import { fixtureCases } from './fixture-itself.js';
 import { initializingCases } from './initializing.js';
@@ -21,5 +22,6 @@ export const ALL_CASES: readonly ConformanceCase[] = [
   ...dataCases,
   ...completionCases,
   ...endingCases,
+  ...duplicatingCases,
   ...callsInEveryState,
 ];

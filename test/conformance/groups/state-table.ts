@@ -56,6 +56,13 @@ const UNBOUND: Codes = [wsa.WSAEINVAL, wsa.WSAENOTCONN];
 const RESET: Codes = [wsa.WSAECONNRESET];
 const ABORTED: Codes = [wsa.WSAECONNABORTED];
 
+/**
+ * A descriptor that was handed over is good for WSPCloseSocket only; nobody makes another call on it. One
+ * that is made must not reach the connection: it fails, or answers as one without a connection does.
+ * [DUP-11, DUP-17]
+ */
+const HANDED_OVER: Codes = [wsa.WSAENOTSOCK, wsa.WSAENOTCONN, wsa.WSAEINVAL];
+
 const GONE = { closed: NOT_A_SOCKET, 'never-existed': NOT_A_SOCKET } as const;
 
 const TRANSFER = {
@@ -81,7 +88,7 @@ export const STATE_TABLE: Readonly<Record<TableCall, TableRow>> = {
   WSPCloseSocket: {
     clauses: ['CLOSESOCK-01', 'CLOSESOCK-02'],
     otherwise: OK,
-    cells: GONE,
+    cells: { duplicated: OK, ...GONE },
   },
   WSPConnect: {
     clauses: ['CONNECT-09', 'CONNECT-10', 'CONNECT-12', 'CLOSESOCK-02'],
@@ -98,7 +105,12 @@ export const STATE_TABLE: Readonly<Record<TableCall, TableRow>> = {
   WSPDuplicateSocket: {
     clauses: ['DUPSOCK-01', 'DUP-18', 'CLOSESOCK-02'],
     otherwise: [wsa.WSAENOTCONN, wsa.WSAEINVAL],
-    cells: GONE,
+    cells: {
+      // A provider need not be able to hand a listener over. [DUP-14, DUP-18]
+      listening: [0, wsa.WSAENOTCONN, wsa.WSAEINVAL, wsa.WSAEOPNOTSUPP],
+      connected: OK,
+      ...GONE,
+    },
   },
   WSPEnumNetworkEvents: {
     clauses: ['EVT-05', 'CLOSESOCK-02'],
@@ -136,7 +148,11 @@ export const STATE_TABLE: Readonly<Record<TableCall, TableRow>> = {
     cells: GONE,
   },
   // The socket of this code is not looked at, whatever it is. [INIT-11]
-  'WSPIoctl-extension': { clauses: ['INIT-11', 'EXT-01'], otherwise: OK, cells: {} },
+  'WSPIoctl-extension': {
+    clauses: ['INIT-11', 'EXT-01'],
+    otherwise: OK,
+    cells: { duplicated: OK },
+  },
   WSPListen: {
     clauses: ['LISTEN-02', 'LISTEN-05', 'CLOSESOCK-02'],
     otherwise: INVALID,
@@ -192,5 +208,13 @@ export const STATE_TABLE: Readonly<Record<TableCall, TableRow>> = {
 /** The codes that a call may answer in a state. */
 export function allowedCodes(call: TableCall, state: SocketState): Codes {
   const { cells, otherwise } = STATE_TABLE[call];
-  return cells[state] ?? otherwise;
+  if (state !== 'duplicated') return cells[state] ?? otherwise;
+  return cells.duplicated ?? [...otherwise, ...HANDED_OVER];
+}
+
+/** What WSPDuplicateSocket answers in a provider that cannot: a failure. [DUPSOCK-01, EXT-03] */
+export function codesWithoutDuplication(state: SocketState): Codes {
+  const { listening: most = [] } = STATE_TABLE.WSPDuplicateSocket.cells;
+  const wanted = allowedCodes('WSPDuplicateSocket', state);
+  return wanted.includes(wsa.WSAENOTSOCK) ? wanted : most.filter((code) => code !== 0);
 }
