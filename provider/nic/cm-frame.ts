@@ -9,8 +9,10 @@
 //        4  source | target port  13   ring offset in the sender's segment
 //        5  source comm id        14   state offset in the sender's segment
 //        6  target comm id        15   first sequence number of that ring
-//        7  reason                16   probe address (64 bits)
+//        7  reason, or address   16   probe address (64 bits)
 //                                 18   flags, 19 private data length, 20 … 31 private data
+//
+// Word 7 of a REQ is the address that the request was for, when another NIC has sent it on; 0 otherwise.
 
 import { MAX_PRIVATE_DATA } from './limits.js';
 import type { WireEndpoint } from './layout.js';
@@ -44,6 +46,8 @@ export const RejectReason = {
   REJECTED: 2,
   NO_RESOURCES: 3,
   NO_CONSUMER: 4,
+  /** Ask the NIC whose address is in the private data, as with InfiniBand's port redirection. */
+  REDIRECTED: 5,
 } as const;
 
 export const FrameFlag = {
@@ -61,6 +65,7 @@ export interface Frame {
   targetPort: number;
   sourceComm: number;
   targetComm: number;
+  /** Of a REJ or DREQ. Of a REQ: the address it is for, if that is not the target's. */
   reason: number;
   generation: number;
   processId: number;
@@ -134,6 +139,17 @@ export function parseFrame(bytes: Uint8Array): Frame | null {
     flags: word(18),
     privateData: copy.subarray(PRIVATE_DATA_WORD * 4, PRIVATE_DATA_WORD * 4 + word(19)),
   };
+}
+
+/** The private data of a REJ that redirects to the NIC at `address`. */
+export function redirection(address: number): Uint8Array {
+  return new Uint8Array([address >>> 24, address >>> 16, address >>> 8, address]);
+}
+
+/** Where a REJ redirects to; null when it does not say. */
+export function redirectedTo({ privateData }: Frame): number | null {
+  if (privateData.length !== 4) return null;
+  return privateData.reduce((address, byte) => address * 256 + byte, 0);
 }
 
 /**

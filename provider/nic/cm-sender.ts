@@ -1,8 +1,9 @@
 // The sending half of connection management: writes frames as their connection stands, and tries again
 // what a full pipe did not take. Decides nothing. Source: docs/nic.md.
 
-import type { Frame, FrameType } from './cm-frame.js';
-import { FrameFlag } from './cm-frame.js';
+import { assert } from '../../runtime/assert.js';
+import type { Frame } from './cm-frame.js';
+import { FrameFlag, FrameType } from './cm-frame.js';
 import type { ConnectionHost } from './connection-host.js';
 import type { Connection } from './connection-table.js';
 import type { WireEndpoint } from './layout.js';
@@ -30,6 +31,15 @@ export class FrameSender {
   /** Whether frames wait for a full pipe. */
   get isCongested(): boolean {
     return this.#congested.size > 0;
+  }
+
+  /** Asks, or asks again where it was sent on to. */
+  request(connection: Connection): void {
+    const { peer, request, service } = connection;
+    assert(request !== null, 'this side asks');
+    const { localPort, privateData } = request;
+    const reason = service.address === peer.address ? 0 : service.address;
+    this.send(connection, FrameType.REQ, { port: service.port, localPort, privateData, reason });
   }
 
   send(connection: Connection, type: FrameType, fields: FrameFields = {}): void {

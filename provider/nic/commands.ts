@@ -53,8 +53,14 @@ export type EngineCommand =
       readonly localKey: number;
       readonly remoteKey: number;
     }
-  | { readonly type: 'listen'; readonly port: number }
-  | { readonly type: 'unlisten'; readonly port: number }
+  | { readonly type: 'listen'; readonly port: number; readonly address: number }
+  | { readonly type: 'unlisten'; readonly port: number; readonly address: number }
+  | {
+      readonly type: 'redirect';
+      readonly port: number;
+      readonly address: number;
+      readonly to: number | null;
+    }
   | {
       readonly type: 'connect';
       readonly slot: number;

@@ -4,20 +4,22 @@
 
 import type { Nanos } from '../../runtime/clock.js';
 import type { Frame } from './cm-frame.js';
-import { FrameFlag, FrameType, RejectReason } from './cm-frame.js';
+import { FrameFlag, FrameType, redirectedTo, redirection, RejectReason } from './cm-frame.js';
 import { FrameSender, NO_DATA } from './cm-sender.js';
 import type { ConnectionHost } from './connection-host.js';
-import type { Connection } from './connection-table.js';
+import type { Connection, Service } from './connection-table.js';
 import { ConnectionTable } from './connection-table.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import {
   CONNECT_TIMEOUT,
   CONTROL_RETRY,
   MAX_PRIVATE_DATA,
+  REDIRECTIONS_MAX,
   RELEASE_TIMEOUT,
   REQUESTS_PER_PEER,
 } from './limits.js';
 import type { PeerHost } from './peer-host.js';
+import { serviceKey } from './service.js';
 import type { ConnectFailure, DisconnectReason } from './verbs.js';
 
 /** What a REJ means to the requester; every other reason is a refusal. */
@@ -26,6 +28,9 @@ const FAILURES = new Map<number, ConnectFailure>([
   // A NIC that no provider drives is as good as none: the host may be reached otherwise.
   [RejectReason.NO_CONSUMER, 'unreachable'],
 ]);
+/** What becomes of the requests for a service: somebody listens, they are sent on, or TCP/IP has it. */
+type Answer = 'listening' | { readonly redirectedTo: number | null };
+
 /** Why a DREQ ends a connection, if not because its owner is done: for an error, or to go on elsewhere. */
 const FAILED = 1;
 const MOVING = 2;
@@ -38,7 +43,7 @@ export class ConnectionManager {
   readonly #host: ConnectionHost;
   readonly #connections: ConnectionTable;
   readonly #sender: FrameSender;
-  readonly #listeners = new Set<number>();
+  readonly #services = new Map<number, Answer>();
   /** Requests that wait for an answer here. */
   readonly #requestsOf = new Map<PeerHost, number>();
 
@@ -53,14 +58,23 @@ export class ConnectionManager {
     return this.#connections.size > 0 || this.#sender.isCongested;
   }
 
-  listen(port: number): void {
-    this.#listeners.add(port);
+  listen(port: number, address: number): void {
+    this.#services.set(serviceKey(address, port), 'listening');
   }
 
-  unlisten(port: number): void {
-    this.#listeners.delete(port);
-    for (const connection of this.#connections.all()) {
-      if (connection.phase === 'requested' && connection.port === port) this.reject(connection.id);
+  unlisten(port: number, address: number): void {
+    this.#services.delete(serviceKey(address, port));
+    for (const connection of this.#waitingFor(port, address)) this.reject(connection.id);
+  }
+
+  /** Sends on what waits and what comes; to nobody: whoever asks is told to try another way. */
+  redirect(port: number, address: number, to: number | null): void {
+    const answer = { redirectedTo: to };
+    this.#services.set(serviceKey(address, port), answer);
+    for (const connection of this.#waitingFor(port, address)) {
+      this.#sendOn(connection, answer);
+      this.#countRequest(connection.peer, -1);
+      this.#connections.remove(connection);
     }
   }
 
@@ -85,10 +99,11 @@ export class ConnectionManager {
       endpoint: null,
       acknowledgesSends: false,
       reachesPeer: false,
-      port,
+      service: { address, port },
+      request: { localPort, privateData, redirections: 0 },
       deadline: this.#host.clock.now() + CONNECT_TIMEOUT,
     });
-    this.#sender.send(connection, FrameType.REQ, { port, localPort, privateData });
+    this.#sender.request(connection);
   }
 
   accept(qp: EngineQueuePair, requestId: number, privateData: Uint8Array): void {
@@ -103,7 +118,7 @@ export class ConnectionManager {
     this.#connections.bind(connection, qp);
     qp.attach(connection.peer, connection.endpoint, connection.acknowledgesSends);
     this.#sender.send(connection, FrameType.REP, { privateData });
-    this.#host.report({ type: 'established', queuePair: qp.slot, privateData: NO_DATA });
+    this.#reportEstablished(connection, qp, NO_DATA);
   }
 
   reject(requestId: number): void {
@@ -184,6 +199,7 @@ export class ConnectionManager {
     if (peer === null || peer.generation !== frame.generation) return;
     const valid =
       peer.isValidEndpoint(frame.endpoint) && frame.privateData.length <= MAX_PRIVATE_DATA;
+    const service = this.#serviceOf(frame);
     const connection = this.#connections.add({
       id: this.#connections.newId(),
       peer,
@@ -193,10 +209,17 @@ export class ConnectionManager {
       endpoint: frame.endpoint,
       acknowledgesSends: (frame.flags & FrameFlag.ACKNOWLEDGE_SENDS) !== 0,
       reachesPeer: this.#host.reaches(peer, frame.probeAddress),
-      port: frame.targetPort,
+      service,
+      request: null,
       deadline: Infinity,
     });
-    const reason = valid ? this.#objection(peer, frame.targetPort) : RejectReason.NO_LISTENER;
+    const answer = this.#services.get(serviceKey(service.address, service.port));
+    if (valid && typeof answer === 'object') {
+      this.#sendOn(connection, answer);
+      this.#connections.remove(connection);
+      return;
+    }
+    const reason = valid ? this.#objection(peer, answer) : RejectReason.NO_LISTENER;
     if (reason !== 0) {
       this.#sender.send(connection, FrameType.REJ, { reason });
       this.#connections.remove(connection);
@@ -205,7 +228,8 @@ export class ConnectionManager {
     this.#countRequest(peer, 1);
     this.#host.report({
       type: 'connect-request',
-      port: frame.targetPort,
+      port: service.port,
+      address: service.address,
       requestId: connection.id,
       remoteAddress: frame.sourceAddress,
       remotePort: frame.sourcePort,
@@ -214,9 +238,9 @@ export class ConnectionManager {
   }
 
   /** Why a request is refused without asking anybody; 0 when it is not. */
-  #objection(peer: PeerHost, port: number): number {
+  #objection(peer: PeerHost, answer: Answer | undefined): number {
     const { NO_LISTENER, NO_CONSUMER, NO_RESOURCES } = RejectReason;
-    if (!this.#listeners.has(port)) return this.#host.hasConsumer ? NO_LISTENER : NO_CONSUMER;
+    if (answer === undefined) return this.#host.hasConsumer ? NO_LISTENER : NO_CONSUMER;
     // A peer has no more queue pairs to connect: whoever asks on only wants to use up memory.
     const waiting = this.#requestsOf.get(peer) ?? 0;
     return waiting < REQUESTS_PER_PEER ? 0 : NO_RESOURCES;
@@ -255,13 +279,62 @@ export class ConnectionManager {
     qp.attach(connection.peer, frame.endpoint, (frame.flags & FrameFlag.ACKNOWLEDGE_SENDS) !== 0);
     this.#sender.send(connection, FrameType.RTU);
     this.#host.activate(qp);
-    this.#host.report({ type: 'established', queuePair: qp.slot, privateData: frame.privateData });
+    this.#reportEstablished(connection, qp, frame.privateData);
   }
 
   #handleReject(connection: Connection, frame: Frame): void {
     if (connection.phase !== 'requesting') return;
+    const { REDIRECTED, NO_LISTENER } = RejectReason;
+    if (frame.reason === REDIRECTED) {
+      this.#askElsewhere(connection, redirectedTo(frame));
+      return;
+    }
     const reason = FAILURES.get(frame.reason) ?? 'rejected';
-    this.#lose(connection, 'error', reason);
+    // Whoever was to have the listener has none: the first host may serve the port otherwise.
+    const isLost = frame.reason === NO_LISTENER && connection.request?.redirections !== 0;
+    this.#lose(connection, 'error', isLost ? 'unreachable' : reason);
+  }
+
+  /** The request is another NIC's to answer. A NIC does not connect to itself. */
+  #askElsewhere(connection: Connection, address: number | null): void {
+    const { request } = connection;
+    const mayAsk = request !== null && ++request.redirections <= REDIRECTIONS_MAX;
+    const isOther = address !== null && address !== this.#host.address;
+    const peer = mayAsk && isOther ? this.#host.openPeer(address) : null;
+    if (peer === null) {
+      this.#lose(connection, 'error', 'unreachable');
+      return;
+    }
+    connection.peer = peer;
+    this.#sender.request(connection);
+  }
+
+  #sendOn(connection: Connection, { redirectedTo: to }: Exclude<Answer, string>): void {
+    const { REDIRECTED, NO_CONSUMER } = RejectReason;
+    const fields =
+      to === null ? { reason: NO_CONSUMER } : { reason: REDIRECTED, privateData: redirection(to) };
+    this.#sender.send(connection, FrameType.REJ, fields);
+  }
+
+  #serviceOf(frame: Frame): Service {
+    const address = frame.reason === 0 ? this.#host.address : frame.reason;
+    return { address, port: frame.targetPort };
+  }
+
+  /** Requests that nobody has answered. */
+  #waitingFor(port: number, address: number): Connection[] {
+    return this.#connections
+      .all()
+      .filter(
+        ({ phase, service }) =>
+          phase === 'requested' && service.port === port && service.address === address,
+      );
+  }
+
+  #reportEstablished(connection: Connection, qp: EngineQueuePair, privateData: Uint8Array): void {
+    const { slot: queuePair } = qp;
+    const remoteAddress = connection.peer.address;
+    this.#host.report({ type: 'established', queuePair, remoteAddress, privateData });
   }
 
   #handleDisconnect(connection: Connection, frame: Frame): void {
@@ -286,9 +359,9 @@ export class ConnectionManager {
     const phase = connection.phase;
     this.#connections.remove(connection);
     if (phase === 'requested') {
-      const { id, port, peer } = connection;
+      const { id, peer, service } = connection;
       this.#countRequest(peer, -1);
-      this.#host.report({ type: 'request-withdrawn', port, requestId: id });
+      this.#host.report({ type: 'request-withdrawn', port: service.port, requestId: id });
     } else if (qp !== null && phase === 'requesting') {
       this.#reportFailure(qp, failure);
     } else if (qp !== null) {

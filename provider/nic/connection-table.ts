@@ -18,9 +18,21 @@ export type Phase =
   /** DREQ sent, waiting for the peer to let go. */
   | 'disconnecting';
 
+export interface Service {
+  readonly address: number;
+  readonly port: number;
+}
+
+interface RepeatedRequest {
+  readonly localPort: number;
+  readonly privateData: Uint8Array;
+  redirections: number;
+}
+
 export interface Connection {
   readonly id: number;
-  readonly peer: PeerHost;
+  /** Another one when the request is redirected. */
+  peer: PeerHost;
   phase: Phase;
   queuePair: EngineQueuePair | null;
   remoteId: number;
@@ -28,7 +40,10 @@ export interface Connection {
   endpoint: WireEndpoint | null;
   acknowledgesSends: boolean;
   reachesPeer: boolean;
-  port: number;
+  /** What was asked for, here or there. */
+  readonly service: Service;
+  /** What a redirected request says again; null for the accepting side. */
+  readonly request: RepeatedRequest | null;
   deadline: Nanos;
 }
 

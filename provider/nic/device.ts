@@ -151,6 +151,8 @@ export type NicEvent =
   | {
       readonly type: 'connect-request';
       readonly port: number;
+      /** Of the service: this NIC's own, or one whose requests are redirected here. */
+      readonly address: number;
       readonly requestId: number;
       readonly remoteAddress: number;
       readonly remotePort: number;
@@ -158,7 +160,13 @@ export type NicEvent =
     }
   /** The requester gave up or died before the request was answered. */
   | { readonly type: 'request-withdrawn'; readonly port: number; readonly requestId: number }
-  | { readonly type: 'established'; readonly queuePair: number; readonly privateData: Uint8Array }
+  | {
+      readonly type: 'established';
+      readonly queuePair: number;
+      /** The NIC at the other end, which is another one than was asked when that has sent the request on. */
+      readonly remoteAddress: number;
+      readonly privateData: Uint8Array;
+    }
   | { readonly type: 'connect-failed'; readonly queuePair: number; readonly reason: ConnectFailure }
   | { readonly type: 'disconnected'; readonly queuePair: number; readonly reason: DisconnectReason }
   | { readonly type: 'destroyed'; readonly queuePair: number }
@@ -187,10 +195,19 @@ export interface NicDevice {
   ): MemoryRegion | RegistrationFailure;
   /** Ends a registration; the peer can reach the memory no more when this returns. */
   deregisterMemory(region: MemoryRegion): void;
-  /** Reports requests for `port` from now on. False when the port is listened on already. */
-  listen(port: number): boolean;
-  /** Stops; requests not yet answered are rejected. */
-  unlisten(port: number): void;
+  /**
+   * Reports requests for `port` of `address` from now on: this NIC's own by default, or one whose NIC
+   * redirects here. False when it is listened on already.
+   */
+  listen(port: number, address?: number): boolean;
+  /** Stops, or stops redirecting; requests not yet answered are rejected. */
+  unlisten(port: number, address?: number): void;
+  /**
+   * Sends requests for `port` of `address` on to the NIC at `to`, those that wait here for an answer and
+   * those that come, until listen() or unlisten(). To null: they fail with 'unreachable', because the
+   * port is served otherwise. Whoever asks follows by itself. Absent where a NIC cannot.
+   */
+  redirect?(port: number, to: number | null, address?: number): void;
   /** Tells the requester that nobody takes it. */
   reject(requestId: number): void;
   /** The next event, or null. A 'destroyed' event waits until the last completion was polled. */

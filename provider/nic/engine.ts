@@ -198,10 +198,13 @@ export class NicEngine implements EngineCore, ConnectionHost {
         removeKey(this.regions, this.#queuePair(command.slot), command.remoteKey);
         return;
       case 'listen':
-        this.#connections.listen(command.port);
+        this.#connections.listen(command.port, command.address);
         return;
       case 'unlisten':
-        this.#connections.unlisten(command.port);
+        this.#connections.unlisten(command.port, command.address);
+        return;
+      case 'redirect':
+        this.#connections.redirect(command.port, command.address, command.to);
         return;
       case 'connect': {
         const { slot, address, port, localPort, privateData } = command;

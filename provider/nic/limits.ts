@@ -59,6 +59,8 @@ export const TURN_BUDGET = 32;
 /** Connection manager timers. */
 export const CONNECT_TIMEOUT = seconds(5);
 export const CONTROL_RETRY = milliseconds(2);
+/** How often one request may be sent on to another NIC: more is a circle. */
+export const REDIRECTIONS_MAX = 8;
 /** How long a destroyed queue pair's memory waits for the peer's word that it has let go. */
 export const RELEASE_TIMEOUT = seconds(4);
 /** Requests of one peer that may wait for an answer: as many as it can have queue pairs. */

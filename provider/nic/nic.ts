@@ -37,6 +37,7 @@ import {
 import type { QueuePairHost } from './queue-pair.js';
 import { LinkState, SharedQueuePair } from './queue-pair.js';
 import { isKey } from './regions.js';
+import { serviceKey } from './service.js';
 import { SecretNumbers } from './secret-numbers.js';
 import type { WorkCompletion } from './verbs.js';
 import { MAX_SGE, Opcode, RETRY_FOREVER } from './verbs.js';
@@ -80,7 +81,7 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
   readonly #freeSlots: number[] = [];
   readonly #keys = new Set<number>();
   readonly #numbers = new Set<number>();
-  readonly #ports = new Set<number>();
+  readonly #services = new Set<number>();
   #events: NicEvent[] = [];
   /** Slots whose peer has let go before their owner has seen the end. */
   #unreleased: number[] = [];
@@ -255,15 +256,22 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
     this.#release(registration);
   }
 
-  listen(port: number): boolean {
-    if (this.#ports.has(port)) return false;
-    this.#ports.add(port);
-    this.port.command({ type: 'listen', port });
+  listen(port: number, address = this.attributes.address): boolean {
+    const key = serviceKey(address, port);
+    if (this.#services.has(key)) return false;
+    this.#services.add(key);
+    this.port.command({ type: 'listen', port, address });
     return true;
   }
 
-  unlisten(port: number): void {
-    if (this.#ports.delete(port)) this.port.command({ type: 'unlisten', port });
+  unlisten(port: number, address = this.attributes.address): void {
+    this.#services.delete(serviceKey(address, port));
+    this.port.command({ type: 'unlisten', port, address });
+  }
+
+  redirect(port: number, to: number | null, address = this.attributes.address): void {
+    this.#services.delete(serviceKey(address, port));
+    this.port.command({ type: 'redirect', port, address, to });
   }
 
   reject(requestId: number): void {

@@ -29,6 +29,15 @@ interface ConnectRequest {
   readonly id: number;
   readonly from: NicQueuePair;
   readonly port: number;
+  readonly address: number;
+  readonly to: FakeConnectTarget;
+}
+
+interface FakeConnectTarget {
+  readonly address: number;
+  readonly port: number;
+  readonly localPort: number;
+  readonly privateData: Uint8Array;
 }
 
 export class FakeFabric {
@@ -76,7 +85,8 @@ export class FakeNic implements NicDevice {
   readonly #fabric: FakeFabric;
   readonly #queuePairs: NicQueuePair[] = [];
   readonly #regions = new Set<FakeRegion>();
-  readonly #ports = new Set<number>();
+  /** By address and port: listened on here, or where requests are sent on to. */
+  readonly #services = new Map<string, 'here' | number | null>();
   readonly #requests = new Map<number, ConnectRequest>();
   readonly #addresses = new WeakMap<ArrayBufferLike, number>();
   #nextAddress = 2 ** 33;
@@ -154,17 +164,29 @@ export class FakeNic implements NicDevice {
     this.#regions.delete(region as FakeRegion);
   }
 
-  listen(port: number): boolean {
-    if (this.#ports.has(port)) return false;
-    this.#ports.add(port);
+  listen(port: number, address = this.attributes.address): boolean {
+    const service = `${address} ${port}`;
+    if (this.#services.get(service) === 'here') return false;
+    this.#services.set(service, 'here');
     return true;
   }
 
-  unlisten(port: number): void {
-    this.#ports.delete(port);
-    for (const request of this.#requests.values()) {
-      if (request.port === port) this.reject(request.id);
+  unlisten(port: number, address = this.attributes.address): void {
+    this.#services.delete(`${address} ${port}`);
+    for (const request of this.#waitingFor(port, address)) this.reject(request.id);
+  }
+
+  redirect(port: number, to: number | null, address = this.attributes.address): void {
+    this.#services.set(`${address} ${port}`, to);
+    for (const request of this.#waitingFor(port, address)) {
+      this.#requests.delete(request.id);
+      request.from.nic.connect(request.from, request.to, to);
     }
+  }
+
+  #waitingFor(port: number, address: number): ConnectRequest[] {
+    const waiting = [...this.#requests.values()];
+    return waiting.filter((request) => request.port === port && request.address === address);
   }
 
   reject(requestId: number): void {
@@ -231,23 +253,24 @@ export class FakeNic implements NicDevice {
 
   connect(
     queuePair: NicQueuePair,
-    to: {
-      readonly address: number;
-      readonly port: number;
-      readonly localPort: number;
-      readonly privateData: Uint8Array;
-    },
+    to: FakeConnectTarget,
+    /** The NIC that is asked: another one than the address is of, when that has sent it on. */
+    at: number | null = to.address,
   ): void {
-    const target = this.#fabric.at(to.address);
+    const target = at === null ? null : this.#fabric.at(at);
+    const service = target === null ? undefined : target.#services.get(`${to.address} ${to.port}`);
     if (this.connectFailure !== null) this.#connectFailed(queuePair, this.connectFailure);
     else if (target === null) this.#connectFailed(queuePair, 'unreachable');
-    else if (!target.#ports.has(to.port)) this.#connectFailed(queuePair, 'no-listener');
+    else if (service === undefined) this.#connectFailed(queuePair, 'no-listener');
+    else if (service !== 'here') this.connect(queuePair, to, service);
     else {
       const requestId = this.#fabric.requestId();
-      target.#requests.set(requestId, { id: requestId, from: queuePair, port: to.port });
+      const { address, port } = to;
+      target.#requests.set(requestId, { id: requestId, from: queuePair, port, address, to });
       target.#events.push({
         type: 'connect-request',
-        port: to.port,
+        port,
+        address,
         requestId,
         remoteAddress: this.attributes.address,
         remotePort: to.localPort,
@@ -270,6 +293,7 @@ export class FakeNic implements NicDevice {
       end.nic.#events.push({
         type: 'established',
         queuePair: end.slot,
+        remoteAddress: (end === queuePair ? request.from : queuePair).nic.attributes.address,
         // Who accepts has read the request already.
         privateData: end === queuePair ? new Uint8Array(0) : privateData,
       });
