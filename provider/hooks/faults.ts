@@ -19,6 +19,8 @@ export type FaultRule = {
   readonly call: string;
   /** Chosen in `chance[0]` of `chance[1]` calls. */
   readonly chance: readonly [number, number];
+  /** Holds for so many calls that were chosen, and then no more. Default: for all. */
+  readonly times?: number;
 } & (
   | { readonly kind: 'fail'; readonly error: number }
   /** For completion upcalls and WPUSetEvent: held back for so many calls or turns. */
@@ -46,16 +48,20 @@ interface Held {
 /** Disturbs a provider by rule and seed. */
 export function faults(options: FaultOptions): FaultHook {
   const random = new Prng(options.seed);
-  const counts = options.rules.map(() => 0);
+  const { rules } = options;
+  const counts = new Map<FaultRule, number>();
   const delays = new Delays();
+  // Most calls have no rule, and a simulation makes many calls.
   const chosen = (site: CallSite): FaultRule | null => {
-    const index = options.rules.findIndex(
-      ({ call, chance: [numerator, of] }) => call === site.name && random.chance(numerator, of),
-    );
-    const rule = options.rules[index];
-    if (rule === undefined) return null;
-    counts[index] = (counts[index] ?? 0) + 1;
-    return rule;
+    for (const rule of rules) {
+      if (rule.call !== site.name) continue;
+      const count = counts.get(rule) ?? 0;
+      if (rule.times !== undefined && count >= rule.times) continue;
+      if (!random.chance(rule.chance[0], rule.chance[1])) continue;
+      counts.set(rule, count + 1);
+      return rule;
+    }
+    return null;
   };
   const wrapping = intercepting((site, parameters, proceed) => {
     if (!site.isUpcall) delays.turn();
@@ -80,7 +86,7 @@ export function faults(options: FaultOptions): FaultHook {
       delays.startOn(environment ?? null);
       return wrapProvider(inner, wrapping);
     }) satisfies ProviderHook,
-    { counts: () => [...counts] },
+    { counts: () => rules.map((rule) => counts.get(rule) ?? 0) },
   );
 }
 

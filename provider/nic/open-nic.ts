@@ -50,6 +50,8 @@ export interface OpenNicOptions {
   readonly engine: 'inline' | 'worker';
   readonly pin: PinPolicy;
   readonly segmentBytes?: number;
+  /** Of the bounce buffer, which is committed at once. Default: BOUNCE_BYTES. */
+  readonly bounceBytes?: number;
   /** How long a worker engine spins without work before it sleeps. */
   readonly spinNanos?: number;
   /** What the link and the NIC cost: a preset's name, or figures. Default: nothing. */
@@ -137,9 +139,10 @@ function startEngine(
   privateSegment: Segment,
 ): Promise<EnginePort> {
   const { segment } = claimed;
-  const block = segment.allocate(BOUNCE_BYTES + PROBE_BYTES, options.native.pageSize());
+  const bounceBytes = options.bounceBytes ?? BOUNCE_BYTES;
+  const block = segment.allocate(bounceBytes + PROBE_BYTES, options.native.pageSize());
   if (block === null) throw new SystemError(errno.ENOSPC, 'fallocate', 'the memory of a NIC');
-  const bounce = { address: block, bytes: BOUNCE_BYTES };
+  const bounce = { address: block, bytes: bounceBytes };
   if (options.engine === 'worker') return startWorker(options, claimed, privateSegment, bounce);
   const events: EngineEvent[] = [];
   const engine = new NicEngine({

@@ -8,6 +8,9 @@ export const GUID_BYTES = 16;
 /** Where the byte of each pair of digits goes, in the order in which the text writes them. */
 const BYTE_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const GROUP_ENDS: readonly number[] = [4, 6, 8, 10];
+
 /**
  * The 16 bytes of `text`, with or without braces, in any case. Throws RangeError for anything else:
  * GUID text is written by programmers, never read from a peer.
@@ -26,14 +29,12 @@ export function guidBytes(text: string): Uint8Array {
 /** The text of the first 16 of `bytes`: lower case, no braces. null when there are fewer. */
 export function guidText(bytes: Uint8Array): string | null {
   if (bytes.length < GUID_BYTES) return null;
-  const digits = BYTE_ORDER.map((source) =>
-    (bytes[source] ?? 0).toString(16).padStart(2, '0'),
-  ).join('');
-  const groups = [0, 8, 12, 16, 20, 32];
-  return groups
-    .slice(1)
-    .map((end, index) => digits.slice(groups[index], end))
-    .join('-');
+  let text = '';
+  for (const [index, source] of BYTE_ORDER.entries()) {
+    if (GROUP_ENDS.includes(index)) text += '-';
+    text += HEX[bytes[source] ?? 0] ?? '';
+  }
+  return text;
 }
 
 /** Whether `bytes` begin with the GUID `text` names. */

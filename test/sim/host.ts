@@ -8,7 +8,7 @@ import { InlinePort } from '../../provider/nic/engine-port.js';
 import type { OpenedNic } from '../../provider/nic/open-nic.js';
 import { openNic } from '../../provider/nic/open-nic.js';
 import type { FaultRule, ProviderHook, VerifyHook } from '../../provider/hooks/index.js';
-import { faults, intercepting, wrapProvider } from '../../provider/hooks/index.js';
+import { faults } from '../../provider/hooks/index.js';
 import { createSanProvider } from '../../provider/san/provider.js';
 import * as spi from '../../provider/spi/index.js';
 import { assert } from '../../runtime/assert.js';
@@ -26,6 +26,8 @@ import type { SimMachine } from './machine.js';
 import type { WorldPlan } from './plan.js';
 
 const SEGMENT_BYTES = 32 * 2 ** 20;
+/** Small, so that hosts are made quickly, and a long transfer takes many pieces. */
+const BOUNCE_BYTES = 65_536 - 4096;
 const FIRST_ADDRESS = 0x7f4d0001;
 
 export interface SimHostParts {
@@ -59,8 +61,6 @@ export class SimHost {
   /** Something was done to it that its connections may not survive. */
   isAiling = false;
   #port = 0;
-  /** Calls whose rule holds once. */
-  readonly #once = new Set<string>();
   readonly #opened: OpenedNic;
   readonly #loop: SimLoop;
   readonly #verifier: VerifyHook | null;
@@ -90,8 +90,7 @@ export class SimHost {
       });
       const { verifier, watch } = parts;
       const verified = verifier === null ? own : verifier(own, environment);
-      const disturbed = forgetting(disturbing(verified, environment), this.#once, this.rules);
-      const watched = watch(disturbed, environment);
+      const watched = watch(disturbing(verified, environment), environment);
       const san = parts.caller?.(watched) ?? watched;
       this.#addAgents();
       return createWinsock({ theSwitch: this.theSwitch, providers: [san, this.tcp.service] });
@@ -111,6 +110,7 @@ export class SimHost {
       engine: 'inline',
       pin: 'off',
       segmentBytes: SEGMENT_BYTES,
+      bounceBytes: BOUNCE_BYTES,
       warn: () => undefined,
       ...(world.cost === 'none' ? {} : { costModel: world.cost }),
     });
@@ -135,8 +135,7 @@ export class SimHost {
 
   /** The next such call at the provider fails. */
   failOnce(call: string, error: number): void {
-    this.rules.push({ call, chance: [1, 1], kind: 'fail', error });
-    this.#once.add(call);
+    this.rules.push({ call, chance: [1, 1], times: 1, kind: 'fail', error });
   }
 
   allocate(bytes: number): Uint8Array | null {
@@ -258,21 +257,4 @@ export class SimHost {
     });
     this.#loop.add(this.tcp);
   }
-}
-
-/** Around the faults: takes a rule back after the call that it was for. */
-function forgetting(
-  inner: spi.ServiceProvider,
-  once: Set<string>,
-  rules: FaultRule[],
-): spi.ServiceProvider {
-  const wrapping = intercepting(({ name }, _parameters, proceed) => {
-    const returned = proceed();
-    if (once.size > 0 && once.delete(name)) {
-      const at = rules.findIndex(({ call }) => call === name);
-      if (at >= 0) rules.splice(at, 1);
-    }
-    return returned;
-  });
-  return wrapProvider(inner, wrapping);
 }

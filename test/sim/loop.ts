@@ -12,6 +12,8 @@ import { ProgressLoop } from '../../runtime/progress.js';
 const QUIET_TURNS = 300;
 /** Work in one instant after which somebody must be working for nothing. */
 const BUSY_TURNS_MAX = 200_000;
+/** Bits of a choice, of which one in eight has none: the agents' are below and above. */
+const SYSTEM_TURN = 0x700000;
 const START: Nanos = seconds(1);
 
 /** Nothing in the world can ever move again, or something moves for ever without effect. */
@@ -42,6 +44,7 @@ export class SimLoop extends ProgressLoop {
   #group: Group | null = null;
   readonly #random: Prng;
   #busyTurns = 0;
+  #system: Agent | null = null;
 
   constructor(random: Prng) {
     const clock = new VirtualClock(START);
@@ -80,6 +83,11 @@ export class SimLoop extends ProgressLoop {
     this.#members = this.#members.filter((member) => member.agent !== agent);
   }
 
+  /** An agent of nobody's that costs a system call: it has a turn now and then, and whenever all have. */
+  addSystem(agent: Agent): void {
+    this.#system = agent;
+  }
+
   /** Ends everything of a group at once. */
   drop(group: Group): void {
     for (const { agent, group: owner } of this.#members) if (owner === group) this.remove(agent);
@@ -90,7 +98,7 @@ export class SimLoop extends ProgressLoop {
     const members = this.#members;
     const choice = this.#random.uint32();
     const count = members.length;
-    let work = 0;
+    let work = (choice & SYSTEM_TURN) === 0 ? (this.#system?.doWork() ?? 0) : 0;
     for (let turn = 0, at = (choice >>> 24) % Math.max(1, count); turn < count; turn++) {
       if (((choice >>> turn) & 1) === 0) work += this.#turn(members[at] as Member);
       at = at + 1 === count ? 0 : at + 1;
@@ -100,8 +108,7 @@ export class SimLoop extends ProgressLoop {
 
   /** Gives every agent a turn. 0: nothing moves in this instant unless a deadline has come. */
   pollAll(): number {
-    let work = 0;
-    for (const member of this.#members) work += this.#turn(member);
+    const work = (this.#system?.doWork() ?? 0) + this.#turnAll();
     if (work === 0) this.#busyTurns = 0;
     else if (++this.#busyTurns > BUSY_TURNS_MAX) throw new StuckError('endless work for nothing');
     return work;
@@ -115,7 +122,7 @@ export class SimLoop extends ProgressLoop {
     const now = this.clock.now();
     // Some look at their timers only every so many turns.
     for (let turns = 0; turns < QUIET_TURNS && this.nextDeadline() <= now; turns++) {
-      if (this.pollAll() > 0) return true;
+      if (this.#turnAll() > 0) return true;
     }
     // A deadline that is over and changes nothing waits for somebody else's.
     const next = this.#earliest(now);
@@ -130,7 +137,7 @@ export class SimLoop extends ProgressLoop {
   }
 
   #isAnythingLeft(): boolean {
-    for (let turns = 0; turns < QUIET_TURNS; turns++) if (this.pollAll() > 0) return true;
+    for (let turns = 0; turns < QUIET_TURNS; turns++) if (this.#turnAll() > 0) return true;
     return false;
   }
 
@@ -145,6 +152,12 @@ export class SimLoop extends ProgressLoop {
       if (deadline > after && deadline < earliest) earliest = deadline;
     }
     return earliest;
+  }
+
+  #turnAll(): number {
+    let work = 0;
+    for (const member of this.#members) work += this.#turn(member);
+    return work;
   }
 
   #turn({ agent, group }: Member): number {

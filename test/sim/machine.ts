@@ -1,7 +1,7 @@
 // The machine that simulated hosts run on: shared memory in a scratch directory, a loop of its own per
 // run. One per process, for many runs after each other.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { Arena } from '../../native/arena.js';
 import { Reactor } from '../../native/reactor.js';
 
@@ -19,7 +19,8 @@ export class SimMachine {
 
   /** What hosts have left behind; removed. */
   sweep(): string[] {
-    if (!existsSync(this.base)) return [];
+    // The usual case, after every run.
+    if (readdirSync(this.base).length === 0) return [];
     const left = readdirSync(this.base, { recursive: true }).map(String).sort();
     for (const name of readdirSync(this.base)) {
       rmSync(`${this.base}/${name}`, { recursive: true, force: true });

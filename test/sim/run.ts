@@ -42,7 +42,7 @@ export async function runPlan(
   const start = loop.clock.now();
   const reactor = machine.reactor();
   const watch = new Watch(loop.clock, options.keepsText === true);
-  loop.add({ role: 'reactor', doWork: () => reactor.poll(0) });
+  loop.addSystem({ role: 'reactor', doWork: () => reactor.poll(0) });
   const verifier = worldPlan.verify ? makeVerifier() : null;
   const tcpNetwork = new FakeTcpNetwork();
   const hosts: SimHost[] = [];
