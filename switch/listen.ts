@@ -296,6 +296,8 @@ export class Listener {
       return;
     }
     const connection = new Connection(core, companion, 'acceptor', memory);
+    // Urgent bytes may come before the application accepts: the listener says where to. [W10.10]
+    connection.session.oobInline = this.#socket.oobInline;
     const watcher: ConnectionWatcher = {
       established: () => {
         this.#negotiating.delete(connection);

@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
-import { connectPair, World } from './fakes/world.js';
+import { B, connectPair, listenOn, name, World } from './fakes/world.js';
 import type { HostUnderTest } from './fakes/world.js';
 
 function open(inline = false): { world: World; a: HostUnderTest; client: number; server: number } {
@@ -84,6 +84,20 @@ describe('urgent data', () => {
     expect(receive(world, server)).toBe('U');
     expect(ask(world, server, spi.SIOCATMARK)).toBe(1);
     expect(receive(world, server)).toBe('de');
+    world.close();
+  });
+
+  it('that comes before accept goes where the listener wants it [W8.1.13 W10.10 OOB-03]', () => {
+    const world = new World();
+    const { a, b } = world;
+    const listener = listenOn(b, '0.0.0.0');
+    setInline(b, listener);
+    const client = a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, spi.IPPROTO_TCP);
+    expect(a.winsock.connect(client, name(B), 16)).toBe(0);
+    send(a, client, 'abU', spi.MSG_OOB);
+    world.settle();
+    const server = b.winsock.accept(listener, null, null);
+    expect([receive(world, server), receive(world, server)]).toEqual(['ab', 'U']);
     world.close();
   });
 
