@@ -335,7 +335,9 @@ export class FakeTcp implements Agent {
         if (socket.reset) return spi.fail(lpErrno, spi.WSAECONNRESET);
         const parts = (buffers ?? []).slice(0, count);
         const peek = (flags.value & spi.MSG_PEEK) !== 0;
-        if (socket.inbox.length > 0 || socket.ended) {
+        // What is pending was there first, and has what came for it at its next turn.
+        const isNext = socket.receives.length === 0 || peek;
+        if (isNext && (socket.inbox.length > 0 || socket.ended)) {
           bytes.value = this.#take(socket, parts, peek);
           flags.value = 0;
           return 0;
