@@ -5,7 +5,7 @@ import type { ConnectionPlan, Level } from './connection.js';
 import type { HostPlan } from './host-plan.js';
 import { waitModeFor } from './host-plan.js';
 import { describeMachine } from './environment.js';
-import type { FloorMemory } from './machine.js';
+import { FUTEX_FLOOR, measureCopy, measureFloor, SPIN_FLOOR } from './floors.js';
 import { interleave } from './measure.js';
 import type { Measure, Sample } from './measure.js';
 import type { PeerProcess } from './peer-process.js';
@@ -89,8 +89,8 @@ export async function runBench(
   const repeated = measures.filter(({ name }) => !ONCE.has(name));
   const single = measures.filter(({ name }) => ONCE.has(name));
   const samples = new Map<string, Sample[]>([
-    ...(await interleave(repeated, settings.pairs, step, settings.warmUps)),
-    ...(await interleave(single, 1, step)),
+    ...(await interleave(repeated, { ...settings, extra: settings.pairs - 1, check: step })),
+    ...(await interleave(single, { pairs: 1, check: step })),
   ]);
   const results = makeResults(measures, samples);
   const { host, bytes, iterations, pairs, largeBytes, largeCount } = settings;
@@ -135,7 +135,7 @@ function latencies(peer: PeerProcess, settings: BenchSettings): Described[] {
       title: 'floor: C++ spinning on two words',
       unit: 'ns',
       better: 'less',
-      run: () => tasks.measureFloor(peer, { kind: 'spin', rounds: Math.max(iterations, 2_000) }),
+      run: () => measureFloor(peer, SPIN_FLOOR),
     },
     {
       name: 'provider.latency',
@@ -172,8 +172,7 @@ function latencies(peer: PeerProcess, settings: BenchSettings): Described[] {
       title: 'floor: C++ sleeping on futexes',
       unit: 'ns',
       better: 'less',
-      run: () =>
-        tasks.measureFloor(peer, { kind: 'futex', rounds: Math.ceil(iterations / SLOW_SHARE) }),
+      run: () => measureFloor(peer, FUTEX_FLOOR),
     },
   ];
 }
@@ -193,7 +192,7 @@ function bandwidths(peer: PeerProcess, settings: BenchSettings): Described[] {
       title: `floor: memmove ${size}`,
       unit: 'GB/s',
       better: 'more',
-      run: async () => copyFloor(peer.floors, bytes, count),
+      run: async () => measureCopy(peer.floors, bytes),
     },
     {
       name: 'provider.rdma-write',
@@ -225,17 +224,6 @@ function bandwidths(peer: PeerProcess, settings: BenchSettings): Described[] {
       run: () => measureTcpStream(peer, { bytes, count }),
     },
   ];
-}
-
-/** The copy floor, with its pages touched before. */
-export function copyFloor(
-  floors: FloorMemory,
-  bytes: number,
-  count: number,
-  slots?: number,
-): { value: number } {
-  floors.copy(bytes, Math.min(count, 32), slots);
-  return { value: floors.copy(bytes, count, slots) };
 }
 
 function rest(peer: PeerProcess, settings: BenchSettings): Described[] {

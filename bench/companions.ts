@@ -1,14 +1,14 @@
 // What stands beside a test in the same run: the floors of this machine, Node's own ways between two
 // processes or threads, and other people's benchmarks, as far as they are installed.
 
-import { copyFloor } from './bench.js';
+import type { FloorPlan } from './floors.js';
+import { FUTEX_FLOOR, measureCopy, measureFloor, SPIN_FLOOR, SPIN_STEADINESS } from './floors.js';
 import { measurePortLatency, measurePortStream } from './peers/message-port.js';
 import type { ToolFigures } from './peers/parsers.js';
 import type { Tool } from './peers/tools.js';
 import { findProgram, runTool, toolIterations, TOOLS } from './peers/tools.js';
 import type { CasePlan } from './plan.js';
 import type { BenchRequest, Described, Partner } from './run.js';
-import { measureFloor } from './tasks.js';
 import { measureTcpLatency, measureTcpStream } from './tcp.js';
 
 interface Companions {
@@ -16,11 +16,8 @@ interface Companions {
   readonly peers: readonly Described[];
 }
 
-const SPIN_ROUNDS = 20_000;
 /** What wakes a sleeper for every message is two orders of magnitude slower: fewer by as much. */
-const SLOW_ROUNDS = 400;
-const COPY_BYTES = 256 << 20;
-const COPIES_MAX = 20_000;
+const SLOW_ROUNDS = 2_000;
 const STREAM_BYTES = 64 << 20;
 const STREAM_COUNT_MAX = 20_000;
 
@@ -61,17 +58,18 @@ function floorsOf(
   const memory = partner.floors;
   if (memory === undefined) return [];
   if (test === 'lat' || test === 'scale') {
-    const floor = (kind: 'spin' | 'futex', title: string, rounds: number): Described => ({
-      name: `floor.${kind}`,
+    const floor = (plan: FloorPlan, title: string): Described => ({
+      name: `floor.${plan.kind}`,
       title,
       origin: 'floor',
       ...LATENCY,
-      run: () =>
-        measureFloor({ start: partner.start.bind(partner), floors: memory }, { kind, rounds }),
+      // A sleeper's wake-up depends on more than the machine.
+      ...(plan.kind === 'spin' ? { steady: SPIN_STEADINESS } : {}),
+      run: () => measureFloor({ start: partner.start.bind(partner), floors: memory }, plan),
     });
     return [
-      floor('spin', 'floor: C++ spinning on two words', SPIN_ROUNDS),
-      floor('futex', 'floor: C++ sleeping on futexes', SLOW_ROUNDS),
+      floor(SPIN_FLOOR, 'floor: C++ spinning on two words'),
+      floor(FUTEX_FLOOR, 'floor: C++ sleeping on futexes'),
     ];
   }
   if (test !== 'bw' && test !== 'mixed') return [];
@@ -80,11 +78,9 @@ function floorsOf(
     title: `floor: memmove ${bytes} B over ${slotCount} buffers`,
     origin: 'floor',
     ...BANDWIDTH,
+    steady: { better: 'more' } as const,
     bytes,
-    run: async () => {
-      const count = Math.max(16, Math.min(COPIES_MAX, Math.floor(COPY_BYTES / bytes)));
-      return copyFloor(memory, bytes, count, slotCount);
-    },
+    run: async () => measureCopy(memory, bytes, slotCount),
   }));
 }
 
@@ -93,7 +89,7 @@ function nodePeers(
   test: BenchRequest['test'],
   plans: readonly CasePlan[],
 ): Described[] {
-  return plans.flatMap(({ bytes }) => {
+  return plans.flatMap(({ bytes, pins }) => {
     const count = Math.max(16, Math.min(STREAM_COUNT_MAX, Math.floor(STREAM_BYTES / bytes)));
     const peer = (
       name: string,
@@ -111,8 +107,8 @@ function nodePeers(
       peer(
         transport,
         title,
-        () => measureTcpLatency(partner, { bytes, rounds: SLOW_ROUNDS, transport }),
-        () => measureTcpStream(partner, { bytes, count, transport }),
+        () => measureTcpLatency(partner, { bytes, rounds: SLOW_ROUNDS, transport, pins }),
+        () => measureTcpStream(partner, { bytes, count, transport, pins }),
       );
     return [
       ...net('tcp', 'kernel TCP: node:net'),

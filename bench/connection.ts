@@ -7,6 +7,7 @@ import type { Endpoint, SlotMemory, WaitMode } from './endpoint.js';
 import type { HostPlan } from './host-plan.js';
 import { waitModeFor } from './host-plan.js';
 import { pinToSide, unpin } from './machine.js';
+import { threadName } from './noise.js';
 import type { TaskContext } from './peer.js';
 import type { TaskCall } from './peer-protocol.js';
 import type { Level, Site, SlotOptions } from './sites.js';
@@ -25,7 +26,7 @@ export interface ConnectionPlan {
   readonly connections?: number;
   /** How outcomes are learned; default: spinning if the cores allow it, asleep otherwise. */
   readonly mode?: WaitMode;
-  /** Default true: a thread that spins gets a core of its own. */
+  /** Default true: each side gets a core of its own, worker engines apart. */
   readonly pins?: boolean;
   /** Sleeps whatever the cores allow: for measures of a thread at rest. */
   readonly sleeps?: boolean;
@@ -36,6 +37,10 @@ export interface Opened {
   readonly endpoint: Endpoint;
   readonly endpoints: readonly Endpoint[];
   readonly engine: 'inline' | 'worker';
+  /** The threads of both sides, this one first; see noise.ts. */
+  readonly threads: readonly string[];
+  /** Whether they spin: who sleeps waits for its core after every wake-up, which is what that costs. */
+  readonly spins: boolean;
   statistics(): SwitchStatistics | null;
   close(): Promise<void>;
 }
@@ -47,6 +52,7 @@ export interface Listening {
 export interface Ready {
   /** The memory of each connection, for the other side's RDMA. */
   readonly descriptors: readonly (readonly number[])[];
+  readonly thread: string;
 }
 
 /** Opens the answering side; `prepare` posts its first receives before the peer may send. */
@@ -65,8 +71,9 @@ export async function answer<Prepared>(
     for (let at = 0; at < count; at++) endpoints.push(await site.accept(options, context.signal));
     const prepared = prepare(endpoints);
     await context.tell(readyOf(endpoints));
-    aim(endpoints, (await context.hear()) as Ready);
-    return { ...makeOpened(site, endpoints), prepared };
+    const other = (await context.hear()) as Ready;
+    aim(endpoints, other);
+    return { ...makeOpened(site, endpoints, { options, other }), prepared };
   } catch (thrown) {
     await closeAll(site, endpoints);
     throw thrown;
@@ -87,12 +94,13 @@ export async function start(
     for (let at = 0; at < count; at++) {
       endpoints.push(site.connect(plan.peerHost.address, port, options));
     }
-    aim(endpoints, (await call.told()) as Ready);
+    const other = (await call.told()) as Ready;
+    aim(endpoints, other);
     call.note(readyOf(endpoints));
-    return makeOpened(site, endpoints);
+    return makeOpened(site, endpoints, { options, other });
   } catch (thrown) {
     // The other side waits for it; it then finds the connection closed.
-    call.note({ descriptors: [] } satisfies Ready);
+    call.note({ descriptors: [], thread: '' } satisfies Ready);
     await closeAll(site, endpoints);
     throw thrown;
   }
@@ -109,8 +117,8 @@ async function openHere(plan: ConnectionPlan, host: HostPlan): Promise<Site> {
 function slotOptions(plan: ConnectionPlan, site: Site, side: 0 | 1): SlotOptions {
   const { slotBytes, slotCount, memory } = plan;
   const mode = plan.sleeps === true ? 'sleep' : (plan.mode ?? waitModeFor(site.engine));
-  const spins = mode === 'spin' && site.engine === 'inline';
-  if (spins && plan.pins !== false) pinToSide(side);
+  // The threads of a worker engine need cores of their own.
+  if (site.engine === 'inline' && plan.sleeps !== true && plan.pins !== false) pinToSide(side);
   return {
     slotBytes,
     mode,
@@ -120,7 +128,7 @@ function slotOptions(plan: ConnectionPlan, site: Site, side: 0 | 1): SlotOptions
 }
 
 function readyOf(endpoints: readonly Endpoint[]): Ready {
-  return { descriptors: endpoints.map(({ descriptor }) => descriptor) };
+  return { descriptors: endpoints.map(({ descriptor }) => descriptor), thread: threadName() };
 }
 
 function aim(endpoints: readonly Endpoint[], { descriptors }: Ready): void {
@@ -130,13 +138,19 @@ function aim(endpoints: readonly Endpoint[], { descriptors }: Ready): void {
   }
 }
 
-function makeOpened(site: Site, endpoints: readonly Endpoint[]): Opened {
+function makeOpened(
+  site: Site,
+  endpoints: readonly Endpoint[],
+  { options, other }: { readonly options: SlotOptions; readonly other: Ready },
+): Opened {
   const [endpoint] = endpoints;
   if (endpoint === undefined) throw new TypeError('a measurement needs a connection');
   return {
     endpoint,
     endpoints,
     engine: site.engine,
+    threads: [threadName(), other.thread],
+    spins: options.mode === 'spin',
     statistics: () => site.statistics(),
     close: () => closeAll(site, endpoints),
   };

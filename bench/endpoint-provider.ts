@@ -80,8 +80,8 @@ export class ProviderEndpoint implements Endpoint {
     this.#readSource = Uint8Array.from(descriptor.slice(half));
   }
 
-  drive(): void {
-    this.#raw.environment.environment.nic.progress();
+  drive(slot: number): void {
+    this.#isDone(this.#receives[slot] as Slot, 'WSPRecv');
   }
 
   postReceive(slot: number, bytes: number): void {

@@ -30,8 +30,11 @@ export interface Endpoint {
   startRead(slot: number, bytes: number): void;
   /** Waits until the send or write of a slot is done. Throws WsaError, DeadlineError. */
   awaitSend(slot: number): void;
-  /** One turn for whatever works on this thread: for a loop that looks at memory and at nothing else. */
-  drive(): void;
+  /**
+   * Lets this connection move on, for a loop that looks at memory and at nothing else: one look at the
+   * receive of `slot`, to which nothing comes.
+   */
+  drive(slot: number): void;
   /** The same as awaitReceive and awaitSend, in an event loop. */
   received(slot: number): Promise<number>;
   sent(slot: number): Promise<void>;

@@ -147,6 +147,8 @@ export class PayloadSequence {
   readonly #payloads: readonly Payload[];
   readonly #order: Uint8Array;
   readonly #mask: number;
+  /** Bytes of the first messages of a round, for each number of them. */
+  readonly #bytesBefore: Float64Array;
 
   /** `order` is repeated for ever; its length is a power of two, its items are indices into `sizes`. */
   constructor(sizes: readonly number[], verify: Verify, order = new Uint8Array(1)) {
@@ -154,6 +156,10 @@ export class PayloadSequence {
     this.#payloads = sizes.map((bytes) => new Payload(bytes, verify, this.digest));
     this.#order = order;
     this.#mask = order.length - 1;
+    this.#bytesBefore = new Float64Array(order.length + 1);
+    for (let at = 0; at < order.length; at++) {
+      this.#bytesBefore[at + 1] = (this.#bytesBefore[at] ?? 0) + this.payload(at).bytes;
+    }
   }
 
   payload(index: number): Payload {
@@ -163,12 +169,8 @@ export class PayloadSequence {
   /** Bytes of the first `count` messages. */
   totalBytes(count: number): number {
     const round = this.#order.length;
-    let [whole, rest] = [0, 0];
-    for (let index = 0; index < round; index++) {
-      const { bytes } = this.payload(index);
-      whole += bytes;
-      if (index < count % round) rest += bytes;
-    }
-    return Math.floor(count / round) * whole + rest;
+    const before = this.#bytesBefore;
+    const whole = before[round] ?? 0;
+    return Math.floor(count / round) * whole + (before[count % round] ?? 0);
   }
 }

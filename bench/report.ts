@@ -2,10 +2,11 @@
 // way in. It must not know how anything was measured, nor how it is shown.
 
 import { z } from 'zod';
+import { DISTURBANCES } from './measure.js';
 import { casePlan } from './plan.js';
 
 /** Grows with every change that a reader of version n would misread. */
-export const REPORT_VERSION = 2;
+export const REPORT_VERSION = 3;
 
 const limit = z.strictObject({
   kind: z.enum(['at-most', 'at-least']),
@@ -16,13 +17,17 @@ const limit = z.strictObject({
 
 const sample = z.strictObject({
   value: z.number(),
-  /** preempted: a side waited for its core; stolen: the hypervisor took one; slow: the core was slow. */
-  disturbances: z.array(z.enum(['preempted', 'stolen', 'slow'])).readonly(),
+  /** What they mean is said where they are listed. */
+  disturbances: z.array(z.enum(DISTURBANCES)).readonly(),
   waitedNanos: z.number(),
   stolenNanos: z.number(),
+  foreignNanos: z.number(),
   involuntarySwitches: z.number(),
   /** Time of a fixed piece of work just before, over the shortest of the run. */
   slowness: z.number(),
+  /** Slices of some milliseconds that count, and those that were left out; 0 and 0: it was not cut. */
+  slicesKept: z.int(),
+  slicesLost: z.int(),
   details: z.record(z.string(), z.number()),
   /** Of the counters that each side received, in order. */
   digests: z.array(z.string()).readonly(),
@@ -70,12 +75,21 @@ const result = z.strictObject({
   /** Parts of the value that are the measurement's own. */
   verifyNanos: z.number().nullable(),
   clockNanos: z.number().nullable(),
-  /** The value over another result's: the median of the ratios within a pair. */
-  against: z.array(z.strictObject({ name: z.string(), ratio: z.number() })).readonly(),
+  /** The value over another result's: the median of the ratios within a pair, of the calm pairs if any. */
+  against: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        ratio: z.number(),
+        pairs: z.int(),
+        calmPairs: z.int(),
+      }),
+    )
+    .readonly(),
   floor: z.string().nullable(),
   ratio: z.number().nullable(),
   limit: limit.nullable(),
-  /** How the median stands to the limit; 'disturbed' when it is beyond and most samples were disturbed. */
+  /** How the median stands to the limit; 'disturbed': too little was left undisturbed to say. */
   verdict: z.enum(['within', 'beyond', 'disturbed', 'none']),
   samples: z.array(sample),
 });

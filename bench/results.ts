@@ -44,6 +44,7 @@ function makeResult(
   const measured = counted.flatMap((one) => (one.measured === null ? [] : [one.measured]));
   const against = about.origin === 'subject' ? ratios(about, all, samples) : [];
   const ratio = about.floor === undefined ? null : ratioTo(own, samples.get(about.floor) ?? []);
+  const calmCount = own.filter(isCalm).length;
   return {
     name: about.name,
     title: about.title,
@@ -56,16 +57,16 @@ function makeResult(
     operations: measured.reduce((sum, one) => sum + one.operations, 0),
     value,
     noise: spread(values),
-    disturbedCount: own.length - own.filter(isCalm).length,
+    disturbedCount: own.length - calmCount,
     latency: latencyOf(measured),
     bandwidth: bandwidthOf(measured),
     verifyNanos: measured[0]?.verifyNanos ?? null,
     clockNanos: measured[0]?.clockNanos ?? null,
     against,
     floor: about.floor ?? null,
-    ratio,
+    ratio: ratio?.ratio ?? null,
     limit: about.limit ?? null,
-    verdict: verdictOf(about.limit, value, ratio, own),
+    verdict: verdictOf(about.limit, { value, calmCount, count: own.length }, ratio),
     samples: own.map(({ measured: found, ...rest }) => ({
       ...rest,
       digests: found === null ? [] : [found.digest, found.answerDigest],
@@ -88,12 +89,19 @@ function ratios(
     const isSame = other.unit === about.unit && (other.bytes ?? about.bytes) === about.bytes;
     if (other.origin === 'subject' || !isSame) return [];
     const ratio = ratioTo(own, samples.get(other.name) ?? []);
-    return ratio === null ? [] : [{ name: other.name, ratio }];
+    return ratio === null ? [] : [{ name: other.name, ...ratio }];
   });
 }
 
-/** The median of ratios within pairs, of the pairs that nobody disturbed if there are any. */
-export function ratioTo(own: readonly Sample[], other: readonly Sample[]): number | null {
+/** A ratio and how many pairs it was made of: of the undisturbed ones if there were any, of all if not. */
+export interface Ratio {
+  readonly ratio: number;
+  readonly pairs: number;
+  readonly calmPairs: number;
+}
+
+/** The median of the ratios within pairs. */
+export function ratioTo(own: readonly Sample[], other: readonly Sample[]): Ratio | null {
   const pairs = own.flatMap((sample, at) => {
     const floor = other[at];
     if (floor === undefined) return [];
@@ -101,7 +109,20 @@ export function ratioTo(own: readonly Sample[], other: readonly Sample[]): numbe
     return [{ ratio: sample.value / floor.value, disturbances }];
   });
   if (pairs.length === 0) return null;
-  return median(calmest(pairs).map(({ ratio }) => ratio));
+  const calmPairs = pairs.filter(({ disturbances }) => disturbances.length === 0).length;
+  return {
+    ratio: median(calmest(pairs).map(({ ratio }) => ratio)),
+    pairs: pairs.length,
+    calmPairs,
+  };
+}
+
+/** So many undisturbed ones are enough, however many were disturbed beside them. */
+const CALM_ENOUGH = 3;
+
+/** Whether what was left undisturbed allows a verdict: neither a miss nor a hit counts otherwise. */
+export function isTrusted(calmCount: number, count: number): boolean {
+  return calmCount >= CALM_ENOUGH || calmCount * 2 > count;
 }
 
 /** What goes into a report of a distribution. */
@@ -137,27 +158,43 @@ function bandwidthOf(measured: readonly CaseReading[]): BandwidthResult | null {
 
 function verdictOf(
   bound: Limit | undefined,
-  value: number | null,
-  ratio: number | null,
-  samples: readonly Sample[],
+  own: { readonly value: number | null; readonly calmCount: number; readonly count: number },
+  ratio: Ratio | null,
 ): Result['verdict'] {
   if (bound === undefined) return 'none';
-  const limitValue = bound.ratio ?? bound.value ?? Number.NaN;
-  const found = (bound.ratio === undefined ? value : ratio) ?? Number.NaN;
-  const isWithin = bound.kind === 'at-most' ? found <= limitValue : found >= limitValue;
-  if (isWithin) return 'within';
-  const disturbedCount = samples.filter((one) => !isCalm(one)).length;
-  return disturbedCount * 2 > samples.length ? 'disturbed' : 'beyond';
+  const isOfRatio = bound.ratio !== undefined;
+  const found = (isOfRatio ? ratio?.ratio : own.value) ?? Number.NaN;
+  const isJudged = isOfRatio
+    ? ratio !== null && isTrusted(ratio.calmPairs, ratio.pairs)
+    : isTrusted(own.calmCount, own.count);
+  if (!isJudged) return 'disturbed';
+  return isWithin(bound, found) ? 'within' : 'beyond';
+}
+
+/** How a ratio, or else a value, stands to its limit. */
+export function isWithin(bound: Limit, found: number): boolean {
+  const limit = bound.ratio ?? bound.value ?? Number.NaN;
+  return bound.kind === 'at-most' ? found <= limit : found >= limit;
 }
 
 /** Sentences for everything that a reader must not overlook. */
 export function warningsOf(results: readonly Result[]): string[] {
-  return results.flatMap((one) => {
-    if (one.disturbedCount === 0) return [];
-    const count = one.samples.length;
-    const kinds = [...new Set(one.samples.flatMap(({ disturbances }) => disturbances))].join(', ');
-    return one.disturbedCount === count
-      ? [`${one.name}: every sample was disturbed (${kinds}); the figure is not to be trusted`]
-      : [`${one.name}: ${one.disturbedCount} of ${count} samples disturbed (${kinds}), left out`];
-  });
+  return results.flatMap((one) => [...disturbedWarning(one), ...sliceWarning(one)]);
+}
+
+function disturbedWarning({ name, samples, disturbedCount }: Result): string[] {
+  if (disturbedCount === 0) return [];
+  const kinds = [...new Set(samples.flatMap(({ disturbances }) => disturbances))].join(', ');
+  return disturbedCount === samples.length
+    ? [`${name}: every sample was disturbed (${kinds}); the figure is not to be trusted`]
+    : [`${name}: ${disturbedCount} of ${samples.length} samples disturbed (${kinds}), left out`];
+}
+
+/** Of the samples that count. */
+function sliceWarning({ name, samples }: Result): string[] {
+  const counted = samples.filter(({ disturbances }) => disturbances.length === 0);
+  const lost = counted.reduce((sum, { slicesLost }) => sum + slicesLost, 0);
+  const all = counted.reduce((sum, { slicesKept }) => sum + slicesKept, lost);
+  if (lost === 0) return [];
+  return [`${name}: a side waited for its core in ${lost} of ${all} slices, left out`];
 }

@@ -27,6 +27,8 @@ export interface BenchRequest {
   readonly pairs: number;
   /** Rounds before them that do not count. */
   readonly warmUps: number;
+  /** Rounds after them at most, while too few samples are undisturbed. */
+  readonly extra: number;
   readonly floors: boolean;
   /** Which peers, by the first part of their names; 'all', or none. */
   readonly peers: readonly string[] | 'all';
@@ -57,12 +59,11 @@ export async function runTest(
   const companions = companionsOf(partner, request, plans);
   const all = [...companions.floors, ...own, ...companions.peers];
   const present = all.filter(({ absent }) => absent === undefined);
-  const samples = await interleave(
-    present,
-    request.pairs,
-    ({ name }, pair) => progress.step(name, pair),
-    request.warmUps,
-  );
+  const { pairs, warmUps, extra } = request;
+  const samples = await interleave(present, {
+    ...{ pairs, warmUps, extra },
+    check: ({ name }, round) => progress.step(name, round),
+  });
   const results = makeResults(all, samples);
   return {
     format: 'winsock-direct bench',

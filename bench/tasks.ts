@@ -1,6 +1,6 @@
 // The measures of a SAN connection that the summary and the demonstration take: latency and bandwidth as
-// one figure each, allocation, rest, and the floors; what the first process does, and the task by which
-// the second one answers.
+// one figure each, allocation, and rest; what the first process does, and the task by which the second one
+// answers.
 
 import { getHeapStatistics } from 'node:v8';
 import type { SwitchStatistics } from '../index.js';
@@ -11,14 +11,12 @@ import type { ConnectionPlan, Listening, Ready } from './connection.js';
 import { answer, start } from './connection.js';
 import type { Endpoint } from './endpoint.js';
 import { AppEndpoint } from './endpoint-app.js';
+import { floorTasks } from './floors.js';
 import { mergeHistograms } from './histogram.js';
 import { SendAnswers, SendRoundTrips } from './loops/ping-pong.js';
-import type { FloorMemory } from './machine.js';
-import { cpuNanos, now, pinToSide, unpin } from './machine.js';
+import { cpuNanos, now } from './machine.js';
 import type { Reading } from './measure.js';
 import { median } from './measure.js';
-import type { Disturbance } from './noise.js';
-import { NoiseWatch } from './noise.js';
 import { Payload } from './payload.js';
 import type { Task, TaskContext } from './peer.js';
 import type { TaskStarter } from './peer-protocol.js';
@@ -110,8 +108,8 @@ async function measureTransfer(
 
 /** The one figure of a test: nanoseconds, bytes per nanosecond, or operations a second. */
 export function readingOf(measured: CaseReading, test?: CasePlan['test']): Reading {
-  const { noise, details, times, operations, nanos, bytes } = measured;
-  return { value: figure(), noise, details, measured };
+  const { noise, details, times, operations, nanos, bytes, slices } = measured;
+  return { value: figure(), noise, details, slices, measured };
 
   function figure(): number {
     if (test === 'rate' || test === 'conn') return operations / (nanos / 1e9);
@@ -211,46 +209,5 @@ const idle = async (plan: IdlePlan, context: TaskContext): Promise<number> => {
   });
 };
 
-// Floors -----------------------------------------------------------------------------------------
-
-export interface FloorPlan {
-  readonly kind: 'spin' | 'futex';
-  readonly rounds: number;
-}
-
-/** Half a round trip of bare C++ between the two processes, in nanoseconds. */
-export async function measureFloor(
-  peer: TaskStarter & { readonly floors: FloorMemory },
-  plan: FloorPlan,
-): Promise<Reading> {
-  peer.floors.reset();
-  const call = peer.start<null, Disturbance>('floor', plan);
-  pinToSide(0);
-  try {
-    await call.told();
-    const watch = new NoiseWatch();
-    const value = peer.floors[plan.kind](0, plan.rounds) / 2;
-    const own = watch.end();
-    const other = await call.result();
-    // Who sleeps on a futex waits to run after each wake-up: that is what it costs.
-    return plan.kind === 'spin' ? { value, noise: [own, other] } : { value };
-  } finally {
-    unpin();
-  }
-}
-
-const floor = async (plan: FloorPlan, context: TaskContext): Promise<Disturbance> => {
-  if (context.floors === null) throw new TypeError('floors need two processes of one command');
-  pinToSide(1);
-  try {
-    const watch = new NoiseWatch();
-    await context.tell(null);
-    context.floors[plan.kind](1, plan.rounds);
-    return watch.end();
-  } finally {
-    unpin();
-  }
-};
-
 /** What the second process answers to. */
-export const sanTasks: Readonly<Record<string, Task>> = { ...caseTasks, heap, idle, floor };
+export const sanTasks: Readonly<Record<string, Task>> = { ...caseTasks, ...floorTasks, heap, idle };

@@ -225,6 +225,8 @@ const MIX: [number, number][] = [
 ];
 /** With something to compare with, a single pair says little. */
 const PAIRS_COMPARED = 5;
+/** So many more at most, while too few of them are undisturbed. */
+const EXTRA_FACTOR = 1;
 
 async function hostsOf(
   options: BenchTestArguments,
@@ -247,6 +249,7 @@ async function requestOf(
   const { duration } = options;
   const margin = marginOf(options);
   const compares = options.floors || options.peers !== undefined || test === 'pattern';
+  const pairs = options.pairs ?? (compares ? PAIRS_COMPARED : 1);
   const shares: Partial<CasePlan> = {
     ...(options.txDepth === undefined
       ? {}
@@ -278,7 +281,9 @@ async function requestOf(
     },
     sizes: sizesOf(test, operation, options),
     connections: test === 'scale' ? (options.connections ?? CONNECTION_COUNTS) : [options.qp],
-    pairs: options.pairs ?? (compares ? PAIRS_COMPARED : 1),
+    pairs,
+    // The time asked for is the time taken, unless there is something to compare with anyway.
+    extra: compares ? EXTRA_FACTOR * pairs : 0,
     warmUps: compares && !options.quick ? 1 : 0,
     floors: options.floors,
     peers: options.peers === true ? 'all' : (options.peers ?? []),

@@ -1,11 +1,11 @@
 // The demonstration's table: the SAN path with either NIC engine, kernel TCP, and the floors, all with
 // the same two processes. The full comparison, repeated and with its limits, is `wsd bench`.
 
-import { copyFloor } from '../bench/bench.js';
 import type { ConnectionPlan } from '../bench/connection.js';
 import type { PeerProcess } from '../bench/peer-process.js';
 import { formatValue } from '../bench/report.js';
-import { measureFloor, measureLatency, measureStream } from '../bench/tasks.js';
+import { measureCopy, measureFloor } from '../bench/floors.js';
+import { measureLatency, measureStream } from '../bench/tasks.js';
 import { measureTcpLatency, measureTcpStream } from '../bench/tcp.js';
 import type { HostPlans } from './host-arguments.js';
 
@@ -67,8 +67,8 @@ export async function demoTable(
   );
   await add(
     'floor: C++ spinning, memory copy',
-    () => measureFloor(peer, { kind: 'spin', rounds }),
-    async () => copyFloor(peer.floors, LARGE_BYTES, count),
+    () => measureFloor(peer, { kind: 'spin', rounds, bursts: 1 }),
+    async () => measureCopy(peer.floors, LARGE_BYTES),
   );
   return rows;
 }

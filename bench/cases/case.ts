@@ -9,7 +9,9 @@ import type { Endpoint } from '../endpoint.js';
 import type { HistogramData } from '../histogram.js';
 import { now } from '../machine.js';
 import type { Disturbance } from '../noise.js';
-import { NoiseWatch } from '../noise.js';
+import { Neighbours, NoiseWatch, ThreadWaits } from '../noise.js';
+import type { SliceCount } from '../slices.js';
+import { Slices } from '../slices.js';
 import type { TaskContext } from '../peer.js';
 import type { TaskCall, TaskStarter } from '../peer-protocol.js';
 import type { CasePlan } from '../plan.js';
@@ -29,6 +31,8 @@ export interface Measured {
   /** Of what was received on this side; see Digest. */
   readonly digest: string;
   readonly details: Readonly<Record<string, number>>;
+  /** How it was cut where moments could be left out; null where it counts as a whole. */
+  readonly slices: SliceCount | null;
 }
 
 /** What the answering side has to say. */
@@ -52,7 +56,7 @@ export interface CaseReading extends Measured {
 /** The two sides of a test. */
 export interface Case<Prepared> {
   /** The starting side, on connections that stand. */
-  measure(opened: Opened, plan: CasePlan): Measured | Promise<Measured>;
+  measure(opened: Opened, plan: CasePlan, slices: Slices): Measured | Promise<Measured>;
   /** Nanoseconds of checking the payload, when nothing runs any more. */
   verifyCost(opened: Opened, plan: CasePlan): number;
   /** The answering side, before the other one may send. */
@@ -76,11 +80,18 @@ export async function startCase(
   const call = peer.start<Listening | Ready, Answered>(CASE_TASK, plan);
   const opened = await start(connectionOf(plan, 0), call);
   const own = await closingAfter(opened, async () => {
+    const waits = new ThreadWaits(opened.spins ? opened.threads : []);
+    const neighbours = new Neighbours(opened.threads);
     const watch = new NoiseWatch();
-    const measured = await measuredOrNot(call, () => test.measure(opened, plan));
-    const noise = watch.end();
-    const statistics = opened.statistics();
-    return { measured, noise, statistics, verifyNanos: test.verifyCost(opened, plan) };
+    try {
+      const slices = new Slices(waits);
+      const measured = await measuredOrNot(call, () => test.measure(opened, plan, slices));
+      const noise = seen(opened, watch.end(), neighbours.end());
+      const statistics = opened.statistics();
+      return { measured, noise, statistics, verifyNanos: test.verifyCost(opened, plan) };
+    } finally {
+      waits.close();
+    }
   });
   const answered = await call.result();
   return {
@@ -90,8 +101,13 @@ export async function startCase(
     statistics: own.statistics,
     verifyNanos: own.verifyNanos,
     clockNanos: clockNanos(),
-    noise: [own.noise, answered.noise],
+    noise: [own.noise, seen(opened, answered.noise, 0)],
   };
+}
+
+/** Who spins needs its core all the time; who sleeps needs the others to leave it one. */
+function seen({ spins }: Opened, noise: Disturbance, foreignNanos: number): Disturbance {
+  return spins ? noise : { ...noise, waitedNanos: 0, involuntarySwitches: 0, foreignNanos };
 }
 
 export async function answerCase<Prepared>(

@@ -41,6 +41,7 @@ export async function measureConnections(peer: TaskStarter, plan: CasePlan): Pro
     times: own.times.data(),
     peak: null,
     digest: String(plan.iterations),
+    slices: null,
     details: { perSecond: plan.iterations / (own.nanos / 1e9) },
     engine: own.engine,
     answerDigest: answered.digest,
@@ -70,10 +71,11 @@ const answerConnections: Task = async (given: unknown, context: TaskContext) => 
   const plan = casePlan.parse(given);
   return onSite(plan, 1, async (site, options) => {
     await context.tell({ port: site.listen(BACKLOG) } satisfies Listening);
-    const watch = new NoiseWatch();
+    let watch = new NoiseWatch();
     const count = plan.warmUp + plan.iterations;
     let last: Endpoint | null = null;
     for (let taken = 0; taken < count; taken++) {
+      if (taken === plan.warmUp) watch = new NoiseWatch();
       const endpoint = await site.accept(options, context.signal);
       // The starting side closes first; that it goes on says that it has.
       await last?.close();

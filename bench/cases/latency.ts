@@ -2,7 +2,7 @@
 // round trip, but for reads, where nobody answers. The cost of reading the clock is taken off every time.
 
 import type { Endpoint } from '../endpoint.js';
-import { Histogram } from '../histogram.js';
+import { Histogram, mergeHistograms } from '../histogram.js';
 import type { Answers, RoundTrips } from '../loops/ping-pong.js';
 import {
   ReadAnswers,
@@ -16,6 +16,8 @@ import { PromisedRoundTrips, promisedAnswers } from '../loops/promised.js';
 import { now } from '../machine.js';
 import { Digest, Payload } from '../payload.js';
 import type { CasePlan } from '../plan.js';
+import type { Slices } from '../slices.js';
+import { isEnough } from '../slices.js';
 import type { Case, Measured } from './case.js';
 import { clockNanos } from './case.js';
 
@@ -26,14 +28,14 @@ interface Prepared {
 }
 
 export const latencyCase: Case<Prepared> = {
-  async measure({ endpoints, endpoint }, plan) {
+  async measure({ endpoints, endpoint }, plan, slices) {
     const digest = new Digest();
     const payload = new Payload(plan.bytes, plan.verify, digest);
     if (plan.mode === 'promise') {
       const trips = new PromisedRoundTrips(endpoint, payload, plan.operation);
-      return { ...(await timeAwaited(trips, plan)), digest: digest.value };
+      return { ...(await timeAwaited(trips, plan, slices)), digest: digest.value };
     }
-    return { ...time(roundTrips(endpoints, payload, plan), plan), digest: digest.value };
+    return { ...time(roundTrips(endpoints, payload, plan), plan, slices), digest: digest.value };
   },
 
   verifyCost: ({ endpoint }, plan) => Payload.cost(endpoint, plan.bytes, plan.verify),
@@ -72,9 +74,9 @@ function answers(endpoints: readonly Endpoint[], payload: Payload, plan: CasePla
 
 type Timed = Omit<Measured, 'digest'>;
 
-function time(trips: RoundTrips, plan: CasePlan): Timed {
+function time(trips: RoundTrips, plan: CasePlan, slices: Slices): Timed {
   trips.run(plan.warmUp);
-  const stamps = new Stamps(plan);
+  const stamps = new Stamps(plan, slices);
   while (stamps.isOpen) {
     trips.run(plan.stampEvery);
     stamps.stamp();
@@ -83,9 +85,13 @@ function time(trips: RoundTrips, plan: CasePlan): Timed {
   return stamps.measured();
 }
 
-async function timeAwaited(trips: PromisedRoundTrips, plan: CasePlan): Promise<Timed> {
+async function timeAwaited(
+  trips: PromisedRoundTrips,
+  plan: CasePlan,
+  slices: Slices,
+): Promise<Timed> {
   await trips.run(plan.warmUp);
-  const stamps = new Stamps(plan);
+  const stamps = new Stamps(plan, slices);
   while (stamps.isOpen) {
     await trips.run(plan.stampEvery);
     stamps.stamp();
@@ -94,10 +100,18 @@ async function timeAwaited(trips: PromisedRoundTrips, plan: CasePlan): Promise<T
   return stamps.measured();
 }
 
-/** The clock of a ping-pong: one reading per stretch of round trips, from one to the next. */
-class Stamps {
-  readonly #histogram = new Histogram();
+/** Stretches of one slice at most: it ends early when there are more. */
+const STRETCHES_MAX = 1 << 14;
+
+/**
+ * The clock of a ping-pong: one reading per stretch of round trips, from one to the next. Stretches are
+ * kept or left out by the slice.
+ */
+export class Stamps {
+  readonly #kept = new Histogram();
+  readonly #lost = new Histogram();
   readonly #plan: CasePlan;
+  readonly #slices: Slices;
   readonly #clock = clockNanos();
   /** From a whole stretch to the figure of one operation. */
   readonly #share: number;
@@ -105,18 +119,23 @@ class Stamps {
   readonly #countsFrom: number;
   readonly #countsUntil: number;
   readonly #begin = now();
+  /** The stretches of this slice. */
+  readonly #stretches = new Float64Array(STRETCHES_MAX);
+  #stretchCount = 0;
   #last = this.#begin;
-  #stretches = 0;
-  #nanos = 0;
+  #ended = 0;
   #isOpen = true;
 
-  constructor(plan: CasePlan) {
+  constructor(plan: CasePlan, slices: Slices) {
     this.#plan = plan;
+    this.#slices = slices;
     this.#share = (plan.operation === 'read' ? 1 : 0.5) / plan.stampEvery;
     const { nanos, marginNanos } = plan.duration ?? { nanos: Infinity, marginNanos: 0 };
     this.#end = this.#begin + nanos;
     this.#countsFrom = this.#begin + marginNanos;
     this.#countsUntil = this.#end - marginNanos;
+    slices.begin(this.#begin);
+    this.#last = now();
   }
 
   get isOpen(): boolean {
@@ -128,34 +147,46 @@ class Stamps {
     const start = this.#last;
     this.#last = stop;
     if (start >= this.#countsFrom && stop <= this.#countsUntil) {
-      this.#histogram.record((stop - start - this.#clock) * this.#share);
-      this.#nanos += stop - start;
+      this.#stretches[this.#stretchCount++] = stop - start;
     }
     const { duration, iterations, stampEvery } = this.#plan;
-    this.#stretches++;
-    const isDone =
-      duration === null ? this.#stretches * stampEvery >= iterations : stop >= this.#end;
-    if (!isDone) return;
-    this.#isOpen = false;
-    if (this.#histogram.count === 0) this.#recordAll(stop);
+    this.#ended++;
+    this.#isOpen = duration === null ? this.#ended * stampEvery < iterations : stop < this.#end;
+    const isFull = this.#stretchCount === STRETCHES_MAX;
+    if (isFull || !this.#isOpen || this.#slices.isOver(stop)) this.#endSlice(stop);
   }
 
-  /** No stretch has ended between the margins: all of them together are the one that there is. */
-  #recordAll(stop: number): void {
-    this.#nanos = stop - this.#begin;
-    this.#histogram.record((this.#nanos / this.#stretches - this.#clock) * this.#share);
+  #endSlice(at: number): void {
+    if (this.#stretchCount === 0) this.#slices.begin(at);
+    else {
+      const histogram = this.#slices.end(at) ? this.#kept : this.#lost;
+      for (let index = 0; index < this.#stretchCount; index++) {
+        const nanos = this.#stretches[index] ?? 0;
+        histogram.record((nanos - this.#clock) * this.#share);
+      }
+      this.#stretchCount = 0;
+    }
+    // What that took is nobody's round trip.
+    this.#last = now();
   }
 
   measured(): Timed {
     const { bytes, stampEvery } = this.#plan;
-    const operations = this.#histogram.count * stampEvery;
+    const slices = this.#slices.count;
+    const data = [this.#kept.data()];
+    if (!isEnough(slices)) data.push(this.#lost.data());
+    const times = mergeHistograms(data);
+    // No stretch has ended between the margins: all of them together are the one that there is.
+    if (times.count === 0) times.record(((now() - this.#begin) / this.#ended) * this.#share);
+    const operations = times.count * stampEvery;
     return {
       operations,
       bytes: operations * bytes,
-      nanos: this.#nanos,
-      times: this.#histogram.data(),
+      nanos: (times.mean * times.count) / this.#share,
+      times: times.data(),
       peak: null,
       details: {},
+      slices,
     };
   }
 }

@@ -14,13 +14,13 @@ import { streamCase } from './stream.js';
 const BUFFERS_PER_SEND = 8;
 
 export const patternCase: Case<unknown> = {
-  async measure(opened, plan) {
+  async measure(opened, plan, slices) {
     const { endpoint } = opened;
     if (!(endpoint instanceof AppEndpoint))
       throw new TypeError('a pattern is an matter of applications');
     const sending = sendingIn(plan, endpoint);
     const replaced = { ...opened, endpoint: sending, endpoints: [sending] };
-    return streamCase.measure(replaced, plan);
+    return streamCase.measure(replaced, plan, slices);
   },
   verifyCost: (opened, plan) => streamCase.verifyCost(opened, plan),
   prepare: (endpoints, plan) => streamCase.prepare(endpoints, plan),

@@ -77,5 +77,6 @@ function measure(
     peak: null,
     digest: '',
     details: { deregister: deregistering.percentile(50) },
+    slices: null,
   };
 }

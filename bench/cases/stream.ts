@@ -8,12 +8,13 @@ import { awaitPatiently } from '../loops/ping-pong.js';
 import { PromisedStream } from '../loops/promised.js';
 import type { StreamShape } from '../loops/stream.js';
 import { StreamStarter, StreamTaker } from '../loops/stream.js';
-import { now } from '../machine.js';
 import type { PayloadSequence } from '../payload.js';
 import { Payload } from '../payload.js';
 import type { CasePlan } from '../plan.js';
 import { sequenceOf } from '../plan.js';
+import type { Slices } from '../slices.js';
 import type { Case, Measured } from './case.js';
+import { StreamClock } from './stream-clock.js';
 
 const CLOSING_BYTES = 4;
 
@@ -26,11 +27,11 @@ interface Prepared {
 }
 
 export const streamCase: Case<Prepared> = {
-  async measure(opened, plan) {
-    if (plan.mode === 'promise') return measurePromised(opened, plan);
+  async measure(opened, plan, slices) {
+    if (plan.mode === 'promise') return measurePromised(opened, plan, slices);
     return plan.bidirectional && plan.operation === 'send'
-      ? measureBothWays(opened, plan)
-      : measureOneWay(opened, plan);
+      ? measureBothWays(opened, plan, slices)
+      : measureOneWay(opened, plan, slices);
   },
 
   verifyCost: ({ endpoint }, plan) => Payload.cost(endpoint, plan.bytes, plan.verify),
@@ -84,7 +85,7 @@ function acknowledge(endpoint: Endpoint): void {
 
 // Starting side ----------------------------------------------------------------------------------
 
-function measureOneWay({ endpoints, endpoint }: Opened, plan: CasePlan): Measured {
+function measureOneWay({ endpoints, endpoint }: Opened, plan: CasePlan, slices: Slices): Measured {
   const sequence = sequenceOf(plan);
   const starter = new StreamStarter(endpoints, sequence, shapeOf(plan));
   // What a bidirectional run of one-sided operations reads on this side.
@@ -93,10 +94,11 @@ function measureOneWay({ endpoints, endpoint }: Opened, plan: CasePlan): Measure
   if (plan.operation !== 'read') endpoint.postReceive(closing, CLOSING_BYTES);
   starter.start(plan.warmUp);
   starter.drain();
-  const clock = new StreamClock(plan, sequence, starter.count);
+  const clock = clockOf(plan, sequence, slices, starter.count);
   while (clock.isOpen) {
-    starter.start(clock.next());
-    clock.stamp(starter.count);
+    const count = clock.next();
+    starter.start(count);
+    clock.stamp(count, starter.settledCount);
   }
   if (plan.operation === 'send') starter.startLast();
   starter.drain();
@@ -112,7 +114,7 @@ function measureOneWay({ endpoints, endpoint }: Opened, plan: CasePlan): Measure
   return clock.measured(sequence.digest.value, plan.bidirectional ? 2 : 1);
 }
 
-function measureBothWays({ endpoints }: Opened, plan: CasePlan): Measured {
+function measureBothWays({ endpoints }: Opened, plan: CasePlan, slices: Slices): Measured {
   const sequence = sequenceOf(plan);
   const incoming = sequenceOf(plan);
   const starter = new StreamStarter(endpoints, sequence, shapeOf(plan));
@@ -122,12 +124,13 @@ function measureBothWays({ endpoints }: Opened, plan: CasePlan): Measured {
     starter.start(chunk);
     taker.take(chunk);
   }
-  const clock = new StreamClock(plan, sequence, starter.count);
+  starter.drain();
+  const clock = clockOf(plan, sequence, slices, starter.count);
   while (clock.isOpen) {
     const count = clock.next();
     starter.start(count);
     taker.take(count);
-    clock.stamp(starter.count);
+    clock.stamp(count, starter.settledCount);
   }
   starter.startLast();
   taker.take();
@@ -136,17 +139,22 @@ function measureBothWays({ endpoints }: Opened, plan: CasePlan): Measured {
   return clock.measured(incoming.digest.value, 2);
 }
 
-async function measurePromised({ endpoint }: Opened, plan: CasePlan): Promise<Measured> {
+async function measurePromised(
+  { endpoint }: Opened,
+  plan: CasePlan,
+  slices: Slices,
+): Promise<Measured> {
   const sequence = sequenceOf(plan);
   const stream = new PromisedStream(endpoint, sequence, shapeOf(plan));
   const closing = closingSlotOf(endpoint);
   if (plan.operation !== 'read') endpoint.postReceive(closing, CLOSING_BYTES);
   await stream.start(plan.warmUp);
   await stream.drain();
-  const clock = new StreamClock(plan, sequence, stream.count);
+  const clock = clockOf(plan, sequence, slices, stream.count);
   while (clock.isOpen) {
-    await stream.start(clock.next());
-    clock.stamp(stream.count);
+    const count = clock.next();
+    await stream.start(count);
+    clock.stamp(count, stream.settledCount);
   }
   if (plan.operation === 'send') await stream.startLast();
   await stream.drain();
@@ -159,6 +167,16 @@ async function measurePromised({ endpoint }: Opened, plan: CasePlan): Promise<Me
   if (plan.operation !== 'read') await endpoint.received(closing);
   if (plan.operation === 'send') clock.finish(stream.count);
   return clock.measured(sequence.digest.value, 1);
+}
+
+function clockOf(
+  plan: CasePlan,
+  sequence: PayloadSequence,
+  slices: Slices,
+  count: number,
+): StreamClock {
+  const chunk = plan.bidirectional ? chunkOf(plan) : plan.depth * plan.connections;
+  return new StreamClock(plan, sequence, { slices, chunk, count });
 }
 
 // Answering side ---------------------------------------------------------------------------------
@@ -208,96 +226,5 @@ function checkWritten(
     const payload = sequence.payload(index);
     const word = (slot * endpoint.slotBytes) >>> 2;
     payload.check(endpoint.receiveWords, word, payload.counterOf(index));
-  }
-}
-
-// Clock ------------------------------------------------------------------------------------------
-
-/** What counts of a stream: everything up to the far side's word, or what lies between two margins. */
-class StreamClock {
-  readonly #plan: CasePlan;
-  readonly #sequence: PayloadSequence;
-  readonly #begin = now();
-  readonly #chunk: number;
-  readonly #end: number;
-  readonly #countsFrom: number;
-  readonly #countsUntil: number;
-  #isOpen = true;
-  #left: number;
-  #lastNanos: number;
-  #lastCount: number;
-  #firstNanos: number;
-  #firstCount: number;
-  #countedNanos = 0;
-  #countedCount = 0;
-  #peak = 0;
-
-  constructor(plan: CasePlan, sequence: PayloadSequence, count: number) {
-    this.#plan = plan;
-    this.#sequence = sequence;
-    this.#chunk = plan.bidirectional ? chunkOf(plan) : plan.depth * plan.connections;
-    // The last message of sends is started apart.
-    this.#left = plan.iterations - (plan.operation === 'send' ? 1 : 0);
-    const { nanos, marginNanos } = plan.duration ?? { nanos: Infinity, marginNanos: 0 };
-    this.#end = this.#begin + nanos;
-    this.#countsFrom = this.#begin + marginNanos;
-    this.#countsUntil = this.#end - marginNanos;
-    [this.#lastNanos, this.#lastCount] = [this.#begin, count];
-    [this.#firstNanos, this.#firstCount] = [this.#begin, count];
-    this.#isOpen = plan.duration !== null || this.#left > 0;
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
-  /** How many to start before the next stamp. */
-  next(): number {
-    return this.#plan.duration === null ? Math.min(this.#left, this.#chunk) : this.#chunk;
-  }
-
-  stamp(count: number): void {
-    const time = now();
-    const moved = count - this.#lastCount;
-    if (moved >= this.#chunk) this.#note(count, time - this.#lastNanos);
-    [this.#lastNanos, this.#lastCount] = [time, count];
-    if (this.#plan.duration === null) {
-      this.#left -= moved;
-      if (this.#left <= 0) this.#isOpen = false;
-      return;
-    }
-    if (time <= this.#countsFrom) [this.#firstNanos, this.#firstCount] = [time, count];
-    if (time <= this.#countsUntil) {
-      this.#countedNanos = time - this.#firstNanos;
-      this.#countedCount = count - this.#firstCount;
-    }
-    if (time >= this.#end) this.#isOpen = false;
-  }
-
-  /** The far side has said that everything is there. */
-  finish(count: number): void {
-    if (this.#plan.duration !== null && this.#countedCount > 0) return;
-    this.#countedNanos = now() - this.#begin;
-    this.#countedCount = count - this.#firstCount;
-  }
-
-  measured(digest: string, directions: number): Measured {
-    const sequence = this.#sequence;
-    const end = this.#firstCount + this.#countedCount;
-    const bytes = sequence.totalBytes(end) - sequence.totalBytes(this.#firstCount);
-    return {
-      operations: this.#countedCount * directions,
-      bytes: bytes * directions,
-      nanos: this.#countedNanos,
-      times: null,
-      peak: this.#peak === 0 ? null : this.#peak * directions,
-      digest,
-      details: {},
-    };
-  }
-
-  #note(count: number, nanos: number): void {
-    if (this.#plan.mix !== null) return;
-    this.#peak = Math.max(this.#peak, ((count - this.#lastCount) * this.#plan.bytes) / nanos);
   }
 }

@@ -174,6 +174,8 @@ class WriteSide {
   readonly payload: Payload;
   readonly #endpoint: Endpoint;
   readonly #lastWord: number;
+  /** Of a receive that nothing comes to. */
+  readonly #idleSlot: number;
   #hasWritten = false;
 
   constructor(endpoint: Endpoint, payload: Payload) {
@@ -183,6 +185,8 @@ class WriteSide {
     this.payload = payload;
     this.#endpoint = endpoint;
     this.#lastWord = payload.bytes / 4 - 1;
+    this.#idleSlot = closingSlotOf(endpoint);
+    endpoint.postReceive(this.#idleSlot, CLOSING_BYTES);
   }
 
   write(counter: number): void {
@@ -209,7 +213,7 @@ class WriteSide {
         this.payload.check(words, 0, found);
         return found;
       }
-      endpoint.drive();
+      endpoint.drive(this.#idleSlot);
       if (++looks % POLLS_PER_CLOCK_READ !== 0) continue;
       deadline ??= new Deadline(PATIENCE_NANOS, 'a write into memory');
       deadline.check();

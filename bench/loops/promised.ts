@@ -94,6 +94,10 @@ export class PromisedStream {
     return this.#index;
   }
 
+  get settledCount(): number {
+    return this.#settled;
+  }
+
   async start(count: number): Promise<void> {
     for (let left = count; left > 0; left--) await this.#startOne(false);
   }

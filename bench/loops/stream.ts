@@ -46,6 +46,11 @@ export class StreamStarter {
     return this.#index;
   }
 
+  /** Of those, the ones whose outcome was looked at. */
+  get settledCount(): number {
+    return this.#settled;
+  }
+
   /** Starts `count` more; returns when they are started, not when they are done. */
   start(count: number): void {
     const end = this.#index + count;

@@ -14,8 +14,11 @@ export function sample(value: number, disturbances: Sample['disturbances'] = [])
     disturbances,
     waitedNanos: 0,
     stolenNanos: 0,
+    foreignNanos: 0,
     involuntarySwitches: 0,
     slowness: 1,
+    slicesKept: 0,
+    slicesLost: 0,
     details: {},
     measured: null,
   };
@@ -39,6 +42,7 @@ export function latencySample(nanos: number, bytes = 64): Sample {
     verifyNanos: 5,
     clockNanos: 40,
     noise: [],
+    slices: null,
   };
   return { ...sample(nanos), measured };
 }

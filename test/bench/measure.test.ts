@@ -16,7 +16,7 @@ describe('interleave', () => {
   it('runs the measures in turn, after rounds that do not count', async () => {
     const order: string[] = [];
     const measure = (name: string) => ({ name, run: async () => (order.push(name), { value: 1 }) });
-    const samples = await interleave([measure('a'), measure('b')], 2, undefined, 1);
+    const samples = await interleave([measure('a'), measure('b')], { pairs: 2, warmUps: 1 });
     expect(order).toEqual(['a', 'b', 'a', 'b', 'a', 'b']);
     expect([samples.get('a')?.length, samples.get('b')?.length]).toEqual([2, 2]);
   });
@@ -34,7 +34,7 @@ describe('interleave', () => {
         value: 1,
         noise: [quiet, noise],
       });
-      const samples = await interleave([{ name: 'a', run }], 1);
+      const samples = await interleave([{ name: 'a', run }], { pairs: 1 });
       marks.push(samples.get('a')?.[0]?.disturbances ?? []);
     }
     expect(marks).toEqual([['preempted'], ['stolen'], ['preempted'], []]);
@@ -73,7 +73,7 @@ describe('a result', () => {
   });
 
   it('is divided within a pair, never across', () => {
-    expect(ratioTo([sample(10), sample(30)], [sample(1), sample(3)])).toBe(10);
+    expect(ratioTo([sample(10), sample(30)], [sample(1), sample(3)])?.ratio).toBe(10);
     expect(ratioTo([sample(10)], [])).toBeNull();
   });
 });

@@ -1,0 +1,69 @@
+// A sample cut into slices of some milliseconds, each kept or left out by itself: a side that lost its core
+// for a moment spoils that moment and not the whole sample. It must not know what is measured.
+
+import { LOST_SHARE_MAX } from './noise.js';
+import type { Waits } from './noise.js';
+
+/** How a sample was cut. */
+export interface SliceCount {
+  readonly kept: number;
+  readonly lost: number;
+  readonly keptNanos: number;
+  readonly lostNanos: number;
+}
+
+/** Shorter ones cost more to watch; longer ones are seldom left in peace on a machine with neighbours. */
+const SLICE_NANOS = 2e6;
+/** The share of a sample's time that has to be left for its figure to stand for the sample. */
+const KEPT_SHARE_MIN = 0.2;
+
+/** Time in slices. The first one begins with the first `begin`. */
+export class Slices {
+  readonly #waits: Waits;
+  #begin = 0;
+  #waited = 0;
+  #kept = 0;
+  #lost = 0;
+  #keptNanos = 0;
+  #lostNanos = 0;
+
+  constructor(waits: Waits) {
+    this.#waits = waits;
+  }
+
+  begin(at: number): void {
+    this.#begin = at;
+    this.#waited = this.#waits.total();
+  }
+
+  isOver(at: number): boolean {
+    return at - this.#begin >= SLICE_NANOS;
+  }
+
+  /** Ends the slice and begins the next one; true: nobody was kept from running. */
+  end(at: number): boolean {
+    const waited = this.#waits.total();
+    const elapsed = at - this.#begin;
+    const isCalm = waited - this.#waited <= elapsed * LOST_SHARE_MAX;
+    if (isCalm) {
+      this.#kept++;
+      this.#keptNanos += elapsed;
+    } else {
+      this.#lost++;
+      this.#lostNanos += elapsed;
+    }
+    this.#begin = at;
+    this.#waited = waited;
+    return isCalm;
+  }
+
+  get count(): SliceCount {
+    const [kept, lost] = [this.#kept, this.#lost];
+    return { kept, lost, keptNanos: this.#keptNanos, lostNanos: this.#lostNanos };
+  }
+}
+
+/** Whether the slices that were kept stand for their sample. */
+export function isEnough({ keptNanos, lostNanos }: SliceCount): boolean {
+  return keptNanos > 0 && keptNanos >= (keptNanos + lostNanos) * KEPT_SHARE_MIN;
+}
