@@ -30,7 +30,7 @@ export function wspAccept(
   }
   const request = listener.requests.shift();
   if (request === undefined) return noSocket(lpErrno, wsa.WSAEWOULDBLOCK);
-  const answer = askCondition(state, listener, request, lpfnCondition, dwCallbackData);
+  const answer = askCondition(listener, request, lpfnCondition, dwCallbackData);
   // The condition function is free to close the listener, which rejects every request of it.
   if (state.sockets.find(s) !== listener) return noSocket(lpErrno, wsa.WSAENOTSOCK);
   if (answer === ws.CF_DEFER && !request.withdrawn) {
@@ -50,7 +50,6 @@ export function wspAccept(
 
 /** Called on this thread, before the peer hears anything. [ACCEPT-02, ACCEPT-03, ACCEPT-10] */
 function askCondition(
-  state: SanState,
   listener: SanSocket,
   request: PendingRequest,
   condition: LPCONDITIONPROC | null,
@@ -58,8 +57,9 @@ function askCondition(
 ): number {
   if (condition === null) return ws.CF_ACCEPT;
   const caller = sockaddrIn(request.remoteAddress, request.remotePort);
-  const callee = sockaddrIn(state.nic.attributes.address, listener.localPort);
-  return condition(
+  const callee = sockaddrIn(listener.serviceAddress, listener.localPort);
+  listener.accepting++;
+  const answer = condition(
     { len: caller.length, buf: caller },
     null,
     null,
@@ -69,6 +69,8 @@ function askCondition(
     null,
     callbackData,
   );
+  listener.accepting--;
+  return answer;
 }
 
 /** An answer that means nothing is a refusal. [ACCEPT-05, ACCEPT-10] */
@@ -103,7 +105,7 @@ function acceptRequest(
   }
   state.pendingRequests.delete(request.requestId);
   // [ACCEPT-09]
-  socket.localAddress = state.nic.attributes.address;
+  socket.localAddress = listener.serviceAddress;
   socket.localPort = listener.localPort;
   socket.debug = listener.debug;
   socket.hEvent = listener.hEvent;

@@ -1,6 +1,7 @@
 // WSPConnect and how it ends. Never blocks: the outcome travels as FD_CONNECT. The other end is
 // listen.ts and accept.ts. Sources: CONNECT, EVT-03.
 
+import type { NicEvent } from '../nic/device.js';
 import * as wsa from '../spi/error-codes.js';
 import {
   SOCKADDR_IN_BYTES,
@@ -64,16 +65,22 @@ export function wspConnect(
   return fail(lpErrno, wsa.WSAEWOULDBLOCK);
 }
 
+/** What the accepting side says, and whose NIC it has. */
+type Answer = Pick<Extract<NicEvent, { type: 'established' }>, 'privateData' | 'remoteAddress'>;
+
 /** The NIC says how the attempt ended: 0, or the error. [CONNECT-03] */
 export function connectEnded(
   state: SanState,
   socket: SanSocket | undefined,
   error: number,
-  privateData: Uint8Array = NO_PRIVATE_DATA,
+  answer: Answer | null = null,
 ): void {
   // An accepted socket is connected already; a closed one has nobody to tell.
   if (socket?.state !== 'connecting') return;
   socket.state = error === 0 ? 'connected' : 'failed';
+  // Not the address that was asked when the listener has moved. [DUP-14]
+  if (answer !== null) socket.peerAddress = answer.remoteAddress;
+  const privateData = answer?.privateData ?? NO_PRIVATE_DATA;
   const { identity } = socket;
   // The acceptor repeats the name if it can wait for a peer that moves, or has waited for this one.
   const named = introduced(Purpose.CONNECT, privateData) ?? introduced(Purpose.RESUME, privateData);

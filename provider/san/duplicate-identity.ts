@@ -21,6 +21,8 @@ export const Purpose = {
   CONNECT: 1,
   /** To go on with a connection in place of the host that it was with. */
   RESUME: 2,
+  /** To have the requests of a listener that was handed over. */
+  LISTEN: 3,
 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 

@@ -1,24 +1,53 @@
 // What the old process leaves for the new one: everything that makes the new socket look as the old one
 // did. Text, because two processes of different builds may meet; nothing in it is believed unchecked.
-// Knows no NIC and no file. Source: docs/duplication.md; DUP-11, DUP-15.
+// Knows no NIC and no file. Source: docs/duplication.md; DUP-11, DUP-14, DUP-15.
 
 import { isIdentity } from './duplicate-identity.js';
 
-/** Addresses and ports are numbers in host order. */
-export interface HandoverRecord {
+interface CommonRecord {
+  /** As bound; 0 is every NIC. Addresses and ports are numbers in host order. */
   readonly localAddress: number;
   readonly localPort: number;
-  readonly remoteAddress: number;
-  readonly remotePort: number;
-  /** The NIC at the other end, which is not remoteAddress once the peer has moved. */
-  readonly peerAddress: number;
   readonly identity: string;
   readonly debug: boolean;
 }
 
-const VERSION = 1;
-const ADDRESSES = ['localAddress', 'remoteAddress', 'peerAddress'] as const;
-const PORTS = ['localPort', 'remotePort'] as const;
+export interface ConnectionRecord extends CommonRecord {
+  readonly kind: 'connection';
+  readonly remoteAddress: number;
+  readonly remotePort: number;
+  /** The NIC at the other end, which is not remoteAddress once the peer has moved. */
+  readonly peerAddress: number;
+}
+
+export interface ListenerRecord extends CommonRecord {
+  readonly kind: 'listener';
+  /** The NIC that requests come to at first. */
+  readonly serviceAddress: number;
+  /** The NIC that has them until somebody takes this record. */
+  readonly holderAddress: number;
+  readonly backlog: number;
+}
+
+export type HandoverRecord = ConnectionRecord | ListenerRecord;
+
+const VERSION = 2;
+/** The numbers of each kind and the most that each may be. */
+const COMMON = { localAddress: 0xffffffff, localPort: 0xffff };
+const NUMBERS: Readonly<Record<HandoverRecord['kind'], Readonly<Record<string, number>>>> = {
+  connection: {
+    ...COMMON,
+    remoteAddress: 0xffffffff,
+    remotePort: 0xffff,
+    peerAddress: 0xffffffff,
+  },
+  listener: {
+    ...COMMON,
+    serviceAddress: 0xffffffff,
+    holderAddress: 0xffffffff,
+    backlog: 0xffff,
+  },
+};
 
 export function encodeRecord(record: HandoverRecord): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ version: VERSION, ...record }));
@@ -34,16 +63,13 @@ export function decodeRecord(bytes: Uint8Array): HandoverRecord | null {
   }
   if (typeof found !== 'object' || found === null) return null;
   const fields = found as Readonly<Record<string, unknown>>;
-  const isWithin = (name: string, most: number): boolean => {
+  const { version, kind, identity, debug } = fields;
+  if (version !== VERSION || (kind !== 'connection' && kind !== 'listener')) return null;
+  const areWithin = Object.entries(NUMBERS[kind]).every(([name, most]) => {
     const value = fields[name];
     return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most;
-  };
+  });
   const isGood =
-    fields['version'] === VERSION &&
-    ADDRESSES.every((name) => isWithin(name, 0xffffffff)) &&
-    PORTS.every((name) => isWithin(name, 0xffff)) &&
-    typeof fields['identity'] === 'string' &&
-    isIdentity(fields['identity']) &&
-    typeof fields['debug'] === 'boolean';
+    areWithin && typeof identity === 'string' && isIdentity(identity) && typeof debug === 'boolean';
   return isGood ? (found as HandoverRecord) : null;
 }

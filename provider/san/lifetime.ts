@@ -8,6 +8,7 @@ import * as wsa from '../spi/error-codes.js';
 import type { Ref } from '../spi/winsock2.js';
 import type { SanProcTable, WSPDATA, WSPProcTable, WSPUpcallTableEx } from '../spi/ws2spi.js';
 import { fail, supportsVersion22, WSP_VERSION_2_2 } from '../spi/ws2spi.js';
+import { forgetAllMoved } from './duplicate-listener.js';
 import { parkedDeadline, RESUME_PORT } from './duplicate-peer.js';
 import { drive } from './progress.js';
 import { wspCloseSocket } from './socket.js';
@@ -70,6 +71,7 @@ export function wspCleanup(state: SanState, agent: Agent, lpErrno: Ref<number>):
   state.starts--;
   if (state.starts > 0) return 0;
   for (const socket of state.sockets.all()) wspCloseSocket(state, socket.descriptor, state.errno);
+  forgetAllMoved(state);
   state.isEnding = true;
   // An upcall under way belongs to an operation that is not finished before it returns.
   if (state.notifying > 0) return 0;

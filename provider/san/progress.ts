@@ -4,6 +4,7 @@
 import type { NicEvent } from '../nic/device.js';
 import { connectionLost, deliver, harvest, takeArrival } from './completion.js';
 import { connectEnded } from './connect.js';
+import { errandEnded } from './duplicate-listener.js';
 import { driveParked, peerMoves } from './duplicate-peer.js';
 import { connectError, disconnectError } from './errors.js';
 import { queueRequest, withdrawRequest } from './listen.js';
@@ -50,8 +51,10 @@ function handleEvent(state: SanState, event: NicEvent): void {
     case 'request-withdrawn':
       return withdrawRequest(state, event.port, event.requestId);
     case 'established':
-      return connectEnded(state, state.byQueuePair[event.queuePair], 0, event.privateData);
+      if (errandEnded(state, event)) return;
+      return connectEnded(state, state.byQueuePair[event.queuePair], 0, event);
     case 'connect-failed':
+      if (errandEnded(state, event)) return;
       return connectEnded(state, state.byQueuePair[event.queuePair], connectError(event.reason));
     case 'disconnected': {
       const socket = state.byQueuePair[event.queuePair];

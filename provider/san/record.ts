@@ -35,8 +35,25 @@ export interface PendingRequest {
   readonly remotePort: number;
   /** What the requester's provider calls the connection; null for one that does not hand over. */
   readonly identity: string | null;
+  /** Where it waits. */
+  of: RequestQueue;
   /** The requester gave up while the condition function was deciding. */
   withdrawn: boolean;
+}
+
+/** Where requests wait: a listener, or one that another process is about to take. */
+export interface RequestQueue {
+  backlog: number;
+  requests: PendingRequest[];
+}
+
+/** A listener that another process may take, or has taken. */
+export interface MovedListener extends RequestQueue {
+  /** What it listens on: a port of a NIC's address, whether or not the socket was bound to that. */
+  readonly address: number;
+  readonly port: number;
+  /** Until when requests wait for somebody to take it; null once somebody has, or nobody came. */
+  waitsUntil: Nanos | null;
 }
 
 /** An overlapped operation between its start and its notification. Reused. */
@@ -88,6 +105,13 @@ export interface ResumeRequest {
   readonly address: number;
 }
 
+/** A question to another host's provider, put by connecting and answered by accepting. */
+export interface Errand {
+  readonly identity: string;
+  /** null until there is an answer. */
+  isGranted: boolean | null;
+}
+
 export class SanSocket {
   state: SocketState = 'created';
   /** Host order; 0 is every NIC. Meaningful once bound. */
@@ -101,7 +125,10 @@ export class SanSocket {
   debug = false;
 
   // Duplication
-  /** What both providers call the connection; null when one of them cannot hand it over. */
+  /**
+   * What both providers call the connection; null when one of them cannot hand it over. Of a listener:
+   * what its processes call it, once it was handed over.
+   */
   identity: string | null = null;
   /** The NIC at the other end: remoteAddress until the peer moves. */
   peerAddress = 0;
@@ -118,8 +145,12 @@ export class SanSocket {
   connectOutcome: number | null = null;
 
   // Listener
+  /** The NIC whose requests it takes: another host's when it was made there. [DUP-14] */
+  serviceAddress = 0;
   backlog = 0;
   requests: PendingRequest[] = [];
+  /** Condition functions that have not returned. */
+  accepting = 0;
 
   // Memory
   readonly registrations: SocketRegistrations;

@@ -7,7 +7,7 @@ import type { Profile } from '../spi/profile.js';
 import type { Logger, ProviderEnvironment, RandomSource } from '../spi/provider.js';
 import { ref } from '../spi/winsock2.js';
 import type { WSPUpcallTableEx } from '../spi/ws2spi.js';
-import type { Operation, PendingRequest, SanSocket } from './record.js';
+import type { Errand, MovedListener, Operation, PendingRequest, SanSocket } from './record.js';
 import { SocketTable } from './record.js';
 import type { CacheLimits } from './registration-cache.js';
 import { RegistrationCache } from './registration-cache.js';
@@ -81,7 +81,7 @@ export class SanState {
   readonly byQueuePair: (SanSocket | undefined)[] = [];
   /** Closed and not yet given back by lpWPUCloseSocketHandle. */
   readonly closing = new Set<SanSocket>();
-  /** By port. */
+  /** By serviceKey(). */
   readonly listeners = new Map<number, SanSocket>();
   /** By request id, those that wait in a backlog or for a condition function. */
   readonly pendingRequests = new Map<number, PendingRequest>();
@@ -90,6 +90,10 @@ export class SanState {
 
   /** Connected sockets whose connection can be handed over, by what both ends call it. */
   readonly identities = new Map<string, SanSocket>();
+  /** Listeners that were handed over, by what their processes call them. [DUP-14] */
+  readonly movedListeners = new Map<string, MovedListener>();
+  /** By queue pair slot: questions to another provider that wait for the answer. */
+  readonly errands = new Map<number, Errand>();
   /** Those whose peer is moving. */
   readonly parked = new Set<SanSocket>();
 

@@ -16,7 +16,7 @@ export type DuplicateArrangement =
   | Name;
 
 const MESSAGE_BYTES = 64;
-const ADDRESSES = { old: '127.77.0.1', next: '127.77.0.2', peer: '127.77.0.3' };
+export const ADDRESSES = { old: '127.77.0.1', next: '127.77.0.2', peer: '127.77.0.3' };
 type Name = keyof typeof ADDRESSES;
 const NAMES = Object.keys(ADDRESSES) as Name[];
 
