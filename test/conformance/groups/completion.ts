@@ -251,6 +251,26 @@ const notified = casesOf('completing-data-transfer-requests', [
       expectSame('handles given back inside the upcall', inside, 0);
     },
   },
+  {
+    name: 'sockets-inside',
+    title: 'a completion upcall may make one socket and close another; both calls hold',
+    clauses: ['UPC-05', 'SOCKET-03', 'CLOSESOCK-02'],
+    run: (context) => {
+      const { left } = context;
+      const { posted, sendOne } = postOne(context, left.upcalls.createEvent());
+      const doomed = left.socket();
+      const made: number[] = [];
+      left.upcalls.onComplete = ({ overlapped }) => {
+        if (overlapped !== posted.overlapped) return;
+        expectCode('WSPCloseSocket', left.close(doomed), 0);
+        made.push(left.socket());
+      };
+      sendOne();
+      left.until(() => made.length > 0, 'the upcall comes');
+      for (const s of made) expectCode('WSPBind', left.bind(s, context.port()), 0);
+      expectCode('WSPBind of the closed one', left.bind(doomed, context.port()), spi.WSAENOTSOCK);
+    },
+  },
 ]);
 
 const failing = casesOf('completing-data-transfer-requests', [

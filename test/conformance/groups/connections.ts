@@ -316,6 +316,24 @@ const accepting = casesOf('accepting-connection-requests', [
     },
   },
   {
+    name: 'after-a-failure',
+    title: 'a WSPAccept that failed, whyever, leaves the listener as good as before',
+    clauses: ['ACCEPT-05', 'ACCEPT-08', 'UPC-03'],
+    run: (context) => {
+      const { left, right } = context;
+      const port = context.port();
+      const listener = right.listening(port);
+      knock(context, port);
+      left.until(() => right.upcalls.isSignalled(listener.hEvent), 'FD_ACCEPT is signalled');
+      right.upcalls.refusesHandles = true;
+      expectThat(right.accept(listener.s).code !== 0, 'no handle', 'a failure', 'success');
+      right.upcalls.refusesHandles = false;
+      const none = right.accept(listener.s, () => spi.CF_REJECT).code;
+      expectCode('nobody there', none, spi.WSAEWOULDBLOCK, spi.WSAECONNREFUSED);
+      context.connectTo(listener, port);
+    },
+  },
+  {
     name: 'reset-first',
     title: 'WSPAccept resets the event of FD_ACCEPT, and signals again while requests wait',
     clauses: ['ACCEPT-06', 'ACCEPT-10'],

@@ -72,6 +72,26 @@ const initializing = casesOf('initializing-a-san-service-provider', [
       expectCode('one WSPCleanup too many', left.cleanup(), spi.WSANOTINITIALISED);
     },
   },
+  {
+    name: 'start-after-failures',
+    title: 'a start that failed holds nothing: the next one succeeds and connections are made',
+    clauses: ['STARTUP-02', 'STARTUP-05', 'CLEANUP-01'],
+    run: (context) => {
+      const { left } = context;
+      expectCode('WSPCleanup', left.cleanup(), 0);
+      const { emptyProcTable, emptyWspData } = spi;
+      for (const [version, data, table] of [
+        [0x0101, emptyWspData(), emptyProcTable()],
+        [0x0202, null, emptyProcTable()],
+        [0x0202, emptyWspData(), null],
+      ] as const) {
+        const code = startupCode(left, version, data, table);
+        expectThat(code !== 0, 'a wrong WSPStartupEx', 'a failure', 'success');
+      }
+      left.start();
+      context.connected();
+    },
+  },
 ]);
 
 const required = casesOf('windows-sockets-spi-functions-required-for-sans', [

@@ -378,6 +378,35 @@ const cache = casesOf('caching-registered-memory', [
     },
   },
   {
+    name: 'callback-partial',
+    title: 'a range that shares one byte with a cached registration takes all of it out of use',
+    clauses: ['CACHECB-02', 'CACHE-02', 'CACHE-04'],
+    unless: needsCache,
+    run: (context) => {
+      const { left } = context;
+      const { a } = context.connected();
+      const block = left.allocate(8 * BYTES);
+      const buffer = block.subarray(2 * BYTES, 6 * BYTES);
+      const start = left.host.memory.addressOf(buffer);
+      const { WSPMemoryRegistrationCacheCallback: callback } = left.extensions;
+      const ranges = [
+        ['its first byte', start - BYTES, BYTES + 1],
+        ['its last byte', start + buffer.length - 1, BYTES],
+        ['a part of it', start + BYTES, BYTES],
+        ['all of it', start, buffer.length],
+        ['more than it', start - BYTES, 6 * BYTES],
+      ] as const;
+      const inUse = (): string => JSON.stringify(left.host.usage());
+      const before = inUse();
+      for (const [what, address, length] of ranges) {
+        expectCode('WSPDeregisterMemory', left.deregister(a, left.register(a, buffer)), 0);
+        const returned = callback?.(address, length, left.errno) ?? 0;
+        expectCode(`the callback about ${what}`, left.code('the callback', returned), 0);
+        expectSame(`in use after the callback about ${what}`, inUse(), before);
+      }
+    },
+  },
+  {
     name: 'callback-unknown',
     title: 'the cache callback about memory it never saw is success or WSAEINVAL',
     clauses: ['CACHECB-03', 'CACHECB-04'],

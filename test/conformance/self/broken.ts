@@ -36,6 +36,17 @@ export function broken(make: () => Breakage): (inner: ServiceProvider) => Servic
   };
 }
 
+/** The same object with some of its methods replaced. */
+export function replacing<T extends object>(whole: T, replaced: Partial<T>): T {
+  return new Proxy(whole, {
+    get: (target, name) => {
+      if (name in replaced) return replaced[name as keyof T];
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+    },
+  });
+}
+
 /** A call with its lpErrno, which is the last parameter of all of them. */
 type Call = (...parameters: never[]) => number;
 

@@ -11,6 +11,7 @@ import { makePlan, runPlan, SimMachine } from '../../sim/index.js';
 import { ALL_CASES, caseId, runCases } from '../index.js';
 import { completionMutants } from './completion-mutants.js';
 import { connectionMutants } from './connection-mutants.js';
+import { duplicationMutants } from './duplication-mutants.js';
 import { fieldMutants } from './field-mutants.js';
 import { memoryMutants } from './memory-mutants.js';
 import type { Mutant } from './mutant.js';
@@ -20,6 +21,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...memoryMutants,
   ...connectionMutants,
   ...fieldMutants,
+  ...duplicationMutants,
 ];
 
 /** Who noticed. */
