@@ -1,21 +1,23 @@
 // Holds the hot path to its limits: runs the command of each line of bench/gate.ts in processes of its own,
 // so that one line's code is not shaped by another's, and fails when the median ratio of several pairs
-// misses. `npm run bench:gate -- lat scale` runs the lines whose names have one of the words. Ctrl-C ends
-// the measurement under way and shows what there is so far.
+// misses. `npm run bench:gate -- lat scale` runs the lines that have a check with one of the words in its
+// name. Prints a table for docs/performance.md. Ctrl-C ends the measurement under way and shows what there
+// is so far.
 
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { GateLine, GateOutcome } from '../bench/gate.js';
-import { GATE, judge } from '../bench/gate.js';
+import type { GateCheck, GateLine, GateOutcome, Verdict } from '../bench/gate.js';
+import { GATE, gateTable, judge, outcomeOf } from '../bench/gate.js';
+import type { BenchReport } from '../bench/report.js';
 import { parseReport } from '../bench/report.js';
-import { columns } from '../bench/report-text.js';
 
 const program = fileURLToPath(new URL('../dist/cli/wsd.js', import.meta.url));
 const PAIRS = '7';
-/** A line that was disturbed is run again, so often at most. */
+/** A line that was disturbed is run again, so often at most, and only while there is time. */
 const TRIES = 3;
+const PATIENCE_MS = 300_000;
 /** Nothing was missed, but something could not be judged. */
 const INCONCLUSIVE = 3;
 /** What a shell says of a program that SIGINT has ended. */
@@ -24,12 +26,14 @@ const INTERRUPTED = 130;
 const VERDICTS = ['within', 'beyond', 'disturbed', 'absent', 'failed'] as const;
 
 const words = process.argv.slice(2);
-const lines = GATE.filter(
-  ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
-);
-const outcomes: GateOutcome[] = [];
+const isWanted = ({ name }: GateCheck): boolean =>
+  words.length === 0 || words.some((word) => name.includes(word));
+const lines = GATE.map(({ command, checks }) => ({ command, checks: checks.filter(isWanted) }));
+const wanted = lines.filter(({ checks }) => checks.length > 0);
+const outcomes = new Map<GateLine, readonly GateOutcome[]>();
 let current: ChildProcess | null = null;
 let isCut = false;
+let environment: BenchReport['environment'] | null = null;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     isCut = true;
@@ -37,44 +41,40 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-for (const line of lines) {
-  const outcome = await run(line);
-  if (outcome === null) break;
-  outcomes.push(outcome);
-  process.stdout.write(`${describe(line, outcome)}\n`);
+const begin = performance.now();
+for (let attempt = 0; attempt < TRIES; attempt++) {
+  for (const line of wanted.filter(isUnsettled)) {
+    if (wasCut() || (attempt > 0 && performance.now() - begin > PATIENCE_MS)) break;
+    await run(line);
+  }
 }
-process.stdout.write(
-  `\n${columns([['', 'ratio', 'limit', 'noise', ''], ...outcomes.map(row)]).join('\n')}\n`,
-);
-const count = (verdict: GateOutcome['verdict']): number =>
-  outcomes.filter((one) => one.verdict === verdict).length;
-const counts = VERDICTS.map((verdict) => `${count(verdict)} ${verdict}`);
-counts.push(`${lines.length - outcomes.length} not run`);
-process.stdout.write(`${counts.join(', ')}\n`);
-if (count('beyond') + count('failed') > 0 || lines.length === 0) process.exitCode = 1;
-else if (wasCut()) process.exitCode = INTERRUPTED;
-else if (count('disturbed') > 0) process.exitCode = INCONCLUSIVE;
+finish([...outcomes.values()].flat());
 
 /** A function, because the compiler does not see what a signal changes. */
 function wasCut(): boolean {
   return isCut;
 }
 
-/** Null when it was cut. */
-async function run(line: GateLine): Promise<GateOutcome | null> {
-  let outcome: GateOutcome = { name: line.name, ratio: null, noise: null, verdict: 'disturbed' };
-  for (let attempt = 0; attempt < TRIES && outcome.verdict === 'disturbed'; attempt++) {
-    if (wasCut()) return null;
-    const report = await bench(line.command);
-    if (wasCut()) return null;
-    if (report === null) return { ...outcome, verdict: 'failed' };
-    outcome = judge(line, parseReport(JSON.parse(report)));
+/** Those that were disturbed come again when all others have had their turn: the neighbours may be gone. */
+function isUnsettled(line: GateLine): boolean {
+  return outcomes.get(line)?.some(({ verdict }) => verdict === 'disturbed') ?? true;
+}
+
+async function run(line: GateLine): Promise<void> {
+  const report = await bench(line.command);
+  if (wasCut()) return;
+  const found =
+    report === null ? line.checks.map((check) => outcomeOf(check, 'failed')) : judge(line, report);
+  environment ??= report?.environment ?? null;
+  outcomes.set(line, found);
+  process.stderr.write(`wsd bench ${line.command.join(' ')} --pairs ${PAIRS}\n`);
+  for (const { check, ratio, verdict } of found) {
+    process.stderr.write(`  ${verdict}: ${check.name} ${ratio?.toFixed(3) ?? ''}\n`);
   }
-  return outcome;
 }
 
 /** The report, or null when the command has failed, which it has said itself. */
-async function bench(command: readonly string[]): Promise<string | null> {
+async function bench(command: readonly string[]): Promise<BenchReport | null> {
   const args = [program, 'bench', ...command, '--pairs', PAIRS, '--json'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   current = child;
@@ -82,21 +82,21 @@ async function bench(command: readonly string[]): Promise<string | null> {
   child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
   const [code] = (await once(child, 'close')) as [number | null];
   current = null;
-  return code === 0 ? text : null;
+  return code === 0 ? parseReport(JSON.parse(text)) : null;
 }
 
-function describe({ command }: GateLine, { name, verdict }: GateOutcome): string {
-  return `${verdict}: ${name}   (wsd bench ${command.join(' ')} --pairs ${PAIRS})`;
-}
-
-function row({ name, ratio, noise, verdict }: GateOutcome, at: number): string[] {
-  const limit = lines[at]?.limit;
-  const sign = limit?.kind === 'at-most' ? '<=' : '>=';
-  return [
-    name,
-    ratio === null ? '' : `${ratio.toFixed(3)}x`,
-    `${sign} ${limit?.ratio.toFixed(3) ?? ''}x`,
-    noise === null ? '' : `${(100 * noise).toFixed(0)} %`,
-    verdict,
-  ];
+function finish(found: readonly GateOutcome[]): void {
+  const count = (verdict: Verdict): number => found.filter((one) => one.verdict === verdict).length;
+  const counts = VERDICTS.map((verdict) => `${count(verdict)} ${verdict}`);
+  counts.push(`${wanted.flatMap(({ checks }) => checks).length - found.length} not run`);
+  if (environment !== null) {
+    const { cpu, cores, kernel, node } = environment;
+    process.stdout.write(`${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}; `);
+  }
+  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+  process.stdout.write(`medians of ${PAIRS} pairs, ${seconds} s.\n\n${gateTable(found)}\n\n`);
+  process.stdout.write(`${counts.join(', ')}\n`);
+  if (count('beyond') + count('failed') > 0 || wanted.length === 0) process.exitCode = 1;
+  else if (wasCut()) process.exitCode = INTERRUPTED;
+  else if (count('disturbed') > 0) process.exitCode = INCONCLUSIVE;
 }

@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { compareReports, comparisonTable } from '../../bench/compare.js';
-import { GATE, judge } from '../../bench/gate.js';
+import { GATE, gateTable, judge } from '../../bench/gate.js';
 import { Deadline, DeadlineError, interleave, median, spread } from '../../bench/measure.js';
 import { parseReport, reportJson } from '../../bench/report.js';
 import { columns, perftestTables, reportTable } from '../../bench/report-text.js';
@@ -126,27 +126,59 @@ describe('a comparison', () => {
 });
 
 describe('the gate', () => {
-  const [line] = GATE;
-  const made = (own: number, disturbed = false): ReturnType<typeof report> =>
+  const line = {
+    command: [],
+    checks: [{ name: 'lat', against: 'floor.spin', limit: { kind: 'at-most', ratio: 3.4 } }],
+  } as const;
+  type Marks = Parameters<typeof sample>[1];
+  const made = (
+    own: number,
+    marks: Marks = [],
+    floorMarks: Marks = [],
+  ): ReturnType<typeof report> =>
     report(
       [subject('floor.spin', { origin: 'floor' }), subject('provider.lat.send.64')],
       new Map([
-        ['floor.spin', [sample(100)]],
-        ['provider.lat.send.64', [sample(own, disturbed ? ['preempted'] : [])]],
+        ['floor.spin', [sample(100, floorMarks)]],
+        ['provider.lat.send.64', [sample(own, marks)]],
       ]),
     );
-  const verdict = (of: ReturnType<typeof report>): unknown =>
-    line === undefined ? null : judge(line, of).verdict;
+  const verdict = (of: ReturnType<typeof report>): unknown => judge(line, of)[0]?.verdict;
 
-  it('holds a ratio to its limit, does not trust a disturbed miss, and sees what is absent', () => {
+  it('holds a ratio to its limit and sees what is absent', () => {
     expect(verdict(made(340))).toBe('within');
     expect(verdict(made(341))).toBe('beyond');
-    expect(verdict(made(341, true))).toBe('disturbed');
     expect(verdict(report([subject('provider.lat.send.64')], new Map()))).toBe('absent');
   });
 
-  it('has a line for every limit, each with a name of its own', () => {
-    expect(new Set(GATE.map(({ name }) => name)).size).toBe(GATE.length);
+  it('judges nothing by disturbed pairs: neither a miss, nor a hit against a slow floor', () => {
+    expect(verdict(made(341, ['preempted']))).toBe('disturbed');
+    expect(verdict(made(300, [], ['apart']))).toBe('disturbed');
+  });
+
+  it('judges by three undisturbed pairs, however many were disturbed beside them', () => {
+    const values = [900, 900, 900, 900, 330, 320, 310];
+    const marks = values.map((value): Marks => (value === 900 ? ['preempted'] : []));
+    const found = report(
+      [subject('floor.spin', { origin: 'floor' }), subject('a')],
+      new Map([
+        ['floor.spin', values.map(() => sample(100))],
+        ['a', values.map((value, at) => sample(value, marks[at]))],
+      ]),
+    );
+    expect(judge(line, found)[0]).toMatchObject({
+      ...{ verdict: 'within', ratio: 3.2, calmPairs: 3, pairs: 7 },
+    });
+  });
+
+  it('has checks with names of their own, and shows them as rows of a document', () => {
+    const checks = GATE.flatMap((one) => one.checks);
+    expect(new Set(checks.map(({ name }) => name)).size).toBe(checks.length);
+    expect(gateTable(judge(line, made(300))).split('\n')).toEqual([
+      '| measure | figure | beside it | ratio | limit | undisturbed pairs | verdict |',
+      '| --- | --- | --- | --- | --- | --- | --- |',
+      '| lat | 300 ns | 100 ns | 3.00 | ≤ 3.40 | 1 of 1 | within |',
+    ]);
   });
 });
 
