@@ -166,6 +166,10 @@ export const STOPS = {
     'XFER-06 SESS-04 W14.6',
     'A message is sent for which the peer has posted no receive.',
   ),
+  BEYOND_DEPTH: caller(
+    'IMPL-01 WSPSEND-20',
+    'More operations are started on a socket than the depth that was named to the verifier.',
+  ),
   BAD_SEND: caller(
     'WSPSEND-05 WSPSEND-08 OVL-01',
     'A transfer has flags, a routine, or no overlapped.',

@@ -160,6 +160,7 @@ export class TransferChecks {
     for (const { len } of operation.buffers) operation.total += len;
     operation.ranges = this.#rangesOf(operation);
     for (const range of operation.ranges) range.busy++;
+    this.#checkDepth(operation);
     socket.pending.add(operation);
     if (kind === 'receive') operation.place = socket.receives++;
     if (kind === 'send') this.#announce(operation);
@@ -199,6 +200,17 @@ export class TransferChecks {
       }
     }
     return ranges;
+  }
+
+  #checkDepth({ kind, socket }: Operation): void {
+    const { sends, receives } = this.host.world.options.depth;
+    const isReceive = kind === 'receive';
+    const most = isReceive ? receives : sends;
+    // Without a limit nothing is counted.
+    if (socket.pending.size < most) return;
+    let count = 0;
+    for (const one of socket.pending) if ((one.kind === 'receive') === isReceive) count++;
+    if (count >= most) this.host.stop('BEYOND_DEPTH', `${count} are in progress, and one ${kind}.`);
   }
 
   /** The negotiation message is the one that may come before any receive. [SESS-06, XFER-06] */

@@ -11,6 +11,7 @@ import { watchedCalls, watchedRegistration } from './calls.js';
 import type { StopCode, Violation } from './stops.js';
 import { TransferChecks } from './transfers.js';
 import { watchedUpcalls } from './upcalls.js';
+import type { QueueDepth } from './world.js';
 import { HostShadow, throwStop, World } from './world.js';
 
 export interface VerifyOptions {
@@ -21,6 +22,11 @@ export interface VerifyOptions {
   readonly onViolation?: 'throw' | ((violation: Violation) => void);
   /** Look at every byte of a message; by default 128 bytes spread over it. */
   readonly fullPayload?: boolean;
+  /**
+   * What the caller may have in progress on one socket: for a provider whose queues are of a known
+   * size and who relies on it, such as the field provider with 16 of each. Default: no limit.
+   */
+  readonly depth?: QueueDepth;
   /** Stops that do not count, such as CALL_AFTER_CLOSE below the shipped switch. [CLOSE-06] */
   readonly tolerate?: readonly StopCode[];
 }
@@ -35,15 +41,18 @@ export interface VerifyHook extends ProviderHook {
   readonly memoryFreed: (memory: Uint8Array) => void;
 }
 
+const NO_LIMIT: QueueDepth = { sends: Infinity, receives: Infinity };
+
 type Extension = NonNullable<ExtensionFunctionPointer['value']>;
 
 /** A verifier. Where the environment's profile has late calls, CALL_AFTER_CLOSE is tolerated. */
 export function verify(options: VerifyOptions = {}): VerifyHook {
-  const { onViolation = 'throw', fullPayload = false } = options;
+  const { onViolation = 'throw', fullPayload = false, depth = NO_LIMIT } = options;
   const tolerate = new Set(options.tolerate);
   const world = new World({
     fullPayload,
     tolerate,
+    depth,
     onViolation: onViolation === 'throw' ? throwStop : onViolation,
   });
   return Object.assign(

@@ -32,11 +32,19 @@ export class SocketShadow {
   ) {}
 }
 
+/** Operations in progress at once on one socket; RDMA transfers count as sends. [IMPL-01] */
+export interface QueueDepth {
+  readonly sends: number;
+  readonly receives: number;
+}
+
 export interface WorldOptions {
   /** Look at every byte of a message instead of evenly spread ones. */
   readonly fullPayload: boolean;
   /** Codes that are not reported. */
   readonly tolerate: ReadonlySet<StopCode>;
+  /** What one socket may have in progress. */
+  readonly depth: QueueDepth;
   /** What to do with a violation besides keeping it; may throw. */
   readonly onViolation: (violation: Violation) => void;
 }

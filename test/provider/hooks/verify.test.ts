@@ -23,7 +23,9 @@ interface Scene extends Scripted {
 }
 
 /** A scripted provider in a verifier, with a socket and a registered buffer of 64 bytes. */
-function scene(hook = verify({ onViolation: () => undefined })): Scene {
+const DEPTH = { sends: 4, receives: 3 };
+
+function scene(hook = verify({ onViolation: () => undefined, depth: DEPTH })): Scene {
   const one = scripted(hook);
   const s = one.open();
   const buf = new Uint8Array(new ArrayBuffer(64)).fill(1);
@@ -142,6 +144,10 @@ const WRONGS: Readonly<Partial<Record<StopCode, (one: Scene) => void>>> = {
   FREED_WHILE_REGISTERED: (one) => {
     one.hook.memoryFreed(one.buf);
     one.send(spi.createOverlapped(4));
+  },
+  BEYOND_DEPTH: ({ script, send }) => {
+    script.post = (_ov, _buffers, errno) => spi.fail(errno, spi.WSA_IO_PENDING);
+    for (let count = 0; count <= DEPTH.sends; count++) send(spi.createOverlapped(5));
   },
   BAD_SEND: ({ procs, s, errno }) =>
     void procs.lpWSPSend(s, [], 0, null, 0, null, null, null, errno),
@@ -275,6 +281,19 @@ describe('the verifier', () => {
     const tolerant = scene(verify({ tolerate: ['BAD_SEND'] }));
     WRONGS.BAD_SEND?.(tolerant);
     expect(tolerant.codes()).toEqual([]);
+  });
+
+  it('counts receives apart from sends, and only what is in progress [IMPL-01]', () => {
+    const one = scene();
+    const first = posted(one, 4);
+    one.script.post = (_ov, _buffers, errno) => spi.fail(errno, spi.WSA_IO_PENDING);
+    for (let count = 1; count < DEPTH.sends; count++) one.send(spi.createOverlapped(5));
+    for (let count = 0; count < DEPTH.receives; count++) one.receive(spi.createOverlapped(5));
+    complete(one, first, 0, 64);
+    one.send(spi.createOverlapped(5));
+    expect(one.codes()).not.toContain('BEYOND_DEPTH');
+    one.receive(spi.createOverlapped(5));
+    expect(one.codes()).toContain('BEYOND_DEPTH');
   });
 
   it('says of a stale mapping where it was registered and where it was freed [MEM-05 CACHE-02]', () => {
