@@ -27,7 +27,7 @@ const CLOSING_BYTES = 4;
 /**
  * By send and receive. Both sides keep two receives posted on every connection, so that the next message
  * always finds one and a new one is posted while the other side works, not while it waits. The outcome of
- * a send is looked at before its slot is used again.
+ * a send is looked at in the same while, one message later: before its slot is used again.
  */
 export class SendRoundTrips implements RoundTrips {
   readonly #endpoints: readonly Endpoint[];
@@ -61,10 +61,12 @@ export class SendRoundTrips implements RoundTrips {
     const { bytes } = payload;
     const round = this.#round;
     const slot = round & 1;
-    if (round > 1) endpoint.awaitSend(slot);
     payload.fill(endpoint.sendWords, (slot * endpoint.slotBytes) >>> 2, counter);
     endpoint.startSend(slot, bytes);
-    if (round > 0) endpoint.postReceive(slot ^ 1, bytes);
+    if (round > 0) {
+      endpoint.postReceive(slot ^ 1, bytes);
+      endpoint.awaitSend(slot ^ 1);
+    }
     const received = endpoint.awaitReceive(slot);
     payload.checkReceived(endpoint, slot, received, counter);
     if (++this.#at === this.#endpoints.length) {
@@ -99,7 +101,6 @@ export class SendAnswers implements Answers {
       const found = payload.counterAt(endpoint.receiveWords, word);
       const expected = found === stop ? stop : payload.counterOf(this.#counter++);
       payload.checkReceived(endpoint, slot, received, expected);
-      if (round > 1) endpoint.awaitSend(slot);
       payload.fill(endpoint.sendWords, word, expected);
       endpoint.startSend(slot, bytes);
       if (found === stop) {
@@ -107,6 +108,7 @@ export class SendAnswers implements Answers {
         return served + 1;
       }
       endpoint.postReceive(slot, bytes);
+      if (round > 0) endpoint.awaitSend(slot ^ 1);
       if (++this.#at === this.#endpoints.length) {
         this.#at = 0;
         this.#round++;
