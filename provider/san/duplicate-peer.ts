@@ -126,7 +126,7 @@ function moveMemory(state: SanState, socket: SanSocket, queuePair: QueuePair): b
     const { buffer, region } = registration;
     const moved = state.nic.registerMemory(queuePair, buffer, region.length, region.access);
     if (typeof moved !== 'object' || moved.address !== region.address) return false;
-    registration.region = moved;
+    registration.moveTo(moved);
   }
   return true;
 }

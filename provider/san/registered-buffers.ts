@@ -10,57 +10,22 @@ import type { Registration } from './registration.js';
 export class CachedBuffer {
   buffer: Uint8Array | null = null;
   address = 0;
+  /** Bytes from `address` to the end of the registration. */
+  room = 0;
   registration: Registration | null = null;
 }
 
-const CACHED_BUFFERS = 32;
-
-/**
- * The buffers of one direction by identity. A switch goes round its message buffers in order, so
- * the one after the last hit is tried first.
- */
-class BufferCache {
-  /** As many as were needed so far: most sockets never come to need all. */
-  readonly #entries: CachedBuffer[] = [];
-  #next = 0;
-  #victim = 0;
-
-  find(buffer: Uint8Array): CachedBuffer | null {
-    const used = this.#entries.length;
-    let index = this.#next;
-    for (let step = 0; step < used; step++) {
-      if (index >= used) index = 0;
-      const entry = this.#entries[index] as CachedBuffer;
-      index++;
-      if (entry.buffer === buffer) {
-        this.#next = index;
-        return entry;
-      }
-    }
-    return null;
-  }
-
-  put(buffer: Uint8Array, address: number, registration: Registration): CachedBuffer {
-    const index = this.#victim;
-    this.#victim = (index + 1) % CACHED_BUFFERS;
-    const entry = (this.#entries[index] ??= new CachedBuffer());
-    entry.buffer = buffer;
-    entry.address = address;
-    entry.registration = registration;
-    return entry;
-  }
-
-  drop(registration: Registration): void {
-    for (const entry of this.#entries) {
-      if (entry.registration !== registration) continue;
-      entry.buffer = null;
-      entry.registration = null;
-    }
-  }
-}
+/** Whoever goes round more buffers than this pays for a search by address every time. */
+const CACHED_BUFFERS = 256;
+/** Entries that are looked at before that search. */
+const STEPS_MAX = 32;
 
 export class RegisteredBuffers {
-  readonly #cache = new BufferCache();
+  /** Buffers by identity, as many as were needed so far: most sockets never come to need all. */
+  readonly #entries: CachedBuffer[] = [];
+  /** After the last hit: callers go round their message buffers in order, so it is tried first. */
+  #next = 0;
+  #victim = 0;
   readonly #index: RangeIndex<Registration>;
   readonly #beforeSearch: () => void;
 
@@ -76,7 +41,11 @@ export class RegisteredBuffers {
 
   remove(registration: Registration): void {
     this.#index.remove(registration);
-    this.#cache.drop(registration);
+    for (const entry of this.#entries) {
+      if (entry.registration !== registration) continue;
+      entry.buffer = null;
+      entry.registration = null;
+    }
   }
 
   /**
@@ -90,18 +59,53 @@ export class RegisteredBuffers {
   ): CachedBuffer | null {
     // A detached buffer has no bytes left. `length` costs a fifth of what `byteLength` costs in V8.
     if (buffer.length < length) return null;
-    const cached = this.#cache.find(buffer);
-    if (cached !== null) {
-      const { registration, address } = cached;
-      if (registration !== null && address + length <= registration.end) return cached;
-    }
+    const at = this.#next;
+    const expected = this.#entries[at];
+    if (expected === undefined || expected.buffer !== buffer || length > expected.room)
+      return this.#search(buffer, length, addressOf);
+    this.#next = at + 1 < this.#entries.length ? at + 1 : 0;
+    return expected;
+  }
+
+  #search(
+    buffer: Uint8Array,
+    length: number,
+    addressOf: { addressOf(buffer: Uint8Array): number },
+  ): CachedBuffer | null {
+    const cached = this.#cached(buffer);
+    if (cached !== null && length <= cached.room) return cached;
     const address = addressOf.addressOf(buffer);
     if (address === 0) return null;
     this.#beforeSearch();
     const registration = this.#index.containing(address, address + length);
     if (registration === null || !registration.isIntact) return null;
-    if (cached === null) return this.#cache.put(buffer, address, registration);
-    cached.registration = registration;
-    return cached;
+    const entry = cached ?? this.#newEntry();
+    entry.buffer = buffer;
+    entry.address = address;
+    entry.room = registration.end - address;
+    entry.registration = registration;
+    return entry;
+  }
+
+  #cached(buffer: Uint8Array): CachedBuffer | null {
+    const used = this.#entries.length;
+    let index = this.#next;
+    for (let step = Math.min(used, STEPS_MAX); step > 0; step--) {
+      if (index >= used) index = 0;
+      const entry = this.#entries[index] as CachedBuffer;
+      index++;
+      if (entry.buffer !== buffer) continue;
+      this.#next = index < used ? index : 0;
+      return entry;
+    }
+    return null;
+  }
+
+  #newEntry(): CachedBuffer {
+    const index = this.#victim;
+    this.#victim = (index + 1) % CACHED_BUFFERS;
+    // What comes after it the first time is likely to come after it again.
+    this.#next = this.#victim;
+    return (this.#entries[index] ??= new CachedBuffer());
   }
 }

@@ -22,6 +22,8 @@ export class Registration implements AddressRange {
   isIndexed = false;
   readonly address: number;
   readonly end: number;
+  /** That of the region as a signed word, for the shortest ways: never a number in a box. */
+  localKey: number;
   /** The next one of the same place and length, with other rights or another buffer. */
   nextOfPlace: Registration | null = null;
 
@@ -36,11 +38,17 @@ export class Registration implements AddressRange {
     public serial: number,
     readonly buffer: Uint8Array,
     readonly flags: number,
-    /** Another one of the same place once the connection goes on over another queue pair. */
     public region: MemoryRegion,
   ) {
     this.address = region.address;
     this.end = region.address + region.length;
+    this.localKey = region.localKey | 0;
+  }
+
+  /** The connection goes on over another queue pair, with another region of the same place. */
+  moveTo(region: MemoryRegion): void {
+    this.region = region;
+    this.localKey = region.localKey | 0;
   }
 
   /** Whether a further registration with these arguments may share this one. [REGMEM-03] */
