@@ -120,12 +120,14 @@ export interface QueuePair {
   inject(address: number, length: number, localKey: number): boolean;
   /**
    * Takes the next message into the oldest receive, if that can be done in the call: `completion` then
-   * says how much it was, and none appears in the queue. False, with nothing done, when there is none
-   * or it is not that simple: progress() then. The completion queue is empty.
+   * says which receive and how much it was (`id`, `byteLength`), and none appears in the queue. False,
+   * with nothing done, when there is none or it is not that simple: progress() then.
    */
   takeArrival(completion: WorkCompletion): boolean;
   /** Posts a receive, in any state. One message consumes exactly one, in posting order. */
   postReceive(request: WorkRequest): PostResult;
+  /** The same for `length` bytes at one place, given by an offset of the host's segment. */
+  postReceiveAt(id: number, address: number, length: number, localKey: number): PostResult;
   readonly sendsOutstanding: number;
   readonly receivesOutstanding: number;
   /**

@@ -3,22 +3,16 @@
 
 import type { EngineCommand, EngineEvent } from './commands.js';
 import type { NicEngine } from './engine.js';
+import type { EngineQueuePair } from './engine-queue-pair.js';
 import type { ShortWay } from './short-way.js';
-import type { WorkCompletion, WorkRequest } from './verbs.js';
 
 export interface EnginePort {
   readonly kind: 'inline' | 'worker';
   /** Carries a command out. With a worker it waits until the engine has done so. */
   command(command: EngineCommand): void;
-  /**
-   * Hands a small SEND to the engine without the send queue. False, with nothing done, when it must
-   * go through the queue. The queue is empty.
-   */
-  sendDirect(slot: number, request: WorkRequest): boolean;
-  /** The same without a completion: QueuePair.inject. */
-  inject(slot: number, address: number, length: number, localKey: number): boolean;
-  /** QueuePair.takeArrival, but for the count of receives. */
-  takeArrival(slot: number, completion: WorkCompletion): boolean;
+  /** Past the queues, where the engine is in this thread; and its half of the queue pair. */
+  readonly shortWay: ShortWay | null;
+  halfOf(slot: number): EngineQueuePair | null;
   /** The send queue of `slot` has a new entry. */
   sendPosted(slot: number, stateWord: number): void;
   /** The receive queue of `slot` has a new entry. */
@@ -42,13 +36,13 @@ export interface EnginePort {
 export class InlinePort implements EnginePort {
   readonly kind = 'inline';
   readonly #engine: NicEngine;
-  readonly #shortWay: ShortWay;
+  readonly shortWay: ShortWay;
   readonly #events: EngineEvent[];
 
   /** `events` is where the engine's report function appends. */
   constructor(engine: NicEngine, events: EngineEvent[]) {
     this.#engine = engine;
-    this.#shortWay = engine.shortWay;
+    this.shortWay = engine.shortWay;
     this.#events = events;
   }
 
@@ -56,16 +50,8 @@ export class InlinePort implements EnginePort {
     this.#engine.command(command);
   }
 
-  sendDirect(slot: number, request: WorkRequest): boolean {
-    return this.#shortWay.sendDirect(slot, request);
-  }
-
-  inject(slot: number, address: number, length: number, localKey: number): boolean {
-    return this.#shortWay.inject(slot, address, length, localKey);
-  }
-
-  takeArrival(slot: number, completion: WorkCompletion): boolean {
-    return this.#shortWay.takeArrival(slot, completion);
+  halfOf(slot: number): EngineQueuePair {
+    return this.#engine.halfOf(slot);
   }
 
   sendPosted(slot: number): void {

@@ -40,6 +40,16 @@ export interface Patience {
 }
 
 export class EngineQueuePair {
+  // What a small message needs, in or out, side by side.
+  /** Keys used last by the short ways and what they open, as offsets of the segment; 0 for none. */
+  sendKey = 0;
+  sendFrom = 0;
+  sendTo = 0;
+  receiveKey = 0;
+  receiveFrom = 0;
+  receiveTo = 0;
+  /** Keys that were taken away so far: what was found out about keys before is void. */
+  keysRemoved = 0;
   readonly slot: number;
   readonly number: number;
   readonly completions: CompletionRing;
@@ -153,6 +163,13 @@ export class EngineQueuePair {
     this.patience = options.patience;
     this.dues = options.isTimed ? new Float64Array(options.sendDepth) : null;
     this.directBytes = options.isTimed ? -1 : INLINE_BYTES;
+  }
+
+  /** A key was taken away. */
+  forgetKeys(): void {
+    this.sendKey = 0;
+    this.receiveKey = 0;
+    this.keysRemoved = (this.keysRemoved + 1) | 0;
   }
 
   /** Whether part of the request at the head is in the bounce buffer, or has been through it. */

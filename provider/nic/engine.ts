@@ -139,7 +139,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
     });
     this.#requester = new Requester(this);
     this.#responder = new Responder(this);
-    this.shortWay = new ShortWay(this.#queuePairs, this.#requester, this.#responder);
+    this.shortWay = new ShortWay(this, this.#requester, this.#responder);
     this.#connections = new ConnectionManager(this);
     this.#scheduler = new Scheduler({
       view: this.view,
@@ -241,6 +241,11 @@ export class NicEngine implements EngineCore, ConnectionHost {
     const qp = this.#queuePair(slot);
     if (qp.state === QueuePairState.RTS) this.#scheduler.follow(qp, this.#requester.transmit(qp));
     else if (qp.state === QueuePairState.ERR) this.#end.flush(qp);
+  }
+
+  /** The engine's half of the queue pair in `slot`, for the short ways. */
+  halfOf(slot: number): EngineQueuePair {
+    return this.#queuePair(slot);
   }
 
   /** A new receive in the queue of `slot`: whatever does not look at it by itself is told. */

@@ -30,6 +30,12 @@ export const Wqe = {
   REMOTE_ADDRESS_LOW: 4,
   REMOTE_ADDRESS_HIGH: 5,
   REMOTE_KEY: 6,
+  /**
+   * Of a receive, written when it is posted to an inline engine: where in the segment a small message
+   * goes without further checks, or -1; and how many keys the queue pair had lost when that was found.
+   */
+  TARGET: 4,
+  KEYS_REMOVED: 5,
   /** First scatter/gather element: address low, address high, length, key. */
   SGE: 8,
 } as const;

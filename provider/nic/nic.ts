@@ -193,6 +193,7 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
       sendDepth,
       receiveQueue: privateSegment.word(queues + layout.receiveQueue),
       receiveDepth,
+      half: this.port.halfOf(slot),
     });
     this.#queuePairs[slot] = queuePair;
     this.#records.set(slot, { queuePair, block, queues, registrations: new Set() });

@@ -6,8 +6,11 @@ import type { SharedView } from '../../native/shared-view.js';
 import type { QueuePair } from './device.js';
 import { TWO_32 } from './engine-core.js';
 import type { EnginePort } from './engine-port.js';
+import type { EngineQueuePair } from './engine-queue-pair.js';
+import { QueuePairState, Wait } from './engine-queue-pair.js';
 import { Wqe } from './layout.js';
 import { ENTRY_WORDS, MAX_MESSAGE_BYTES, SGE_WORDS } from './limits.js';
+import type { ShortWay } from './short-way.js';
 import type { WorkCompletion, WorkRequest } from './verbs.js';
 import { MAX_SGE, Opcode, PostResult } from './verbs.js';
 
@@ -20,6 +23,11 @@ export const LinkState = {
   DESTROYED: 4,
 } as const;
 export type LinkState = (typeof LinkState)[keyof typeof LinkState];
+
+/** Of Wqe.CONTROL: a receive into one place. */
+const ONE_RECEIVE = Opcode.RECV | (1 << 16);
+/** The largest offset in a segment. */
+const OFFSET_MAX = 0x7fffffff;
 
 /** What a queue pair asks of its device. */
 export interface QueuePairHost {
@@ -35,6 +43,9 @@ export interface QueuePairHost {
 }
 
 export class SharedQueuePair implements QueuePair {
+  /** Past the queues: null with an engine in another thread. */
+  readonly #way: ShortWay | null;
+  readonly #half: EngineQueuePair | null;
   readonly slot: number;
   readonly number: number;
   /** Word index of its state in the public segment, which the engine arms. */
@@ -64,7 +75,11 @@ export class SharedQueuePair implements QueuePair {
     sendDepth: number;
     receiveQueue: number;
     receiveDepth: number;
+    /** The engine's half of it, where that is in this thread. */
+    half: EngineQueuePair | null;
   }) {
+    this.#way = options.port.shortWay;
+    this.#half = options.half;
     this.slot = options.slot;
     this.number = options.number;
     this.stateWord = options.stateWord;
@@ -81,11 +96,7 @@ export class SharedQueuePair implements QueuePair {
     if (this.state !== LinkState.CONNECTED && this.state !== LinkState.DISCONNECTED)
       return PostResult.BAD_STATE;
     if (this.sendsOutstanding >= this.#sendDepth) return PostResult.QUEUE_FULL;
-    if (
-      request.opcode === Opcode.SEND &&
-      request.sgeCount === 1 &&
-      this.#port.sendDirect(this.slot, request)
-    ) {
+    if (request.opcode === Opcode.SEND && request.sgeCount === 1 && this.#sentDirectly(request)) {
       this.#sendsPosted = (this.#sendsPosted + 1) | 0;
       this.sendsOutstanding++;
       return PostResult.OK;
@@ -105,27 +116,73 @@ export class SharedQueuePair implements QueuePair {
     return PostResult.OK;
   }
 
+  #sentDirectly(request: WorkRequest): boolean {
+    return this.#half !== null && this.#way?.sendDirect(this.#half, request) === true;
+  }
+
   inject(address: number, length: number, localKey: number): boolean {
-    return this.#port.inject(this.slot, address, length, localKey);
+    const way = this.#way;
+    const half = this.#half;
+    if (way === null || half === null || this.sendsOutstanding !== 0) return false;
+    return way.inject(half, address, length, localKey, 0);
   }
 
   takeArrival(completion: WorkCompletion): boolean {
-    if (!this.#port.takeArrival(this.slot, completion)) return false;
+    const way = this.#way;
+    const half = this.#half;
+    if (way === null || half === null) return false;
+    // What was received before comes first, and may be in the completion queue.
+    const polledCount = (this.#receivesPosted - this.receivesOutstanding) | 0;
+    if (half.receiveTaken !== polledCount || !way.takeArrival(half, completion)) return false;
     this.receivesOutstanding--;
     return true;
   }
 
   postReceive(request: WorkRequest): PostResult {
+    const address = request.addresses[0] as number;
+    if (request.sgeCount === 1 && address <= OFFSET_MAX) {
+      const length = request.lengths[0] as number;
+      return this.postReceiveAt(request.id, address | 0, length, (request.keys[0] as number) | 0);
+    }
     if (this.state === LinkState.DESTROYED) return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
-    const entry =
-      this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * ENTRY_WORDS;
+    const entry = this.#nextReceive();
     if (!this.#fill(entry, request, Opcode.RECV)) return PostResult.TOO_LONG;
+    if (this.#half !== null) this.#way?.refuse(this.#half, entry);
+    this.#receivePosted(entry);
+    return PostResult.OK;
+  }
+
+  postReceiveAt(id: number, address: number, length: number, localKey: number): PostResult {
+    if (this.state === LinkState.DESTROYED) return PostResult.BAD_STATE;
+    if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
+    if (length > MAX_MESSAGE_BYTES) return PostResult.TOO_LONG;
+    const words = this.#view.words;
+    const entry = this.#nextReceive();
+    words[entry + Wqe.CONTROL] = ONE_RECEIVE;
+    words[entry + Wqe.ID] = id;
+    words[entry + Wqe.LENGTH] = length;
+    words[entry + Wqe.SGE] = address;
+    words[entry + Wqe.SGE + 1] = 0;
+    words[entry + Wqe.SGE + 2] = length;
+    words[entry + Wqe.SGE + 3] = localKey;
+    if (this.#half !== null) this.#way?.vouch(this.#half, entry, address, length, localKey);
+    this.#receivePosted(entry);
+    return PostResult.OK;
+  }
+
+  #nextReceive(): number {
+    return this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * ENTRY_WORDS;
+  }
+
+  #receivePosted(entry: number): void {
+    const half = this.#half;
     this.#receivesPosted = (this.#receivesPosted + 1) | 0;
     this.receivesOutstanding++;
     this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#receivesPosted);
-    this.#port.receivePosted(this.slot, this.stateWord);
-    return PostResult.OK;
+    // An engine in this thread wants to know only when something waits for it.
+    const isUnnoticed = half?.state === QueuePairState.RTS && half.wait === Wait.NONE;
+    if (!isUnnoticed) this.#port.receivePosted(this.slot, this.stateWord);
   }
 
   progress(): number {

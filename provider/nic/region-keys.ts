@@ -24,10 +24,13 @@ export function addKeys(regions: RegionTable, qp: EngineQueuePair, region: Regis
 
 /** Nothing happens for a key that the queue pair does not have. */
 export function removeKey(regions: RegionTable, qp: EngineQueuePair, key: number): void {
-  if (qp.keys.delete(key)) regions.remove(key);
+  if (!qp.keys.delete(key)) return;
+  regions.remove(key);
+  qp.forgetKeys();
 }
 
 export function removeAllKeys(regions: RegionTable, qp: EngineQueuePair): void {
   for (const key of qp.keys) regions.remove(key);
   qp.keys.clear();
+  qp.forgetKeys();
 }

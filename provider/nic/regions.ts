@@ -63,6 +63,25 @@ export class RegionTable {
     return start >= 0 && start + length <= (this.#lengths[at] as number);
   }
 
+  /**
+   * Where the table has a region that `key` opens to `owner` with all of `access` and that ends at
+   * `limit` at most; -1 for none. Good until the next change of the table.
+   */
+  place(key: number, access: number, owner: number, limit: number): number {
+    const at = this.#find(key);
+    if (at < 0 || this.#owners[at] !== owner) return -1;
+    if (((this.#access[at] as number) & access) !== access) return -1;
+    return this.endOf(at) <= limit ? at : -1;
+  }
+
+  startOf(at: number): number {
+    return this.#bases[at] as number;
+  }
+
+  endOf(at: number): number {
+    return (this.#bases[at] as number) + (this.#lengths[at] as number);
+  }
+
   #find(key: number): number {
     const keys = this.#keys;
     const mask = keys.length - 1;

@@ -2,7 +2,6 @@
 // slots in the peer's ring, and completes them as the peer acknowledges. A request becomes one slot;
 // only one that goes through the bounce buffer becomes several, one after the other.
 
-import { assert } from '../../runtime/assert.js';
 import { PARKED_NO } from '../../native/layout/segment.layout.js';
 import type { SharedView } from '../../native/shared-view.js';
 import { needsBounce, throughBounce } from './bounce.js';
@@ -33,11 +32,6 @@ import {
 import type { Mover } from './mover.js';
 import type { RegionTable } from './regions.js';
 import { Access, MAX_SGE, Opcode, SendFlag, WcStatus, wcStatusName } from './verbs.js';
-import type { WorkRequest } from './verbs.js';
-
-const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
-// Without a branch on the shortest way: the flag of a request is that of a slot, one bit up.
-assert(SendFlag.SOLICITED << 9 === SlotFlag.SOLICITED << 8, 'the flags are one bit apart');
 
 /** Every local key carries this right besides Access; remote keys never do. */
 export const LOCAL_READ = 8;
@@ -48,7 +42,6 @@ export class Requester {
   readonly #words: Int32Array;
   readonly #regions: RegionTable;
   readonly #mover: Mover;
-  readonly #segmentBytes: number;
   readonly #hasBarrier: boolean;
 
   constructor(core: EngineCore) {
@@ -58,7 +51,6 @@ export class Requester {
     this.#regions = core.regions;
     this.#mover = core.mover;
     this.#hasBarrier = core.hasBarrier;
-    this.#segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
   }
 
   /** Whether the send queue holds a request that was not taken yet. */
@@ -75,7 +67,7 @@ export class Requester {
     while (taken < TURN_BUDGET) {
       const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
       if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
-      if (!this.#hasSlot(qp)) break;
+      if (!this.hasSlot(qp)) break;
       if (!qp.completions.hasRoom(1) || !this.#publishRequest(qp, wqe)) {
         qp.isHeld = true;
         break;
@@ -172,59 +164,6 @@ export class Requester {
     if (opcode === Opcode.RDMA_READ) qp.readsOutstanding++;
     this.#publishSlot(qp, wqe, slot, opcode, SlotFlag.ACKNOWLEDGE, sgeCount, length, 0);
     this.#requestPublished(qp);
-    return true;
-  }
-
-  /**
-   * The short way for the commonest request of an inline engine: a SEND of a few bytes from one
-   * place of the segment, with nothing before it. The request comes with the doorbell instead of
-   * through the send queue (as with the BlueFlame of real adapters), so an entry is neither written
-   * nor read. False when it is not of that kind or not in order: then it goes the long way, which
-   * says what is wrong.
-   */
-  sendDirect(qp: EngineQueuePair, request: WorkRequest): boolean {
-    const address = request.addresses[0] as number;
-    const length = request.lengths[0] as number;
-    // No number that goes on from here ever needs a heap box.
-    if (address >= this.#segmentBytes || length > INLINE_BYTES || !qp.completions.hasRoom(1))
-      return false;
-    const flags = (request.flags & SendFlag.SOLICITED) << 9;
-    if (!this.inject(qp, address | 0, length | 0, (request.keys[0] as number) | 0, flags))
-      return false;
-    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
-    qp.sendTaken = (qp.sendTaken + 1) | 0;
-    qp.sendCompleted = qp.sendTaken;
-    qp.completions.push(qp.slot, request.id | 0, Opcode.SEND, WcStatus.SUCCESS, length);
-    return true;
-  }
-
-  /** Publishes such a SEND if all is in order, and leaves its completion to the caller. */
-  inject(
-    qp: EngineQueuePair,
-    offset: number,
-    length: number,
-    key: number,
-    slotFlags: number,
-  ): boolean {
-    const words = this.#words;
-    const head = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
-    if (
-      qp.state !== QueuePairState.RTS ||
-      qp.sendTaken !== qp.sendCompleted ||
-      words[head] === ((qp.sendTaken + 1) | 0) ||
-      length > qp.directBytes ||
-      offset >= this.#segmentBytes ||
-      (offset & 7) !== 0 ||
-      !this.#hasSlot(qp) ||
-      !this.#regions.allows(key, offset, length, LOCAL_READ, qp.slot)
-    ) {
-      return false;
-    }
-    const slot = this.#slot(qp);
-    this.#mover.collectSmall(slot + Slot.PAYLOAD, offset, length);
-    words[slot + Slot.CONTROL] = INLINE_SEND | slotFlags;
-    words[slot + Slot.LENGTH] = length;
-    this.#publish(qp, slot);
     return true;
   }
 
@@ -333,7 +272,7 @@ export class Requester {
   }
 
   /** Whether the peer's ring has room; asks the peer only when it seems not to. May end the connection. */
-  #hasSlot(qp: EngineQueuePair): boolean {
+  hasSlot(qp: EngineQueuePair): boolean {
     if (((qp.published - qp.acknowledged) | 0) < WIRE_SLOTS) return true;
     this.#refreshAcknowledged(qp);
     const hasRoom = ((qp.published - qp.acknowledged) | 0) < WIRE_SLOTS;
@@ -369,7 +308,7 @@ export class Requester {
       words[slot + Slot.REMOTE_ADDRESS_LOW] = low | 0;
       words[slot + Slot.REMOTE_ADDRESS_HIGH] = low >= TWO_32 ? high + 1 : high;
     }
-    this.#publish(qp, slot);
+    this.publish(qp, slot);
   }
 
   /** Writes when the slot arrives, and notes when its request may complete. */
@@ -388,7 +327,7 @@ export class Requester {
   }
 
   /** The sequence word goes last; then the doorbell, if the reader asked for one. */
-  #publish(qp: EngineQueuePair, slot: number): void {
+  publish(qp: EngineQueuePair, slot: number): void {
     const words = this.#words;
     if (this.#hasBarrier) this.#view.storeRelease(slot + Slot.SEQUENCE, qp.outboundSequence);
     else this.#view.exchange(slot + Slot.SEQUENCE, qp.outboundSequence);

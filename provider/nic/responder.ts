@@ -7,7 +7,7 @@ import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
 import { addressAt } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
-import { QueuePairState, Wait } from './engine-queue-pair.js';
+import { Wait } from './engine-queue-pair.js';
 import {
   Slot,
   SlotFlag,
@@ -31,7 +31,6 @@ import {
 import type { Mover } from './mover.js';
 import type { RegionTable } from './regions.js';
 import { Access, MAX_SGE, Opcode, RETRY_FOREVER, WcStatus } from './verbs.js';
-import type { WorkCompletion } from './verbs.js';
 
 /** The control word of a SEND whose payload is in the slot. */
 const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
@@ -93,7 +92,7 @@ export class Responder {
       executed > 0 &&
       (acknowledge || ((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL)
     ) {
-      this.#acknowledge(qp);
+      this.acknowledge(qp);
     }
     return executed;
   }
@@ -185,27 +184,6 @@ export class Responder {
       request.key = (words[slot + Slot.REMOTE_KEY] as number) >>> 0;
       request.address = addressAt(words, slot + Slot.REMOTE_ADDRESS_LOW);
     }
-  }
-
-  /** Takes one message on the short way, if it is the next, past the completion queue. */
-  takeArrival(qp: EngineQueuePair, completion: WorkCompletion): boolean {
-    const slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
-    if (this.#view.loadAcquire(slot) !== qp.inboundSequence) return false;
-    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
-    if (qp.wait !== Wait.NONE || qp.state !== QueuePairState.RTS) return false;
-    const length = this.#words[slot + Slot.LENGTH] as number;
-    if (!this.#deliverSmall(qp, slot, entry, length)) return false;
-    qp.receiveTaken = (qp.receiveTaken + 1) | 0;
-    completion.queuePair = qp.slot;
-    completion.id = (this.#words[entry + Wqe.ID] as number) >>> 0;
-    completion.opcode = Opcode.RECV;
-    completion.status = WcStatus.SUCCESS;
-    completion.byteLength = length;
-    qp.executed = (qp.executed + 1) | 0;
-    qp.inboundSequence = (qp.inboundSequence + 1) | 0;
-    qp.activity++;
-    if (((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL) this.#acknowledge(qp);
-    return true;
   }
 
   #receiveSmall(qp: EngineQueuePair, slot: number): boolean {
@@ -438,7 +416,8 @@ export class Responder {
     qp.completions.push(qp.slot, id, Opcode.RECV, status, length);
   }
 
-  #acknowledge(qp: EngineQueuePair): void {
+  /** Tells the peer how many slots were executed. */
+  acknowledge(qp: EngineQueuePair): void {
     const { view } = this.#core;
     qp.executedPublished = qp.executed;
     // Before the look at `armed`, as a slot is published before it: see Requester.
@@ -450,7 +429,7 @@ export class Responder {
   #refuse(qp: EngineQueuePair, status: number): void {
     if (status !== WcStatus.RNR_RETRY_EXC_ERR) this.#core.counters.protocolErrors++;
     // The count first: see Requester.complete.
-    this.#acknowledge(qp);
+    this.acknowledge(qp);
     this.#view.storeRelease(qp.ownState + STATE_STATUS, status);
     this.#core.fail(qp);
   }

@@ -1,42 +1,195 @@
-// The short ways of an inline engine, by queue pair slot: one small message out or in by one call, past
-// the queues that otherwise stand between the application's half and the engine. Each does the whole
-// of it or nothing, and the long way says what is wrong. Conditions: requester.ts, responder.ts.
+// The short ways of an inline engine: one small message out or in by one call, past the queues that
+// otherwise stand between the application's half of a queue pair and the engine. Each does the whole of
+// it or nothing, and the long way (requester.ts, responder.ts) says what is wrong. What can be checked
+// before a message is there is checked then: see vouch(). No number here ever needs a heap box.
 
+import { assert } from '../../runtime/assert.js';
+import type { SharedView } from '../../native/shared-view.js';
+import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
+import { QueuePairState, Wait } from './engine-queue-pair.js';
+import { Slot, SlotFlag, Wqe } from './layout.js';
+import { ACK_INTERVAL, ENTRY_WORDS, INLINE_BYTES, WIRE_SLOTS } from './limits.js';
+import type { Mover } from './mover.js';
+import type { RegionTable } from './regions.js';
 import type { Requester } from './requester.js';
+import { LOCAL_READ } from './requester.js';
 import type { Responder } from './responder.js';
+import { Access, Opcode, SendFlag, WcStatus } from './verbs.js';
 import type { WorkCompletion, WorkRequest } from './verbs.js';
 
+/** The control word of a SEND whose payload is in the slot. */
+const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
+// Without a branch on the shortest way: the flag of a request is that of a slot, one bit up.
+assert(SendFlag.SOLICITED << 9 === SlotFlag.SOLICITED << 8, 'the flags are one bit apart');
+
+/** Looks at the slot where the next message will appear before a poll has found nothing. */
+const LOOKS = 8;
+/** Of Wqe.TARGET: a message takes the long way into this receive. */
+const NO_TARGET = -1;
+/** Of Wqe.CONTROL, shifted: the count of elements. */
+const ONE_ELEMENT = 1;
+
+/** One for all queue pairs of an engine, so that it stays in the cache however many there are. */
 export class ShortWay {
-  readonly #queuePairs: readonly (EngineQueuePair | undefined)[];
+  readonly #view: SharedView;
+  readonly #words: Int32Array;
+  readonly #regions: RegionTable;
+  readonly #mover: Mover;
   readonly #requester: Requester;
   readonly #responder: Responder;
+  readonly #segmentBytes: number;
 
-  constructor(
-    queuePairs: readonly (EngineQueuePair | undefined)[],
-    requester: Requester,
-    responder: Responder,
-  ) {
-    this.#queuePairs = queuePairs;
+  constructor(core: EngineCore, requester: Requester, responder: Responder) {
+    this.#view = core.view;
+    this.#words = core.view.words;
+    this.#regions = core.regions;
+    this.#mover = core.mover;
     this.#requester = requester;
     this.#responder = responder;
+    this.#segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
   }
 
-  /** Takes a small SEND straight from the request; its completion is in the queue then. */
-  sendDirect(slot: number, request: WorkRequest): boolean {
-    const qp = this.#queuePairs[slot];
-    return qp !== undefined && this.#requester.sendDirect(qp, request);
+  /**
+   * Takes a small SEND straight from the request, with nothing before it: the request comes with the
+   * doorbell instead of through the send queue (as with the BlueFlame of real adapters), so an entry is
+   * neither written nor read. Its completion is in the queue then.
+   */
+  sendDirect(qp: EngineQueuePair, request: WorkRequest): boolean {
+    const address = request.addresses[0] as number;
+    const length = request.lengths[0] as number;
+    const head = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
+    if (
+      address >= this.#segmentBytes ||
+      length > INLINE_BYTES ||
+      qp.sendTaken !== qp.sendCompleted ||
+      this.#words[head] === ((qp.sendTaken + 1) | 0) ||
+      !qp.completions.hasRoom(1)
+    ) {
+      return false;
+    }
+    const flags = (request.flags & SendFlag.SOLICITED) << 9;
+    if (!this.inject(qp, address | 0, length | 0, (request.keys[0] as number) | 0, flags))
+      return false;
+    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
+    qp.sendTaken = (qp.sendTaken + 1) | 0;
+    qp.sendCompleted = qp.sendTaken;
+    qp.completions.push(qp.slot, request.id | 0, Opcode.SEND, WcStatus.SUCCESS, length);
+    return true;
   }
 
-  /** QueuePair.inject. */
-  inject(slot: number, address: number, length: number, localKey: number): boolean {
-    const qp = this.#queuePairs[slot];
-    return qp !== undefined && this.#requester.inject(qp, address, length, localKey, 0);
+  /** QueuePair.inject: publishes such a SEND if all is in order. No request is outstanding. */
+  inject(
+    qp: EngineQueuePair,
+    offset: number,
+    length: number,
+    key: number,
+    slotFlags: number,
+  ): boolean {
+    if (
+      qp.state !== QueuePairState.RTS ||
+      length > qp.directBytes ||
+      (offset & 7) !== 0 ||
+      (key !== qp.sendKey && !this.#learnSendKey(qp, key)) ||
+      offset < qp.sendFrom ||
+      offset + length > qp.sendTo ||
+      (((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS && !this.#requester.hasSlot(qp))
+    ) {
+      return false;
+    }
+    const words = this.#words;
+    const slot = qp.outboundRing + (qp.published & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+    this.#mover.collectSmall(slot + Slot.PAYLOAD, offset, length);
+    words[slot + Slot.CONTROL] = INLINE_SEND | slotFlags;
+    words[slot + Slot.LENGTH] = length;
+    this.#requester.publish(qp, slot);
+    return true;
   }
 
-  /** QueuePair.takeArrival. */
-  takeArrival(slot: number, completion: WorkCompletion): boolean {
-    const qp = this.#queuePairs[slot];
-    return qp !== undefined && this.#responder.takeArrival(qp, completion);
+  /**
+   * QueuePair.takeArrival. Looks several times before it says that there is nothing: a look costs a
+   * nanosecond or two, and whoever polls comes again at once.
+   */
+  takeArrival(qp: EngineQueuePair, completion: WorkCompletion): boolean {
+    const view = this.#view;
+    const words = this.#words;
+    const slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+    const sequence = qp.inboundSequence;
+    for (let left = LOOKS; view.loadAcquire(slot) !== sequence; ) if (--left === 0) return false;
+    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
+    const length = words[slot + Slot.LENGTH] as number;
+    if (
+      words[slot + Slot.CONTROL] !== INLINE_SEND ||
+      words[entry] !== ((qp.receiveTaken + 1) | 0) ||
+      (words[entry + Wqe.KEYS_REMOVED] !== qp.keysRemoved && !this.#vouchAgain(qp, entry)) ||
+      length < 0 ||
+      length > INLINE_BYTES ||
+      length > (words[entry + Wqe.LENGTH] as number) ||
+      qp.state !== QueuePairState.RTS ||
+      qp.wait !== Wait.NONE ||
+      qp.receivedBytes !== 0
+    ) {
+      return false;
+    }
+    const target = words[entry + Wqe.TARGET] as number;
+    if (target === NO_TARGET) return false;
+    this.#mover.deliverSmall(slot + Slot.PAYLOAD, target, length);
+    completion.id = (words[entry + Wqe.ID] as number) >>> 0;
+    completion.byteLength = length;
+    qp.receiveTaken = (qp.receiveTaken + 1) | 0;
+    qp.executed = (qp.executed + 1) | 0;
+    qp.inboundSequence = (sequence + 1) | 0;
+    qp.activity++;
+    if (((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL) this.#responder.acknowledge(qp);
+    return true;
+  }
+
+  /**
+   * Notes in the receive queue entry at word `entry`, of one element, whether a small message may go
+   * straight into it: its place is in the segment and its key opens it. Good until a key of the queue
+   * pair is removed.
+   */
+  vouch(qp: EngineQueuePair, entry: number, offset: number, length: number, key: number): void {
+    const isGood =
+      (offset & 7) === 0 &&
+      (key === qp.receiveKey || this.#learnReceiveKey(qp, key)) &&
+      offset >= qp.receiveFrom &&
+      offset + length <= qp.receiveTo;
+    this.#words[entry + Wqe.TARGET] = isGood ? offset : NO_TARGET;
+    this.#words[entry + Wqe.KEYS_REMOVED] = qp.keysRemoved;
+  }
+
+  /** The same for a receive that is not of that kind. */
+  refuse(qp: EngineQueuePair, entry: number): void {
+    this.#words[entry + Wqe.TARGET] = NO_TARGET;
+    this.#words[entry + Wqe.KEYS_REMOVED] = qp.keysRemoved;
+  }
+
+  #vouchAgain(qp: EngineQueuePair, entry: number): boolean {
+    const words = this.#words;
+    const count = (words[entry + Wqe.CONTROL] as number) >>> 16;
+    if (count !== ONE_ELEMENT || words[entry + Wqe.SGE + 1] !== 0) return false;
+    const offset = words[entry + Wqe.SGE] as number;
+    const length = words[entry + Wqe.SGE + 2] as number;
+    this.vouch(qp, entry, offset, length, words[entry + Wqe.SGE + 3] as number);
+    return true;
+  }
+
+  #learnSendKey(qp: EngineQueuePair, key: number): boolean {
+    const at = this.#regions.place(key, LOCAL_READ, qp.slot, this.#segmentBytes);
+    if (at < 0) return false;
+    qp.sendKey = key;
+    qp.sendFrom = this.#regions.startOf(at) | 0;
+    qp.sendTo = this.#regions.endOf(at) | 0;
+    return true;
+  }
+
+  #learnReceiveKey(qp: EngineQueuePair, key: number): boolean {
+    const at = this.#regions.place(key, Access.LOCAL_WRITE, qp.slot, this.#segmentBytes);
+    if (at < 0) return false;
+    qp.receiveKey = key;
+    qp.receiveFrom = this.#regions.startOf(at) | 0;
+    qp.receiveTo = this.#regions.endOf(at) | 0;
+    return true;
   }
 }

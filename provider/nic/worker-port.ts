@@ -54,6 +54,7 @@ export interface WorkerPortOptions {
 
 export class WorkerPort implements EnginePort {
   readonly kind = 'worker';
+  readonly shortWay = null;
   readonly #options: WorkerPortOptions;
   readonly #port: MessagePort;
   readonly #pool: Piscina;
@@ -148,16 +149,8 @@ export class WorkerPort implements EnginePort {
     }
   }
 
-  sendDirect(): boolean {
-    return false;
-  }
-
-  inject(): boolean {
-    return false;
-  }
-
-  takeArrival(): boolean {
-    return false;
+  halfOf(): null {
+    return null;
   }
 
   sendPosted(slot: number, stateWord: number): void {

@@ -50,9 +50,9 @@ function succeeded(state: SanState, operation: Operation, bytes: number): void {
  * queue. Only where nothing else of the socket is under way. Makes no upcall. Whether there was one.
  */
 export function takeArrival(state: SanState, socket: SanSocket): boolean {
-  const { completion, completionQueue } = state;
+  const { completion } = state;
   const { queuePair } = socket;
-  if (queuePair === null || socket.sendsPosted > 0 || !completionQueue.isEmpty) return false;
+  if (queuePair === null || socket.sendsPosted > 0) return false;
   if (!queuePair.takeArrival(completion)) return false;
   const operation = socket.operations[completion.id];
   if (operation === undefined) return true;

@@ -88,6 +88,12 @@ export class Operation {
     }
   }
 
+  /** The same for a request with one element. */
+  keepOne(address: number, length: number): void {
+    this.#addresses[0] = address;
+    this.#lengths[0] = length;
+  }
+
   /** The request that was kept, with the keys that its registrations have now. */
   describeAgain(request: WorkRequest): void {
     request.id = this.index;
@@ -209,13 +215,15 @@ export function connectionKey(
 const FIRST_DESCRIPTOR = 0x00100001;
 /** Below INVALID_SOCKET, whatever the step. */
 const DESCRIPTOR_LIMIT = 0xfffffff0;
+/** A power of two: sockets that are found without asking the map. */
+const RECENT_SOCKETS = 1024;
 
 export class SocketTable {
   readonly #sockets = new Map<number, SanSocket>();
   /** Those that another process has: their descriptors are taken, and good for closing only. */
   readonly #handedOver = new Map<number, SanSocket>();
-  /** The socket of the latest call: calls come in runs. */
-  #latest: SanSocket | null = null;
+  /** Sockets that were used lately, by the low bits of their descriptors. */
+  readonly #recent: (SanSocket | null)[] = new Array<SanSocket | null>(RECENT_SOCKETS).fill(null);
   #next = FIRST_DESCRIPTOR;
 
   get size(): number {
@@ -224,11 +232,14 @@ export class SocketTable {
 
   /** The open socket with this descriptor, or null. */
   find(descriptor: number): SanSocket | null {
-    const latest = this.#latest;
-    if (latest !== null && latest.descriptor === descriptor) return latest;
+    const recent = this.#recent[descriptor & (RECENT_SOCKETS - 1)] ?? null;
+    return recent !== null && recent.descriptor === descriptor ? recent : this.#search(descriptor);
+  }
+
+  #search(descriptor: number): SanSocket | null {
     const socket = this.#sockets.get(descriptor);
     if (socket === undefined) return null;
-    this.#latest = socket;
+    this.#recent[descriptor & (RECENT_SOCKETS - 1)] = socket;
     return socket;
   }
 
@@ -251,7 +262,8 @@ export class SocketTable {
   remove(socket: SanSocket): void {
     this.#sockets.delete(socket.descriptor);
     this.#handedOver.delete(socket.descriptor);
-    if (this.#latest === socket) this.#latest = null;
+    const place = socket.descriptor & (RECENT_SOCKETS - 1);
+    if (this.#recent[place] === socket) this.#recent[place] = null;
   }
 
   /** The open sockets, as they are now, those handed over included. */

@@ -11,10 +11,10 @@ import type {
   WSAOVERLAPPED_COMPLETION_ROUTINE,
   WSATHREADID,
 } from '../spi/winsock2.js';
-import { fail } from '../spi/ws2spi.js';
+import { fail, WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
 import { postError } from './errors.js';
 import { abandon, bytesOf, notConnectedError, post, use } from './posting.js';
-import { storeOutcome } from './completion.js';
+import { recycle, storeOutcome } from './completion.js';
 import type { Operation, SanSocket } from './record.js';
 import type { RegisteredBuffers } from './registered-buffers.js';
 import type { Registration } from './registration.js';
@@ -90,8 +90,8 @@ function injected(
   const found = socket.registrations.readable.find(buf, len, state.nic);
   // An address that is no offset of the segment is far beyond this.
   if (found === null || found.address > MAX_OFFSET) return false;
-  const { localKey } = (found.registration as Registration).region;
-  if (!queuePair.inject(found.address | 0, len, localKey | 0)) return false;
+  const { localKey } = found.registration as Registration;
+  if (!queuePair.inject(found.address | 0, len, localKey)) return false;
   storeOutcome(overlapped, len, 0, 0);
   overlapped.Internal = 0;
   return true;
@@ -117,6 +117,9 @@ export function wspRecv(
   if (hasFlags || lpOverlapped === null || lpCompletionRoutine !== null) {
     return fail(lpErrno, wsa.WSAEINVAL);
   }
+  if (dwBufferCount === 1 && postedAtOnce(state, socket, lpBuffers, lpOverlapped)) {
+    return fail(lpErrno, wsa.WSA_IO_PENDING);
+  }
   const operation = socket.takeOperation();
   const { writable } = socket.registrations;
   const error = describe(state, operation, lpBuffers, dwBufferCount, writable);
@@ -127,6 +130,46 @@ export function wspRecv(
   state.request.opcode = Opcode.RECV;
   state.request.flags = 0;
   return post(state, operation, lpOverlapped, lpNumberOfBytesRecvd, lpFlags, lpErrno);
+}
+
+/**
+ * The short way of the commonest receive: one buffer in the segment, and no outcome at once. False:
+ * nothing was done, and the long way says why, if anything is wrong.
+ */
+function postedAtOnce(
+  state: SanState,
+  socket: SanSocket,
+  buffers: readonly WSABUF[] | null,
+  overlapped: WSAOVERLAPPED,
+): boolean {
+  const { queuePair } = socket;
+  if (queuePair === null || buffers === null || state.completesAtOnce) return false;
+  const buffer = buffers[0];
+  if (buffer === undefined || socket.receivesPosted >= state.receivesMax) return false;
+  const { len, buf } = buffer;
+  if (buf === null || !(len > 0)) return false;
+  const found = socket.registrations.writable.find(buf, len, state.nic);
+  if (found === null || found.address > MAX_OFFSET) return false;
+  const registration = found.registration as Registration;
+  const operation = socket.takeOperation();
+  const address = found.address | 0;
+  const { localKey } = registration;
+  if (queuePair.postReceiveAt(operation.index, address, len, localKey) !== PostResult.OK) {
+    recycle(operation);
+    return false;
+  }
+  operation.isReceive = true;
+  operation.flags = 0;
+  operation.keepOne(address, len);
+  operation.registrations[0] = registration;
+  operation.registrationCount = 1;
+  operation.overlapped = overlapped;
+  registration.busy++;
+  socket.receivesPosted++;
+  socket.unfinished++;
+  overlapped.InternalHigh = 0;
+  overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
+  return true;
 }
 
 /**

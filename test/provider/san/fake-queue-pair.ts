@@ -8,8 +8,8 @@ import type {
   QueuePair,
   QueuePairOptions,
 } from '../../../provider/nic/device.js';
-import type { WorkCompletion, WorkRequest } from '../../../provider/nic/verbs.js';
-import { Opcode, PostResult, WcStatus } from '../../../provider/nic/verbs.js';
+import type { WorkCompletion } from '../../../provider/nic/verbs.js';
+import { Opcode, PostResult, WcStatus, WorkRequest } from '../../../provider/nic/verbs.js';
 
 const DEFAULT_DEPTH = 64;
 
@@ -129,6 +129,14 @@ export class FakeQueuePair<Nic extends FakeQueuePairHost> implements QueuePair {
     const result = this.#post(request, Opcode.RECV, this.receives);
     if (result === PostResult.OK) this.receivesOutstanding++;
     return result;
+  }
+
+  postReceiveAt(id: number, address: number, length: number, localKey: number): PostResult {
+    const request = new WorkRequest();
+    request.id = id;
+    request.sgeCount = 1;
+    request.setSge(0, address, length, localKey);
+    return this.postReceive(request);
   }
 
   progress(): number {
