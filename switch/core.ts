@@ -66,6 +66,8 @@ export class SwitchCore {
   readonly tcpBusy: SwitchSocket[] = [];
   /** Deadlines of those who wait for a promise. */
   readonly promiseDeadlines = new Set<{ readonly at: number }>();
+  /** Told of a provider that says that its NIC is gone: its addresses are to be asked for anew. */
+  providerFailed: (provider: LoadedProvider) => void = () => undefined;
   #attention: Attendant[] = [];
 
   constructor(environment: SwitchEnvironment, memory: MemoryPool) {

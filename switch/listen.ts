@@ -222,6 +222,14 @@ export class Listener {
     const { descriptor, event } = companion;
     if (procs.lpWSPEnumNetworkEvents(descriptor, event, seen, ws.ref(0)) !== 0) return;
     if ((seen.lNetworkEvents & ws.FD_ACCEPT) === 0) return;
+    const error = seen.iErrorCode[ws.FD_ACCEPT_BIT] ?? 0;
+    if (error !== 0) {
+      // Nothing comes from there any more; TCP/IP goes on. [EVT-09, ERR-04]
+      this.#warn(companion.provider, 'FD_ACCEPT', error);
+      this.#leave(companion);
+      this.#core.providerFailed(companion.provider);
+      return;
+    }
     if (!this.#socket.conditionalAccept) {
       for (let error = 0; error === 0 || error === wsa.WSAECONNREFUSED; ) {
         error = this.#acceptOne(companion, null);

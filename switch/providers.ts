@@ -95,6 +95,12 @@ export class Providers {
     this.#addressesChanged();
   }
 
+  /** The same of one that has said that it has lost some. [ADDR-08, ERR-04] */
+  refresh(provider: LoadedProvider): void {
+    this.#query(provider);
+    this.#addressesChanged();
+  }
+
   #query(provider: LoadedProvider): void {
     const { procs } = provider;
     const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED, ref } = ws;

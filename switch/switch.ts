@@ -50,6 +50,9 @@ export class Switch implements Agent {
       providerPath: (id) => this.#paths.get(id) ?? null,
     });
     this.#providers = new Providers(this.core, this.upcalls);
+    this.core.providerFailed = (provider) => {
+      this.#providers.refresh(provider);
+    };
     this.#addressWatch = new AddressWatch(this.core, () => {
       this.refreshAddresses();
     });

@@ -79,6 +79,8 @@ export type EngineCommand =
   | { readonly type: 'destroy'; readonly slot: number; readonly isMoving: boolean }
   /** The link of one connection is lost; null: the NIC resets, and loses all of them. */
   | { readonly type: 'fail'; readonly slot: number | null }
+  /** The hardware is taken out while everything runs. */
+  | { readonly type: 'remove' }
   | { readonly type: 'close' };
 
 /** What the application side is told, and one thing that it keeps to itself. */

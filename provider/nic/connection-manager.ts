@@ -44,6 +44,7 @@ export class ConnectionManager {
   readonly #connections: ConnectionTable;
   readonly #sender: FrameSender;
   readonly #services = new Map<number, Answer>();
+  #isOver = false;
   /** Requests that wait for an answer here. */
   readonly #requestsOf = new Map<PeerHost, number>();
 
@@ -59,6 +60,7 @@ export class ConnectionManager {
   }
 
   listen(port: number, address: number): void {
+    if (this.#isOver) return;
     this.#services.set(serviceKey(address, port), 'listening');
   }
 
@@ -69,6 +71,7 @@ export class ConnectionManager {
 
   /** Sends on what waits and what comes; to nobody: whoever asks is told to try another way. */
   redirect(port: number, address: number, to: number | null): void {
+    if (this.#isOver) return;
     const answer = { redirectedTo: to };
     this.#services.set(serviceKey(address, port), answer);
     for (const connection of this.#waitingFor(port, address)) {
@@ -78,6 +81,13 @@ export class ConnectionManager {
     }
   }
 
+  /** The NIC is gone: nothing is up from now on, nor comes up. */
+  endAll(): void {
+    this.#isOver = true;
+    this.#services.clear();
+    for (const connection of this.#connections.all()) this.#endOf(connection);
+  }
+
   connect(
     qp: EngineQueuePair,
     address: number,
@@ -85,7 +95,7 @@ export class ConnectionManager {
     localPort: number,
     privateData: Uint8Array,
   ): void {
-    const peer = this.#host.openPeer(address);
+    const peer = this.#isOver ? null : this.#host.openPeer(address);
     if (peer === null) {
       this.#reportFailure(qp, 'unreachable');
       return;
@@ -370,13 +380,35 @@ export class ConnectionManager {
     }
   }
 
+  /** Ends a connection in whatever phase it is, because this NIC is gone. */
+  #endOf(connection: Connection): void {
+    const { phase, queuePair: qp, id, peer, service } = connection;
+    if (phase === 'requested') {
+      this.#sender.send(connection, FrameType.REJ, { reason: RejectReason.NO_CONSUMER });
+      this.#countRequest(peer, -1);
+      this.#connections.remove(connection);
+      this.#host.report({ type: 'request-withdrawn', port: service.port, requestId: id });
+    } else if (phase === 'requesting' && qp !== null) {
+      this.#giveUp(connection, qp, 'unreachable');
+    } else if (phase !== 'disconnecting' && qp !== null) {
+      this.#sender.send(connection, FrameType.DREQ, { reason: FAILED });
+      // An RTU on its way brings nothing up any more.
+      connection.phase = 'connected';
+      this.#host.deactivate(qp, 'device-removed');
+    }
+  }
+
+  /** The listener may still answer, and then write into our ring: it has to let go first. */
+  #giveUp(connection: Connection, qp: EngineQueuePair, reason: ConnectFailure): void {
+    this.#reportFailure(qp, reason);
+    this.#beginRelease(connection, qp);
+  }
+
   /** Only requests and releases have deadlines. */
   #expire(connection: Connection): void {
     const qp = connection.queuePair;
     if (connection.phase === 'requesting' && qp !== null) {
-      this.#reportFailure(qp, 'timeout');
-      // The listener may still answer, and then write into our ring: it has to let go first.
-      this.#beginRelease(connection, qp);
+      this.#giveUp(connection, qp, 'timeout');
     } else this.#finish(connection);
   }
 

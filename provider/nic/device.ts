@@ -172,6 +172,12 @@ export type NicEvent =
   | { readonly type: 'connect-failed'; readonly queuePair: number; readonly reason: ConnectFailure }
   | { readonly type: 'disconnected'; readonly queuePair: number; readonly reason: DisconnectReason }
   | { readonly type: 'destroyed'; readonly queuePair: number }
+  /**
+   * The NIC is gone, for good. Connections end as 'device-removed', attempts fail as 'unreachable',
+   * requests that wait here are withdrawn, and nothing comes any more; what was made from the device is
+   * still to be given up.
+   */
+  | { readonly type: 'device-removed' }
   /** An armed completion queue has completions; CompletionNotification.index. */
   | { readonly type: 'completion-event'; readonly completionQueue: number };
 

@@ -102,6 +102,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   #turns = 0;
   #rescueAt: Nanos = 0;
   #open = true;
+  #isRemoved = false;
 
   constructor(options: EngineOptions) {
     const { arena, native, publicSegment, privateSegment, bounce } = options;
@@ -228,6 +229,9 @@ export class NicEngine implements EngineCore, ConnectionHost {
           if (qp !== undefined && qp.slot === (command.slot ?? qp.slot)) this.fail(qp);
         }
         return;
+      case 'remove':
+        this.#remove();
+        return;
       case 'close':
         this.close();
         return;
@@ -330,7 +334,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
   }
 
   get hasConsumer(): boolean {
-    return this.#rings.count > 0;
+    return this.#rings.count > 0 && !this.#isRemoved;
   }
 
   // What the connection manager asks for ---------------------------------------------------------
@@ -402,6 +406,14 @@ export class NicEngine implements EngineCore, ConnectionHost {
       this.#rescueAt = now + RESCUE_INTERVAL;
     }
     return work;
+  }
+
+  /** Its memory and its pipe stay: they stand for the host, which goes on without the NIC. */
+  #remove(): void {
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    this.#connections.endAll();
+    this.report({ type: 'device-removed' });
   }
 
   #createQueuePair(command: Extract<EngineCommand, { type: 'create-queue-pair' }>): void {

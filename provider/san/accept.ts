@@ -25,6 +25,7 @@ export function wspAccept(
   const listener = state.sockets.find(s);
   if (listener === null) return noSocket(lpErrno, wsa.WSAENOTSOCK);
   if (listener.state !== 'listening') return noSocket(lpErrno, wsa.WSAEINVAL);
+  if (state.isRemoved) return noSocket(lpErrno, wsa.WSAENETDOWN);
   if (addr !== null && !(Math.min(addrlen?.value ?? 0, addr.length) >= SOCKADDR_IN_BYTES)) {
     return noSocket(lpErrno, wsa.WSAEFAULT);
   }

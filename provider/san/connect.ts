@@ -46,6 +46,8 @@ export function wspConnect(
   if (lpCallerData !== null) return fail(lpErrno, wsa.WSAEINVAL);
   const problem = connectRefusal(socket);
   if (problem !== 0) return fail(lpErrno, problem);
+  // Not final: TCP/IP does not need this NIC. [CONNECT-09]
+  if (state.isRemoved) return fail(lpErrno, wsa.WSAENETDOWN);
   const address = sockaddrInAddress(name);
   const port = sockaddrPort(name);
   // The NIC does not connect to itself; TCP/IP does. [CONNECT-12]

@@ -69,6 +69,7 @@ function describe(state: SanState, socket: SanSocket): HandoverRecord | number {
 
 function describeListener(state: SanState, socket: SanSocket): HandoverRecord | number {
   if (state.nic.redirect === undefined) return wsa.WSAEOPNOTSUPP;
+  if (state.isRemoved) return wsa.WSAENETDOWN;
   // Its condition function runs now: the accept in progress is this one's. [DUP-14]
   if (socket.accepting > 0) return wsa.WSAEINVAL;
   const { localAddress, localPort, serviceAddress, backlog, debug } = socket;

@@ -26,6 +26,7 @@ export function wspEventSelect(
   socket.networkEvents.lNetworkEvents = 0;
   if (socket.connectOutcome !== null) recordConnect(state, socket, socket.connectOutcome);
   if (socket.requests.length > 0) recordAccept(state, socket);
+  if (state.isRemoved && socket.state === 'listening') recordAcceptFailure(state, socket);
   return 0;
 }
 
@@ -62,6 +63,11 @@ export function recordConnect(state: SanState, socket: SanSocket, error: number)
 /** There is a request to accept. */
 export function recordAccept(state: SanState, socket: SanSocket): void {
   record(state, socket, FD_ACCEPT_BIT, 0);
+}
+
+/** There will be nothing to accept: the NIC is gone. [EVT-09] */
+export function recordAcceptFailure(state: SanState, socket: SanSocket): void {
+  record(state, socket, FD_ACCEPT_BIT, wsa.WSAENETDOWN);
 }
 
 /** What WSPAccept does before it succeeds, so that the next request signals again. [ACCEPT-06] */

@@ -71,6 +71,7 @@ function control(
   if (state.sockets.find(s) === null) return fail(lpErrno, wsa.WSAENOTSOCK);
   if (code !== ws.SIO_ADDRESS_LIST_QUERY) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
   if (isExtensionFunctionPointer(lpvOutBuffer)) return fail(lpErrno, wsa.WSAEFAULT);
-  const addresses = [sockaddrIn(state.nic.attributes.address, 0)];
+  // A NIC that was taken out has none. [ADDR-06, ADDR-07]
+  const addresses = state.isRemoved ? [] : [sockaddrIn(state.nic.attributes.address, 0)];
   return answerAddressList(addresses, lpvOutBuffer, cbOutBuffer, lpcbBytesReturned, lpErrno);
 }

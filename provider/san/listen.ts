@@ -31,6 +31,7 @@ export function wspListen(
   if (socket.state !== 'bound' && socket.state !== 'listening') {
     return fail(lpErrno, wsa.WSAEINVAL);
   }
+  if (state.isRemoved) return fail(lpErrno, wsa.WSAENETDOWN);
   if (socket.state === 'bound') {
     const { address } = state.nic.attributes;
     // Whoever took an older listener of this port over has given it up: TCP/IP owns the port.
@@ -69,6 +70,7 @@ export function queueRequest(
     if (!grantListener(state, event)) queueResume(state, event);
     return;
   }
+  if (state.isRemoved) return;
   const listener = state.listeners.get(serviceKey(event.address, event.port));
   const queue = listener ?? findMoved(state, event);
   if (queue === 'sent on') return;

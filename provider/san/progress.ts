@@ -8,6 +8,7 @@ import { errandEnded } from './duplicate-listener.js';
 import { driveParked, peerMoves } from './duplicate-peer.js';
 import { connectError, disconnectError } from './errors.js';
 import { queueRequest, withdrawRequest } from './listen.js';
+import { deviceRemoved } from './removal.js';
 import { queuePairDestroyed } from './socket.js';
 import type { SanSocket } from './record.js';
 import type { SanState } from './state.js';
@@ -65,6 +66,8 @@ function handleEvent(state: SanState, event: NicEvent): void {
     }
     case 'destroyed':
       return queuePairDestroyed(state, event.queuePair);
+    case 'device-removed':
+      return deviceRemoved(state);
     case 'completion-event':
       // The completion queue is polled, and never armed.
       return;

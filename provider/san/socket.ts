@@ -34,7 +34,8 @@ export function wspBind(
   if (socket.state !== 'created') return fail(lpErrno, wsa.WSAEINVAL);
   const address = sockaddrInAddress(name);
   const port = sockaddrPort(name);
-  const isOurs = address === ws.INADDR_ANY || address === state.nic.attributes.address;
+  const isNics = address === state.nic.attributes.address && !state.isRemoved;
+  const isOurs = address === ws.INADDR_ANY || isNics;
   // TCP/IP has chosen the port already; none is not an address. [COMP-08]
   if (!isOurs || port === 0) return fail(lpErrno, wsa.WSAEADDRNOTAVAIL);
   socket.localAddress = address;

@@ -70,6 +70,8 @@ export class SanState {
   starts = 0;
   /** The last WSPCleanup was called, and not everything has ended. */
   isEnding = false;
+  /** The NIC is gone. What is open can be closed, and nothing begins any more. [ERR-04] */
+  isRemoved = false;
   /** Completion upcalls that have not returned. */
   notifying = 0;
   /** Calls of WSPGetOverlappedResult that found nothing. */

@@ -210,6 +210,41 @@ describe('a provider that is removed', () => {
     world.close();
   });
 
+  it('that says FD_ACCEPT with an error has its listener closed and is asked for its addresses; TCP/IP goes on [ADDR-08 COMP-11 ERR-04 EVT-09]', () => {
+    const world = new World();
+    const { b } = world;
+    const listener = listenOn(b, '0.0.0.0');
+    const { core } = b.theSwitch;
+    const [provider] = core.providers;
+    const [companion] = b.san.sockets.values();
+    if (provider === undefined || companion === undefined) throw new Error('nothing listens');
+    const { lpWSPEnumNetworkEvents, lpWSPIoctl } = provider.procs;
+    Object.assign(provider.procs, {
+      lpWSPEnumNetworkEvents: (...call: Parameters<typeof lpWSPEnumNetworkEvents>) => {
+        const result = lpWSPEnumNetworkEvents(...call);
+        const [, , events] = call;
+        if (events !== null) events.lNetworkEvents = spi.FD_ACCEPT;
+        if (events !== null) events.iErrorCode[spi.FD_ACCEPT_BIT] = spi.WSAENETDOWN;
+        return result;
+      },
+      lpWSPIoctl: (...call: Parameters<typeof lpWSPIoctl>) => {
+        const [, , , , output, size, bytes, , , , lpErrno] = call;
+        if (!(output instanceof Uint8Array) || bytes === null) return lpWSPIoctl(...call);
+        return spi.answerAddressList([], output, size, bytes, lpErrno);
+      },
+    });
+    b.san.table.lpWPUSetEvent(companion.event, spi.ref(0));
+    world.settle();
+    expect(b.san.sockets.size).toBe(0);
+    expect(core.routing.routes).toEqual([]);
+    const s = world.a.winsock.socket(spi.AF_INET, spi.SOCK_STREAM, 0);
+    Object.assign(world.a.san.options, { fail: { WSPConnect: spi.WSAETIMEDOUT } });
+    expect(world.a.winsock.connect(s, name(B), 16)).toBe(0);
+    expect(b.winsock.accept(listener, null, null)).not.toBe(spi.INVALID_SOCKET);
+    expect(b.theSwitch.statistics()).toMatchObject({ sanConnections: 0, tcpConnections: 1 });
+    world.close();
+  });
+
   it('and still carries connections when the switch stops is ended with it [CLEANUP-03]', () => {
     const world = new World();
     connectPair(world);

@@ -230,6 +230,20 @@ export class FakeNic implements NicDevice {
     }
   }
 
+  /** It is taken out. */
+  remove(): void {
+    for (const queuePair of this.#queuePairs) this.#connectFailed(queuePair, 'unreachable');
+    this.endAll('device-removed');
+    for (const [service] of this.#services) this.#services.set(service, null);
+    for (const requestId of this.requestIds) {
+      const request = this.#requests.get(requestId);
+      this.withdraw(requestId);
+      if (request !== undefined) request.from.nic.#connectFailed(request.from, 'unreachable');
+    }
+    this.connectFailure = 'unreachable';
+    this.#events.push({ type: 'device-removed' });
+  }
+
   /** The requester of `requestId` changes its mind. */
   withdraw(requestId: number): void {
     const request = this.#requests.get(requestId);
