@@ -147,6 +147,8 @@ export class Outbound {
   #cut(error: number): void {
     this.#isCut = true;
     this.finWanted = true;
+    // What the head has registered already would outlive it, and hold on to a request that is reused.
+    this.#sources.withdraw();
     for (let next = this.#queue.shift(); next !== null; next = this.#queue.shift()) {
       next.error = error;
       next.sealed = true;

@@ -75,6 +75,29 @@ describe('a send that is given up', () => {
     },
   );
 
+  it('takes the registration of the next one back, which is refused behind the cut [BLK-04 XFER-13]', () => {
+    const pair = Pair.connected({ a: { limits: smallLimits }, b: { limits: smallLimits } });
+    const first = pair.a.send(pattern(5_000, 1));
+    while (first.assigned === 0) expect(pair.step()).toBe(true);
+    // Whatever may be sent now is on its way: the next one is registered, and cannot be announced.
+    pair.a.send(pattern(60, 2));
+    const second = pair.a.send(pattern(5_000, 5));
+    const registered = pair.a.registered.size;
+    expect([registered, second.assigned]).toEqual([2, 0]);
+    expect(cancelSend(pair, first)).toBe(true);
+    expect(outcome(second)).toEqual([RequestState.finished, WSAECONNABORTED, 0]);
+    expect(pair.a.registered.size).toBe(registered - 1);
+    // The request is its owner's again: what becomes of the connection does not touch it.
+    const before = second.next;
+    const receive = pair.a.receive(10);
+    pair.a.act((session, now) => {
+      session.abort(WSAECONNRESET, now);
+    });
+    expect([second.next, receive.error]).toEqual([before, WSAECONNRESET]);
+    pair.drive();
+    pair.expectClean();
+  });
+
   it.each([true, false])(
     'while RDMA is at work ends after it, and what it moved arrives, peer reads %s [BLK-05]',
     (rdmaRead) => {
