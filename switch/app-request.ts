@@ -144,46 +144,34 @@ export class RequestPool {
   /** An overlapped call whose operation has ended in it, with success: all of the above at once. */
   endAtOnce(
     socket: SwitchSocket,
-    overlapped: WSAOVERLAPPED | null,
+    overlapped: WSAOVERLAPPED,
     routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
     bytes: number,
   ): void {
-    if (overlapped !== null && routine === null && overlapped.hEvent === 0) {
-      socket.isSignalled = false;
-    }
-    if (overlapped !== null) {
-      overlapped.Offset = 0;
-      overlapped.OffsetHigh = 0;
-    }
-    this.#indicate(socket, overlapped, routine, 0, bytes, 0, true);
+    overlapped.Offset = 0;
+    overlapped.OffsetHigh = 0;
+    overlapped.InternalHigh = bytes;
+    overlapped.Internal = 0;
+    if (routine !== null) this.#apcs.queueRoutine(socket, routine, 0, bytes, overlapped, 0);
+    else if (!isSignalledAlone(socket, overlapped)) this.#signal(socket, overlapped, true);
   }
 
   /** `inCall`: the call has not returned, and does so with success. */
   #indicateEnd(request: AppRequest, inCall: boolean): void {
     const { overlapped, routine, socket, error, bytes, flags } = request;
-    if (overlapped !== null && !request.isOpaque) {
-      overlapped.Offset = flags;
-      overlapped.OffsetHigh = error;
-    }
-    this.#indicate(socket, overlapped, routine, error, bytes, flags, inCall);
-  }
-
-  #indicate(
-    socket: SwitchSocket | null,
-    overlapped: WSAOVERLAPPED | null,
-    routine: WSAOVERLAPPED_COMPLETION_ROUTINE | null,
-    error: number,
-    bytes: number,
-    flags: number,
-    inCall: boolean,
-  ): void {
     if (overlapped !== null) {
+      if (!request.isOpaque) {
+        overlapped.Offset = flags;
+        overlapped.OffsetHigh = error;
+      }
       overlapped.InternalHigh = bytes;
       overlapped.Internal = error === 0 ? 0 : statusOfWsaError(error);
-      if (routine === null && socket !== null) this.#signal(socket, overlapped, inCall);
     }
-    if (routine !== null && socket !== null) {
+    if (socket === null) return;
+    if (routine !== null) {
       this.#apcs.queueRoutine(socket, routine, error, bytes, overlapped, flags);
+    } else if (overlapped !== null && !isSignalledAlone(socket, overlapped)) {
+      this.#signal(socket, overlapped, inCall);
     }
   }
 
@@ -198,6 +186,14 @@ export class RequestPool {
       inCall && Internal === 0 && (notificationModes & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS) !== 0;
     if (!isSkipped) port.post(socket.portKey, overlapped, InternalHigh, Internal);
   }
+}
+
+/** The short way of #signal: nobody but those who poll, or wait for the handle. */
+function isSignalledAlone(socket: SwitchSocket, overlapped: WSAOVERLAPPED): boolean {
+  if (overlapped.hEvent !== 0 || socket.port !== null || socket.notificationModes !== 0)
+    return false;
+  socket.isSignalled = true;
+  return true;
 }
 
 /** The operation goes on after its call: its socket knows of it. */

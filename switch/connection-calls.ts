@@ -23,7 +23,6 @@ import { Ring } from './ring.js';
 export interface CallEnds {
   /** A receive has ended inside its call: it can be taken. */
   receiveReady(): void;
-  receiveEnded(index: number, error: number, bytes: number): void;
   sendEnded(index: number, error: number): void;
   transferEnded(slot: number, error: number): void;
 }
@@ -54,6 +53,7 @@ interface OneBuffer {
 interface MessageCall {
   readonly overlapped: WSAOVERLAPPED;
   readonly buffers: readonly OneBuffer[];
+  readonly buffer: OneBuffer;
 }
 
 class Slot {
@@ -78,12 +78,22 @@ export class ConnectionCalls {
   /** Made when their buffer or slot is first used: most connections use few. */
   readonly #sends: (MessageCall | undefined)[];
   readonly #slots: (Slot | undefined)[];
-  /** In posting order, which is the order in which messages fill and leave them. [OVL-14] */
-  readonly #receivesOut: Ring;
+  /**
+   * Receives under way: so many from this index on, and round. They are posted in the order of their
+   * indexes, which is the order in which messages fill and leave them. [OVL-14]
+   */
+  #receivesOut = 0;
+  #oldestReceive = 0;
+  /** Receives that were taken and are to be posted again. */
+  spentCount = 0;
+  /** What takeReceived() has taken. */
+  endedError = 0;
+  endedBytes = 0;
   readonly #sendsOut: Ring;
   readonly #held: Ring;
   readonly #transfersOut: number[] = [];
   #s: number;
+  isClosed = false;
   readonly #bytes = ref(0);
   readonly #flags = ref(0);
   readonly #errno = ref(0);
@@ -95,20 +105,11 @@ export class ConnectionCalls {
     this.#ends = options.ends;
     this.registrations = new Registrations(options.descriptor, options);
     this.#s = options.descriptor;
-    this.#receives = memory.receiveBuffers.map((buffer) => callOn(buffer));
+    this.#receives = memory.receiveBuffers.map((buffer) => callOn(buffer, options.receiveEvent));
     this.#sends = new Array<MessageCall | undefined>(limits.sendCount).fill(undefined);
     this.#slots = new Array<Slot | undefined>(options.slotCount).fill(undefined);
-    this.#receivesOut = new Ring(limits.receiveCount);
     this.#sendsOut = new Ring(limits.sendCount);
     this.#held = new Ring(limits.sendCount + options.slotCount);
-  }
-
-  get isClosed(): boolean {
-    return this.#s === INVALID_SOCKET;
-  }
-
-  get receivesOut(): number {
-    return this.#receivesOut.length;
   }
 
   get sendsOut(): number {
@@ -123,18 +124,18 @@ export class ConnectionCalls {
   /** No call has its hands on memory of the connection or the application. */
   get isIdle(): boolean {
     const transfers = this.#transfersOut.length;
-    return this.#receivesOut.length === 0 && this.#sendsOut.length === 0 && transfers === 0;
+    return this.#receivesOut === 0 && this.#sendsOut.length === 0 && transfers === 0;
   }
 
-  /** Posts receive buffer `index`. 0, or the error with which the connection is gone. */
+  /** Posts receive buffer `index`, whose turn it is. 0, or the error with which the connection is gone. */
   postReceive(index: number): number {
+    assert(index === this.#nextReceive, 'receive buffers are posted in turn');
     const { overlapped, buffers } = at(this.#receives, index);
-    overlapped.hEvent = this.#options.receiveEvent;
     overlapped.InternalHigh = 0;
     overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     this.#flags.value = 0;
-    // In the ring before the call: the completion may come from inside it.
-    this.#receivesOut.push(index);
+    // Counted before the call: the completion may come from inside it.
+    this.#receivesOut++;
     const { lpWSPRecv } = this.#procs;
     const errno = this.#errno;
     const bytes = this.#bytes;
@@ -145,41 +146,73 @@ export class ConnectionCalls {
       return 0;
     }
     if (errno.value === wsa.WSA_IO_PENDING) return 0;
-    this.#receivesOut.dropNewest();
+    this.#receivesOut--;
     return errno.value;
+  }
+
+  /** Posts the oldest of those that are to be posted again; there is one. As postReceive. */
+  repost(): number {
+    this.spentCount--;
+    return this.postReceive(this.#nextReceive);
+  }
+
+  get #nextReceive(): number {
+    const next = this.#oldestReceive + this.#receivesOut;
+    const { length } = this.#receives;
+    return next < length ? next : next - length;
   }
 
   /** Whether the oldest receive has ended: what an upcall has noted, or an inline completion. */
   get hasReceived(): boolean {
-    const index = this.#receivesOut.oldest;
     return (
-      index >= 0 && at(this.#receives, index).overlapped.Internal !== WSS_OPERATION_IN_PROGRESS
+      this.#receivesOut > 0 &&
+      at(this.#receives, this.#oldestReceive).overlapped.Internal !== WSS_OPERATION_IN_PROGRESS
     );
   }
 
-  /** Has the provider look for the message that the oldest receive waits for. [OVL-04, GOR-05] */
-  askReceive(): void {
-    const index = this.#receivesOut.oldest;
-    if (index < 0 || this.isClosed) return;
-    const { overlapped } = at(this.#receives, index);
-    if (overlapped.Internal !== WSS_OPERATION_IN_PROGRESS) return;
+  /**
+   * Has the provider look for the message that the oldest receive waits for. Whether it has ended.
+   * [OVL-04, GOR-05]
+   */
+  askReceive(): boolean {
+    if (this.#receivesOut === 0) return false;
+    const { overlapped } = at(this.#receives, this.#oldestReceive);
+    if (overlapped.Internal !== WSS_OPERATION_IN_PROGRESS) return true;
+    if (this.isClosed) return false;
     const { lpWSPGetOverlappedResult } = this.#procs;
     lpWSPGetOverlappedResult(this.#s, overlapped, this.#bytes, false, this.#flags, this.#errno);
+    return !isPending(overlapped);
   }
 
-  /** Reports the oldest receive; the caller has checked hasReceived. */
-  takeReceived(): void {
-    const index = this.#receivesOut.shift();
+  /**
+   * Takes the oldest receive, which has ended, as endedError and endedBytes say; its buffer's index. The
+   * next call takes the next one.
+   */
+  takeReceived(): number {
+    const index = this.#oldestReceive;
     const { overlapped } = at(this.#receives, index);
-    const error = overlapped.Internal === 0 ? 0 : wsaErrorOfStatus(overlapped.Internal);
-    this.#ends.receiveEnded(index, error, overlapped.InternalHigh);
+    this.#oldestReceive = index + 1 < this.#receives.length ? index + 1 : 0;
+    this.#receivesOut--;
+    this.endedError = overlapped.Internal === 0 ? 0 : wsaErrorOfStatus(overlapped.Internal);
+    this.endedBytes = overlapped.InternalHigh;
+    return index;
   }
 
-  send(index: number, length: number): void {
-    const call = (this.#sends[index] ??= callOn(at(this.#options.memory.sendBuffers, index)));
-    (call.buffers[0] as OneBuffer).len = length;
-    if (this.#mustHold()) this.#held.push(index);
-    else this.#startSend(index);
+  /**
+   * Sends the first `length` bytes of send buffer `index`. Whether it has ended well in the call, as one
+   * does that a provider takes at once; anything else was reported, or is to come.
+   */
+  send(index: number, length: number): boolean {
+    const call = this.#sends[index] ?? this.#makeSend(index);
+    call.buffer.len = length;
+    if (!this.#mustHold()) return this.#startSend(index, call);
+    this.#held.push(index);
+    return false;
+  }
+
+  #makeSend(index: number): MessageCall {
+    const buffer = at(this.#options.memory.sendBuffers, index);
+    return (this.#sends[index] = callOn(buffer, this.#options.taggedEvent));
   }
 
   transfer(action: SessionAction): void {
@@ -242,11 +275,12 @@ export class ConnectionCalls {
     while (this.#held.length > 0) held.push(this.#held.shift());
     this.registrations.deregisterUnused({
       sends: this.#sendsOut.length > 0,
-      receives: this.#receivesOut.length > 0,
+      receives: this.#receivesOut > 0,
       handles: this.#transfersOut.map((slot) => at(this.#slots, slot).buffers[0]?.handle ?? 0),
     });
     this.#procs.lpWSPCloseSocket(this.#s, this.#errno);
     this.#s = INVALID_SOCKET;
+    this.isClosed = true;
     if (lateCalls) this.#callTooLate();
     for (const call of held) {
       if (call >= SLOT_BIT) this.#endTransfer(call & ~SLOT_BIT, wsa.WSA_OPERATION_ABORTED);
@@ -255,7 +289,7 @@ export class ConnectionCalls {
 
   /** The provider did not end its calls after the close: they count as aborted. */
   abandon(): void {
-    while (this.#receivesOut.length > 0) this.#receivesOut.shift();
+    this.#receivesOut = 0;
     while (this.#sendsOut.length > 0) this.#sendsOut.shift();
     for (const slot of this.#transfersOut.splice(0)) {
       this.#endTransfer(slot, wsa.WSA_OPERATION_ABORTED);
@@ -273,21 +307,30 @@ export class ConnectionCalls {
   #startHeld(): void {
     const call = this.#held.shift();
     if (call >= SLOT_BIT) this.#startTransfer(call & ~SLOT_BIT);
-    else this.#startSend(call);
+    else if (this.#startSend(call, at(this.#sends, call))) this.#ends.sendEnded(call, 0);
   }
 
-  #startSend(index: number): void {
-    const { overlapped, buffers } = at(this.#sends, index);
-    this.#begin(overlapped);
+  /** See send(). */
+  #startSend(index: number, call: MessageCall): boolean {
+    const { overlapped, buffers } = call;
+    overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     const { lpWSPSend } = this.#procs;
     const errno = this.#errno;
     if (lpWSPSend(this.#s, buffers, 1, this.#bytes, 0, overlapped, null, null, errno) === 0) {
-      this.#ends.sendEnded(index, 0);
-    } else if (errno.value === wsa.WSA_IO_PENDING) {
-      this.#sendsOut.push(index);
-    } else {
-      this.#ends.sendEnded(index, errno.value);
+      return true;
     }
+    let error = errno.value;
+    if (error === wsa.WSA_IO_PENDING) {
+      // Over already, most likely: asked for now it costs less than a place in the queue. [WSPSEND-07]
+      error = this.#sendsOut.length > 0 ? wsa.WSA_IO_INCOMPLETE : this.#result(overlapped, false);
+      if (error === 0) return true;
+      if (error === wsa.WSA_IO_INCOMPLETE) {
+        this.#sendsOut.push(index);
+        return false;
+      }
+    }
+    this.#ends.sendEnded(index, error);
+    return false;
   }
 
   #startTransfer(index: number): void {
@@ -295,7 +338,8 @@ export class ConnectionCalls {
     const { WSPRdmaRead, WSPRdmaWrite } = this.#options.extensions;
     const call = slot.isRead ? WSPRdmaRead : WSPRdmaWrite;
     assert(call !== null, 'only a provider with WSPRdmaRead is asked to read');
-    this.#begin(slot.overlapped);
+    slot.overlapped.hEvent = this.#options.taggedEvent;
+    slot.overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     const { buffers, remote, remoteLength, remoteOffset, overlapped } = slot;
     const bytes = this.#bytes;
     const errno = this.#errno;
@@ -324,12 +368,6 @@ export class ConnectionCalls {
     (slot.buffers[0] as WSABUFEX).buf = null;
     slot.remote = null;
     this.#ends.transferEnded(index, error);
-  }
-
-  #begin(overlapped: WSAOVERLAPPED): void {
-    overlapped.hEvent = this.#options.taggedEvent;
-    overlapped.InternalHigh = 0;
-    overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
   }
 
   /** 0, the operation's error, or WSA_IO_INCOMPLETE. [WSPSEND-07, OVL-10] */
@@ -365,8 +403,14 @@ export class ConnectionCalls {
   }
 }
 
-function callOn(buf: Uint8Array): MessageCall {
-  return { overlapped: createOverlapped(), buffers: [{ len: buf.length, buf }] };
+function callOn(buf: Uint8Array, event: number): MessageCall {
+  const buffer = { len: buf.length, buf };
+  return { overlapped: createOverlapped(event), buffers: [buffer], buffer };
+}
+
+/** A function, because what it reads changes behind calls. */
+function isPending(overlapped: WSAOVERLAPPED): boolean {
+  return overlapped.Internal === WSS_OPERATION_IN_PROGRESS;
 }
 
 function at<T>(items: readonly (T | undefined)[], index: number): T {

@@ -16,6 +16,7 @@ import type { ConnectionMemory } from './connection-memory.js';
 import type { SwitchCore } from './core.js';
 import type { CompletionSink } from './handle-table.js';
 import type { Companion } from './companion.js';
+import type { ShortWay } from './session/short-way.js';
 import { HEADER_BYTES, Session, SessionAction, ActionKind, ResultFlag } from './session/session.js';
 
 /** Whoever the connection is for: a connect, a listener, later the application's socket. */
@@ -37,8 +38,12 @@ const NOBODY: ConnectionWatcher = {
 /** How long a provider may take to end its calls after WSPCloseSocket before they count as ended. */
 const ABANDON_NANOS = seconds(2);
 
+/** Receives that may wait to be posted again: few of the peer's credits, so that it never notices. */
+const SPENT_MAX = 4;
+
 export class Connection implements CompletionSink, CallEnds {
   readonly session: Session;
+  readonly #shortWay: ShortWay;
   readonly companion: Companion;
   watcher: ConnectionWatcher = NOBODY;
   /** In core.ready. */
@@ -56,6 +61,7 @@ export class Connection implements CompletionSink, CallEnds {
   readonly #memory: ConnectionMemory;
   readonly #action = new SessionAction();
   readonly #halfOfSends: number;
+  readonly #spentMax: number;
   /** Deadlines are near: time is read for every event, not once in a while. */
   #exact = true;
   /** And will be until the connection is gone: its end is in sight. */
@@ -86,6 +92,8 @@ export class Connection implements CompletionSink, CallEnds {
       receiveWords: memory.receiveWords,
       lendStaging: () => this.#calls.registrations.lendStaging(),
     });
+    this.#shortWay = this.session.shortWay;
+    this.#spentMax = Math.min(SPENT_MAX, limits.receiveCount >> 2);
     const events = core.profile.transferEvent === 'event';
     this.#calls = new ConnectionCalls({
       procs: provider.procs,
@@ -143,13 +151,6 @@ export class Connection implements CompletionSink, CallEnds {
     this.#queue();
   }
 
-  receiveEnded(index: number, error: number, bytes: number): void {
-    if (this.session.isOver) return;
-    if (error !== 0) this.#lost(lossError(error));
-    else if (this.session.receiveSmall(index, bytes)) this.#postReceive(index);
-    else this.session.handleReceive(index, bytes, this.now());
-  }
-
   /**
    * The connection is gone. If the peer had ended its stream and nothing of ours waits, a reader may
    * still take what has arrived, as from a TCP peer that has closed; the loss is told when it matters.
@@ -170,6 +171,7 @@ export class Connection implements CompletionSink, CallEnds {
   }
 
   sendEnded(index: number, error: number): void {
+    if (error === 0 && this.#shortWay.sent(index)) return;
     if (this.session.isOver) return;
     this.session.handleSendComplete(index, lossError(error), this.now());
   }
@@ -180,29 +182,84 @@ export class Connection implements CompletionSink, CallEnds {
 
   // Turns ---------------------------------------------------------------------------------------
 
-  /** Handles the receives that have ended, in order. Returns how many. */
+  /** Handles the receives that have ended, in order, and pays debts. Returns how much that was. */
   service(): number {
     this.isQueued = false;
-    return this.#takeReceived();
+    return this.#takeReceived() + this.#payDebts();
   }
 
   #takeReceived(): number {
     let work = 0;
     while (this.#calls.hasReceived) {
-      this.#calls.takeReceived();
-      this.drain();
+      this.#take();
       work++;
     }
     if (this.#calls.isClosed) this.#leave();
     return work;
   }
 
-  /** Somebody polls for something of this connection: its next message, and what it awaits. */
+  /** Somebody polls for something of this connection: its next message, and nothing else. */
   attend(): void {
-    this.#calls.askReceive();
+    if (this.#calls.askReceive()) this.#take();
+  }
+
+  /** Somebody polls in vain: the time for what was put off, and for other calls that are awaited. */
+  attendFurther(): void {
+    if (this.#calls.spentCount > 0) this.#payDebts();
     // It stays queued for the next turn if it is, which finds nothing left.
     if (this.#calls.hasReceived) this.#takeReceived();
     if (this.#calls.isAwaited) this.turn(true);
+  }
+
+  /** Takes the oldest receive, which has ended. */
+  #take(): void {
+    const calls = this.#calls;
+    const index = calls.takeReceived();
+    const { endedError, endedBytes } = calls;
+    if (endedError === 0) {
+      const received = this.#shortWay.receive(index, endedBytes);
+      if (received !== null) {
+        this.#core.requests.complete(received.owner as AppRequest, 0, received.bytes, 0);
+        this.#owe();
+        return;
+      }
+      // Buffers are posted in turn, and the session is about to ask for this one.
+      if (calls.spentCount > 0) this.#payDebts();
+    }
+    this.#receiveEnded(index, endedError, endedBytes);
+    this.drain();
+  }
+
+  #receiveEnded(index: number, error: number, bytes: number): void {
+    if (this.session.isOver) return;
+    if (error !== 0) this.#lost(lossError(error));
+    else this.session.handleReceive(index, bytes, this.now());
+  }
+
+  /**
+   * A message went the short way: its buffer is posted again when nobody waits for this side, at the next
+   * poll in vain or turn, but before the peer could miss it. [XFER-05; docs/decisions/0085-put-off.md]
+   */
+  #owe(): void {
+    const calls = this.#calls;
+    calls.spentCount++;
+    if (calls.spentCount >= this.#spentMax) this.#payDebts();
+    else this.#queue();
+    this.watcher.changed(this);
+  }
+
+  /** Posts again what was put off. Returns how many. */
+  #payDebts(): number {
+    const calls = this.#calls;
+    let work = 0;
+    while (calls.spentCount > 0 && !this.session.isOver && this.#heldLoss === 0) {
+      const error = calls.repost();
+      if (error === 0) this.#shortWay.reposted();
+      else this.#lost(lossError(error));
+      work++;
+    }
+    if (this.session.hasWork || this.#heldLoss !== 0) this.drain();
+    return work;
   }
 
   /** Sends that have ended give their buffers back, when there begins to be need of them. */
@@ -260,18 +317,16 @@ export class Connection implements CompletionSink, CallEnds {
 
   /** Hands a receive to the session, and carries out what that comes to, which is mostly nothing. */
   receive(request: AppRequest): void {
+    if (this.#shortWay.post(request.session)) return;
     this.session.receive(request.session, this.now());
-    if (this.session.hasWork) this.drain();
+    this.drain();
   }
 
-  /** The short way of Session.sendSmall: whether the bytes are on their way. */
+  /** The short way of a small send: whether the bytes are on their way. */
   sendSmall(buffer: Uint8Array, length: number): boolean {
-    if (this.#draining || this.#calls.isClosed) return false;
-    const index = this.session.sendSmall(buffer, length);
+    const index = this.#shortWay.send(buffer, length);
     if (index < 0) return false;
     this.#sendMessage(index, HEADER_BYTES + length);
-    // The call may have ended at once, or with the connection.
-    this.drain();
     return true;
   }
 
@@ -297,6 +352,7 @@ export class Connection implements CompletionSink, CallEnds {
       this.#core.requests.complete(request, error, finished.bytes, flags);
     }
     this.#draining = false;
+    this.#shortWay.settle(!this.#calls.isClosed && this.#heldLoss === 0);
     this.watcher.changed(this);
   }
 
@@ -416,8 +472,13 @@ export class Connection implements CompletionSink, CallEnds {
   }
 
   #sendMessage(index: number, length: number): void {
-    this.#calls.send(index, length);
+    if (this.#calls.send(index, length)) {
+      this.sendEnded(index, 0);
+      return;
+    }
     if (!this.isPolled && this.needsTurns) this.poll();
+    // It may have ended in its call, or with the connection.
+    if (this.session.hasWork) this.drain();
   }
 
   #close(error: number): void {

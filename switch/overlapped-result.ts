@@ -10,9 +10,9 @@ import type { SwitchCore } from './core.js';
 import type { SwitchSocket } from './socket.js';
 
 /** Polls between two turns of everything that is not the caller's own connection. */
-const POLLS_PER_NUDGE = 64;
+const POLLS_PER_NUDGE = 128;
 /** The same if none of them finds its operation ended: each counts that much more. */
-const POLLS_IN_VAIN_PER_NUDGE = 8;
+const POLLS_IN_VAIN_PER_NUDGE = 32;
 
 export function overlappedResult(
   core: SwitchCore,
@@ -78,8 +78,14 @@ function isPending(overlapped: WSAOVERLAPPED): boolean {
 function look(core: SwitchCore, socket: SwitchSocket, overlapped: WSAOVERLAPPED): void {
   const { connection } = socket;
   if (connection !== null) connection.attend();
-  socket.polls += isPending(overlapped) ? POLLS_PER_NUDGE / POLLS_IN_VAIN_PER_NUDGE : 1;
-  if (connection !== null && socket.polls < POLLS_PER_NUDGE) return;
+  if (!isPending(overlapped)) {
+    socket.polls++;
+    if (socket.polls < POLLS_PER_NUDGE) return;
+  } else if (connection !== null) {
+    connection.attendFurther();
+    socket.polls += POLLS_PER_NUDGE / POLLS_IN_VAIN_PER_NUDGE;
+    if (socket.polls < POLLS_PER_NUDGE) return;
+  }
   socket.polls = 0;
   nudge(core);
 }

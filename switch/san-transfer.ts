@@ -4,6 +4,7 @@
 
 import * as wsa from '../provider/spi/error-codes.js';
 import type {
+  Ref,
   WSABUF,
   WSAOVERLAPPED,
   WSAOVERLAPPED_COMPLETION_ROUTINE,
@@ -14,6 +15,7 @@ import { deadlineAfter, nudge, wait, waitAlertably, waitForReceive } from './blo
 import { CallMode } from './call-mode.js';
 import type { Connection } from './connection.js';
 import type { SwitchCore } from './core.js';
+import { OVERLAPPED_COUNT_MAX } from './limits.js';
 import { reenable } from './network-events.js';
 import { RequestFlag } from './session/request.js';
 import type { SwitchSocket } from './socket.js';
@@ -27,6 +29,38 @@ export class SanTransfers {
 
   constructor(core: SwitchCore) {
     this.#core = core;
+  }
+
+  /**
+   * The short way of a send, whatever its mode: one small buffer that leaves at once, and the call has
+   * succeeded. False, with nothing done, wherever it is not that simple, or wrong: send() then.
+   */
+  sendSmall(
+    socket: SwitchSocket,
+    first: WSABUF | undefined,
+    isCapable: boolean,
+    lpBytes: Ref<number> | null,
+    overlapped: WSAOVERLAPPED | null,
+    routine: Routine,
+  ): boolean {
+    const { connection } = socket;
+    if (connection === null || first === undefined) return false;
+    const { len, buf } = first;
+    if (buf === null || !(len > 0) || len > buf.length) return false;
+    if (overlapped === null) {
+      // A routine alone is for the profile to judge, and a count is asked for without either.
+      if (lpBytes === null || routine !== null) return false;
+    } else if (
+      !isCapable ||
+      socket.requestCount >= OVERLAPPED_COUNT_MAX ||
+      (routine !== null && socket.port !== null)
+    ) {
+      return false;
+    }
+    if (!connection.sendSmall(buf, len)) return false;
+    if (lpBytes !== null) lpBytes.value = len;
+    if (overlapped !== null) this.#core.requests.endAtOnce(socket, overlapped, routine, len);
+    return true;
   }
 
   send(
@@ -45,14 +79,6 @@ export class SanTransfers {
     // W4.18: after a reset no send is started, and none is indicated.
     if (connection.session.error !== 0) return connection.session.error;
     connection.reclaim();
-    if (flags === 0 && total > 0 && sendsSmall(connection, buffers, total)) {
-      if (mode === CallMode.overlapped) {
-        this.#core.requests.endAtOnce(socket, overlapped, routine, total);
-      }
-      this.bytes = total;
-      this.flags = 0;
-      return 0;
-    }
     if (mode === CallMode.nonblocking && total > 0) {
       return this.#sendNow(socket, connection, buffers, total, count, flags);
     }
@@ -314,17 +340,6 @@ export class SanTransfers {
 }
 
 const NO_BYTES = new Uint8Array(0);
-
-/** The short way, whatever the mode: one buffer in one message, with nothing before it. */
-function sendsSmall(
-  connection: Connection,
-  buffers: readonly WSABUF[] | null,
-  total: number,
-): boolean {
-  const first = buffers?.[0];
-  if (first === undefined || first.buf === null || first.len !== total) return false;
-  return connection.sendSmall(first.buf, total);
-}
 
 /** Hands the first `total` bytes of the caller's buffers to the session's request. [W4.8] */
 function capture(

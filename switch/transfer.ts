@@ -49,6 +49,11 @@ export class Transfers {
   ): number {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
+    if (flags === 0 && count === 1 && buffers !== null) {
+      const isCapable = this.#isCapable(socket);
+      const first = buffers[0];
+      if (this.san.sendSmall(socket, first, isCapable, lpBytes, overlapped, routine)) return 0;
+    }
     const total = totalOf(buffers, count);
     if (total < 0 || (overlapped === null && lpBytes === null)) {
       return fail(lpErrno, wsa.WSAEFAULT);

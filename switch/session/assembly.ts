@@ -9,6 +9,7 @@ import { Inbound } from './inbound.js';
 import { checkLimits, type SessionLimits } from './limits.js';
 import { Outbound } from './outbound.js';
 import { Pulls } from './pulls.js';
+import { ShortWay } from './short-way.js';
 import { Sources } from './sources.js';
 
 export interface SessionOptions {
@@ -43,6 +44,7 @@ export interface Assembly {
   readonly inbound: Inbound;
   readonly closing: Closing;
   readonly exchange: Exchange;
+  readonly shortWay: ShortWay;
 }
 
 /** Throws AssertionError when limits or memory do not fit each other. */
@@ -69,5 +71,6 @@ export function assemble(options: SessionOptions): Assembly {
   const isConnector = options.role === 'connector';
   const closing = new Closing(core, isConnector, parts);
   const exchange = new Exchange(core, isConnector, parts, closing);
-  return { core, sources, pulls, outbound, inbound, closing, exchange };
+  const shortWay = new ShortWay(core, { outbound, inbound, exchange }, options);
+  return { core, sources, pulls, outbound, inbound, closing, exchange, shortWay };
 }

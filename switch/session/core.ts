@@ -32,6 +32,8 @@ export interface Agreement {
   thresholdBytes: number;
   rdmaBytesMax: number;
   transferSlots: number;
+  /** The most payload of one message that is not announced. */
+  smallBytes: number;
   /** The peer pulls what we announce (variant A). */
   peerPulls: boolean;
 }
@@ -63,6 +65,9 @@ export class SessionCore {
   /** No more messages: finished, failed or not yet connected. */
   over = false;
   error = 0;
+  /** The short ways are open, each until any long way is taken: ShortWay.settle. */
+  sendIsClear = false;
+  receiveIsClear = false;
   /** Called by a part that cannot go on. */
   fail: (error: number) => void = () => undefined;
 
@@ -111,8 +116,21 @@ export class SessionCore {
       thresholdBytes: limits.thresholdBytes,
       rdmaBytesMax: limits.rdmaBytesMax,
       transferSlots: limits.transferSlots,
+      smallBytes: 0,
       peerPulls: false,
     };
+  }
+
+  /** A long way begins, at `now`: whatever the short ways rely on may change. */
+  enter(now: Nanos): void {
+    this.now = now;
+    this.withdraw();
+  }
+
+  /** Closes the short ways until the shell has carried out what comes now. */
+  withdraw(): void {
+    this.sendIsClear = false;
+    this.receiveIsClear = false;
   }
 
   agree(peer: Negotiation): void {
@@ -121,6 +139,7 @@ export class SessionCore {
     agreed.thresholdBytes = Math.max(limits.thresholdBytes, peer.thresholdBytes);
     agreed.rdmaBytesMax = Math.min(limits.rdmaBytesMax, peer.rdmaBytesMax);
     agreed.transferSlots = Math.min(limits.transferSlots, peer.transferSlots);
+    agreed.smallBytes = Math.min(agreed.thresholdBytes, agreed.messageBytes - HEADER_BYTES);
     agreed.peerPulls = peer.rdmaRead;
   }
 

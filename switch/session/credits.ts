@@ -51,6 +51,11 @@ export class Credits {
     return ((this.#granted - this.#sent) | 0) > DATA_RESERVE;
   }
 
+  /** A message with so many bytes of data may be sent. */
+  maySend(payload: number): boolean {
+    return this.maySendData && payload <= this.windowLeft;
+  }
+
   get maySendControl(): boolean {
     return ((this.#granted - this.#sent) | 0) > CONTROL_RESERVE;
   }

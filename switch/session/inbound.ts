@@ -9,7 +9,13 @@ import type { SessionCore } from './core.js';
 import { adopt, advance, contiguous } from './core.js';
 import type { Message } from './messages.js';
 import type { Announcement, Pulls } from './pulls.js';
-import { RequestFlag, RequestQueue, ResultFlag, type SessionRequest } from './request.js';
+import {
+  RequestFlag,
+  RequestQueue,
+  RequestState,
+  ResultFlag,
+  type SessionRequest,
+} from './request.js';
 import { Store } from './store.js';
 import { UrgentBytes } from './urgent.js';
 
@@ -121,16 +127,33 @@ export class Inbound {
     return true;
   }
 
-  /** Whether the oldest receive takes so much payload as a whole, and then ends: Session.receiveSmall. */
-  takesWhole(payload: number): boolean {
-    const request = this.#posted.head;
-    if (request === null || request.bufferCount === 0 || request.assigned > 0) return false;
-    return (
-      payload <= (request.buffers[0] as { len: number }).len &&
-      (payload === request.total || (request.flags & RequestFlag.waitAll) === 0) &&
-      this.#sealed.head === null &&
-      this.#isEmpty
-    );
+  /** No receive waits for its turn, and what arrives goes into the oldest posted one: ShortWay. */
+  get isClear(): boolean {
+    return this.#sealed.head === null && this.#isEmpty && !this.#discarding;
+  }
+
+  /** The oldest posted receive. */
+  get oldest(): SessionRequest | null {
+    return this.#posted.head;
+  }
+
+  /** receive() where isClear holds. False, with nothing done: it may end at once. */
+  post(request: SessionRequest): boolean {
+    adopt(request, false);
+    if (request.total === 0) {
+      request.state = RequestState.idle;
+      return false;
+    }
+    this.#posted.push(request);
+    return true;
+  }
+
+  /** The oldest posted receive has got `payload` bytes, and ends with them, where isClear holds. */
+  takeOldest(payload: number): void {
+    const request = this.#posted.shift();
+    if (request === null) return;
+    request.bytes = payload;
+    request.state = RequestState.finished;
   }
 
   /** Nothing has arrived that was not taken, and more may come. */
@@ -142,17 +165,6 @@ export class Inbound {
       this.#stagedAt === this.#stagedEnd &&
       !this.finReceived
     );
-  }
-
-  /** Gives it the payload; takesWhole() has said so. */
-  takeWhole(from: Uint8Array, offset: number, payload: number): void {
-    const request = this.#posted.shift();
-    if (request === null) return;
-    copyBytes(from, offset, (request.buffers[0] as { buf: Uint8Array }).buf, 0, payload);
-    advance(request, payload);
-    this.#core.statistics.bytesInByMessage += payload;
-    this.#core.credits.freed(payload);
-    this.#seal(request);
   }
 
   handleData(message: Message, from: Uint8Array): void {

@@ -50,27 +50,9 @@ export class Outbound {
     return Math.min(messages * (agreed.messageBytes - HEADER_BYTES), credits.windowLeft);
   }
 
-  /** See Session.sendSmall. */
-  sendSmall(buffer: Uint8Array, length: number): number {
-    const core = this.#core;
-    const { agreed, credits } = core;
-    if (
-      this.#queue.head !== null ||
-      this.finWanted ||
-      !core.isIdle ||
-      length > agreed.thresholdBytes ||
-      length > agreed.messageBytes - HEADER_BYTES ||
-      length > credits.windowLeft ||
-      !credits.maySendData ||
-      core.freeBuffers === 0
-    ) {
-      return -1;
-    }
-    const index = core.take();
-    copyBytes(buffer, 0, core.sendBuffers[index] as Uint8Array, HEADER_BYTES, length);
-    core.sendProgress++;
-    core.stamp(index, DATA_KIND, length);
-    return index;
+  /** Nothing waits to be sent, and more may come: ShortWay. */
+  get isClear(): boolean {
+    return this.#queue.head === null && !this.finWanted;
   }
 
   /** Sends all that credits, window, buffers and slots allow. */

@@ -22,11 +22,11 @@ import type { Closing } from './close.js';
 import type { SessionCore, SessionStatistics } from './core.js';
 import type { Exchange } from './exchange.js';
 import type { Inbound } from './inbound.js';
-import { HEADER_BYTES } from './limits.js';
-import { Counter, Message, parse, plainPayload } from './messages.js';
+import { Message, parse } from './messages.js';
 import type { Outbound } from './outbound.js';
 import type { Pulls } from './pulls.js';
 import type { SessionRequest } from './request.js';
+import type { ShortWay } from './short-way.js';
 import type { Sources } from './sources.js';
 
 export type { SessionOptions } from './assembly.js';
@@ -36,6 +36,8 @@ export { defaultSessionLimits, HEADER_BYTES, type SessionLimits } from './limits
 export { RequestFlag, RequestState, ResultFlag, SessionRequest } from './request.js';
 
 export class Session {
+  /** What the shell tries before send, receive, handleReceive and handleSendComplete. */
+  readonly shortWay: ShortWay;
   readonly #core: SessionCore;
   readonly #receiveBuffers: readonly Uint8Array[];
   readonly #receiveWords: readonly Int32Array[];
@@ -63,6 +65,7 @@ export class Session {
     this.#inbound = parts.inbound;
     this.#closing = parts.closing;
     this.#exchange = parts.exchange;
+    this.shortWay = parts.shortWay;
   }
 
   get statistics(): Readonly<SessionStatistics> {
@@ -180,7 +183,7 @@ export class Session {
 
   /** The SAN connection is up: posts all receives, and the connector speaks (SESS-02, SESS-03). */
   handleConnected(now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     this.#exchange.begin();
   }
 
@@ -188,7 +191,7 @@ export class Session {
   handleReceive(index: number, length: number, now: Nanos): void {
     const core = this.#core;
     if (core.over) return;
-    core.now = now;
+    core.enter(now);
     const words = this.#receiveWords[index];
     const from = this.#receiveBuffers[index];
     assert(words !== undefined && from !== undefined, 'a receive buffer of this session');
@@ -203,36 +206,9 @@ export class Session {
     if (!core.over) this.#exchange.consumed(message, index);
   }
 
-  /**
-   * The short way of a message of plain data that the oldest receive takes as a whole: the receive has
-   * finished. The shell posts receive buffer `index` again before anything else. False, with nothing
-   * done, whenever it is not that simple: handleReceive() then.
-   */
-  receiveSmall(index: number, length: number): boolean {
-    const core = this.#core;
-    const words = this.#receiveWords[index] as Int32Array;
-    const payload = plainPayload(words, length);
-    if (payload === 0 || !core.isIdle || !this.#inbound.takesWhole(payload)) return false;
-    const { sequence, granted, window } = Counter;
-    const { credits } = core;
-    const wrong = credits.accept(
-      words[sequence] as number,
-      words[granted] as number,
-      words[window] as number,
-      payload,
-    );
-    if (wrong !== '') return false;
-    core.statistics.messagesIn++;
-    const from = this.#receiveBuffers[index] as Uint8Array;
-    this.#inbound.takeWhole(from, HEADER_BYTES, payload);
-    credits.posted();
-    this.#exchange.pump();
-    return true;
-  }
-
   /** The WSPSend of send buffer `index` has ended. */
   handleSendComplete(index: number, error: number, now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     this.#core.giveBack(index);
     if (error === 0) this.#exchange.pump();
     // The peer may close on BYE before it is known here that BYE has arrived.
@@ -246,7 +222,7 @@ export class Session {
    */
   handleTransferComplete(slot: number, error: number, now: Nanos): void {
     const slots = this.#core.limits.transferSlots;
-    this.#core.now = now;
+    this.#core.enter(now);
     if (slot >= 2 * slots) this.#sources.handleWriteComplete(slot - 2 * slots, error);
     else this.#pulls.handleReadComplete(slot - slots, error);
     this.#exchange.pump();
@@ -265,7 +241,7 @@ export class Session {
   ): void {
     if (this.#core.over) return;
     const slots = this.#core.limits.transferSlots;
-    this.#core.now = now;
+    this.#core.enter(now);
     if (slot < slots) this.#sources.handleRegistered(slot, descriptor, descriptorLength, error);
     else this.#pulls.handleRegistered(slot - slots, descriptor, descriptorLength, error);
     this.#exchange.pump();
@@ -275,13 +251,13 @@ export class Session {
    * The connection is lost. Expected once both streams are known to have arrived; else a failure.
    */
   handleDisconnect(error: number, now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     if (this.#closing.isFinished) this.#closing.end();
     else this.#fail(this.#core.established ? error : WSAECONNABORTED);
   }
 
   handleTimer(now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     if (now < this.deadline) return;
     // BLK-05: RDMA on a request that was given up takes too long.
     if (now >= this.#core.cancelDeadline) this.#fail(WSAECONNABORTED);
@@ -291,23 +267,14 @@ export class Session {
 
   /** Queues a send; it may finish at once. After shutdownSend: WSAESHUTDOWN. */
   send(request: SessionRequest, now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     this.#outbound.send(request);
     this.#exchange.pump();
   }
 
-  /**
-   * The short way of a send that is one message: puts the first `length` bytes of `buffer` into a send
-   * buffer, which the shell sends next (`HEADER_BYTES + length` bytes of it), as if for an action;
-   * returns its index. -1, with nothing done, whenever that is not all there is to do: send() then.
-   */
-  sendSmall(buffer: Uint8Array, length: number): number {
-    return this.#outbound.sendSmall(buffer, length);
-  }
-
   /** Posts a receive; it may finish at once. */
   receive(request: SessionRequest, now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     this.#inbound.receive(request);
     this.#exchange.pump();
   }
@@ -317,7 +284,7 @@ export class Session {
    * ended, and data it had taken is lost (BLK-04, BLK-05). False when no more data could reach it.
    */
   cancelReceive(request: SessionRequest, now: Nanos): boolean {
-    this.#core.now = now;
+    this.#core.enter(now);
     const found = this.#inbound.cancel(request);
     this.#exchange.pump();
     return found;
@@ -329,7 +296,7 @@ export class Session {
    * behind it fail with WSAECONNABORTED. False when all of it has left. [BLK-04, BLK-05]
    */
   cancelSend(request: SessionRequest, now: Nanos): boolean {
-    this.#core.now = now;
+    this.#core.enter(now);
     const found = this.#outbound.cancel(request);
     this.#exchange.pump();
     return found;
@@ -347,7 +314,7 @@ export class Session {
    */
   readStored(into: Uint8Array, offset: number, length: number, peek: boolean, now: Nanos): number {
     if (this.#core.error !== 0) return 0;
-    this.#core.now = now;
+    this.#core.enter(now);
     const count = this.#inbound.read(into, offset, length, peek);
     if (!peek || count === 0) this.wantReadable(now);
     return count;
@@ -355,14 +322,14 @@ export class Session {
 
   /** Starts fetching large data into the staging buffer if that is what a reader would wait for. */
   wantReadable(now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     if (!this.#core.over) this.#inbound.stage();
     this.#exchange.pump();
   }
 
   /** The stream ends after all sends so far; later ones fail with WSAESHUTDOWN. */
   shutdownSend(now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     this.#outbound.finWanted = true;
     this.#exchange.pump();
   }
@@ -384,7 +351,7 @@ export class Session {
       this.abort(WSA_OPERATION_ABORTED, now);
       return;
     }
-    this.#core.now = now;
+    this.#core.enter(now);
     this.#outbound.abandon();
     this.#outbound.finWanted = true;
     this.#closing.bound();
@@ -393,7 +360,7 @@ export class Session {
 
   /** At once: outstanding requests finish with `error`, and an abort action closes the socket. */
   abort(error: number, now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     this.#fail(error);
   }
 
@@ -435,7 +402,7 @@ export class Session {
   }
 
   #discard(posted: number, now: Nanos): void {
-    this.#core.now = now;
+    this.#core.enter(now);
     if (!this.#core.over && !this.#inbound.isDiscarding)
       this.#inbound.discard(posted, WSAESHUTDOWN);
     this.#exchange.pump();

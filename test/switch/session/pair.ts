@@ -43,6 +43,8 @@ export interface EndOptions {
   readonly rdmaRead?: boolean;
   /** One registration of application memory in this many fails; 0 for none. */
   readonly registrationFailureEvery?: number;
+  /** Receives that the short way has emptied and that may wait to be posted again. */
+  readonly spentMax?: number;
 }
 
 interface Region {
@@ -63,6 +65,8 @@ interface FlyingMessage {
 export class End {
   readonly session: Session;
   readonly posted: number[] = [];
+  /** Receive buffers that the short way has emptied and that are to be posted again. */
+  readonly spent: number[] = [];
   readonly completed: SessionRequest[] = [];
   readonly kinds: ActionKind[] = [];
   readonly registered = new Map<number, { region: Region; token: number }>();
@@ -118,7 +122,7 @@ export class End {
 
   /** The short way, which the shell tries first; its request is as one that finished at once. */
   private sendSmall(bytes: Uint8Array, request: SessionRequest): boolean {
-    const index = bytes.length === 0 ? -1 : this.session.sendSmall(bytes, bytes.length);
+    const index = bytes.length === 0 ? -1 : this.session.shortWay.send(bytes, bytes.length);
     if (index < 0) return false;
     const length = HEADER_BYTES + bytes.length;
     this.kinds.push(ActionKind.sendMessage);
@@ -132,7 +136,7 @@ export class End {
 
   receive(length: number, flags = 0, ...cuts: number[]): SessionRequest {
     const request = makeRequest(new Uint8Array(length), flags, cuts);
-    this.session.receive(request, this.pair.now);
+    if (!this.session.shortWay.post(request)) this.session.receive(request, this.pair.now);
     this.drain();
     return request;
   }
@@ -157,9 +161,24 @@ export class End {
       request !== null;
       request = this.session.pollCompletion()
     ) {
-      expect(this.completed).not.toContain(request);
-      this.completed.push(request);
+      this.complete(request);
     }
+    this.session.shortWay.settle(true);
+  }
+
+  private complete(request: SessionRequest): void {
+    expect(this.completed).not.toContain(request);
+    this.completed.push(request);
+  }
+
+  /** Posts again what the short way has left: the shell does it when nothing else is to be done. */
+  repost(): void {
+    for (let index = this.spent.shift(); index !== undefined; index = this.spent.shift()) {
+      this.kinds.push(ActionKind.postReceive);
+      this.posted.push(index);
+      this.session.shortWay.reposted();
+    }
+    this.drain();
   }
 
   /** A message arrives: into the oldest posted receive. */
@@ -167,12 +186,16 @@ export class End {
     const index = this.posted.shift();
     if (index === undefined) throw new Error(`${this.name}: a message without a posted receive`);
     (this.receiveBuffers[index] as Uint8Array).set(message.bytes);
-    if (this.session.receiveSmall(index, message.bytes.length)) {
-      // The shell's part of the short way.
-      this.kinds.push(ActionKind.postReceive);
-      this.posted.push(index);
+    const received = this.session.shortWay.receive(index, message.bytes.length);
+    if (received !== null) {
       this.shortReceives++;
+      this.complete(received);
+      this.spent.push(index);
+      const spentMax = this.options.spentMax ?? this.limits.receiveCount >> 2;
+      if (this.spent.length >= spentMax) this.repost();
+      else this.pair.schedule(() => this.repost());
     } else {
+      this.repost();
       this.session.handleReceive(index, message.bytes.length, this.pair.now);
     }
     this.drain();
@@ -353,6 +376,7 @@ export class Pair {
     if (message === undefined || !from.connected || !from.peer.connected) return;
     this.schedule(() => {
       if (!from.connected) return;
+      if (from.session.shortWay.sent(message.index)) return;
       from.session.handleSendComplete(message.index, 0, this.now);
       from.drain();
     });
@@ -364,6 +388,7 @@ export class Pair {
     closer.connected = false;
     if (this.losesOnClose) closer.inFlight.length = 0;
     closer.posted.length = 0;
+    closer.spent.length = 0;
     for (const { token } of closer.registered.values()) this.regions.delete(token);
     closer.registered.clear();
     const { peer } = closer;

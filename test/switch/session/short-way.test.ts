@@ -59,7 +59,7 @@ it('after the end of the stream nothing small is sent any more', () => {
   pair.a.act((session, now) => {
     session.shutdownSend(now);
   });
-  expect(pair.a.session.sendSmall(pattern(SMALL, 1), SMALL)).toBe(-1);
+  expect(pair.a.session.shortWay.send(pattern(SMALL, 1), SMALL)).toBe(-1);
   pair.drive();
   pair.finish();
   pair.expectClean();
