@@ -6,14 +6,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FabricDirectory } from '../../../native/fabric-directory.js';
 import * as spi from '../../../provider/spi/index.js';
 import type { DuplicateArrangement } from './duplicate-trio.js';
-import { ADDRESSES, Trio } from './duplicate-trio.js';
+import { ADDRESSES, SUITES, Trio } from './duplicate-trio.js';
 import type { End } from './real-pair.js';
 
-const ARRANGEMENTS: readonly DuplicateArrangement[] = [
-  'inline engines',
-  'worker engines',
-  'three processes',
-];
 const PORT = 80;
 const BACKLOG = 4;
 
@@ -45,12 +40,12 @@ async function handOver(from: End, to: End, listener: number): Promise<number> {
   return s;
 }
 
-describe.each(ARRANGEMENTS)('a listener that is handed over, %s', (arrangement) => {
+describe.each(SUITES)('a listener that is handed over, %s, profile %s', (arrangement, profile) => {
   const opened: Trio[] = [];
   const trioOf = (): Trio => opened[0] as Trio;
 
   beforeAll(async () => {
-    opened.push(await Trio.open(arrangement));
+    opened.push(await Trio.open(arrangement, profile));
   });
 
   afterAll(async () => {

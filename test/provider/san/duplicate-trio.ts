@@ -15,6 +15,14 @@ export type DuplicateArrangement =
   /** This one in a process of its own, to be killed. */
   | Name;
 
+/** Every engine, one process and several; every profile, which real.test.ts crosses with all of them. */
+export const SUITES: readonly (readonly [DuplicateArrangement, spi.ProfileName])[] = [
+  ['inline engines', 'documented'],
+  ['inline engines', 'hostile'],
+  ['worker engines', 'documented'],
+  ['worker engines', 'real-switch'],
+  ['three processes', 'documented'],
+];
 const MESSAGE_BYTES = 64;
 export const ADDRESSES = { old: '127.77.0.1', next: '127.77.0.2', peer: '127.77.0.3' };
 type Name = keyof typeof ADDRESSES;
@@ -34,13 +42,16 @@ export class Trio {
     this.#ends = ends;
   }
 
-  static async open(arrangement: DuplicateArrangement): Promise<Trio> {
+  static async open(
+    arrangement: DuplicateArrangement,
+    profile: spi.ProfileName = 'documented',
+  ): Promise<Trio> {
     const fabric = `dup-${process.pid}-${++fabrics}`;
     const engine = arrangement === 'worker engines' ? 'worker' : 'inline';
     const open = (name: Name): Promise<FarEnd> => {
       const start =
         arrangement === 'three processes' || arrangement === name ? startChild : openHere;
-      return start({ fabric, engine, profile: 'documented', address: ADDRESSES[name] });
+      return start({ fabric, engine, profile, address: ADDRESSES[name] });
     };
     const [old, next, peer] = await Promise.all([open('old'), open('next'), open('peer')]);
     return new Trio(fabric, { old, next, peer });

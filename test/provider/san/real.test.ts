@@ -9,15 +9,11 @@ import type { RdmaCall } from './real-end.js';
 import type { Arrangement, Connection, End } from './real-pair.js';
 import { FAR, NOBODY, RealPair } from './real-pair.js';
 
-const SUITES: readonly (readonly [Arrangement, spi.ProfileName])[] = [
-  ['inline engines', 'documented'],
-  ['inline engines', 'hostile'],
-  ['worker engines', 'documented'],
-  ['worker engines', 'hostile'],
-  ['two processes', 'documented'],
-  ['two processes', 'real-switch'],
-  ['two processes', 'hostile'],
-];
+const ARRANGEMENTS: readonly Arrangement[] = ['inline engines', 'worker engines', 'two processes'];
+const PROFILES: readonly spi.ProfileName[] = ['documented', 'real-switch', 'hostile'];
+const SUITES = ARRANGEMENTS.flatMap((arrangement) =>
+  PROFILES.map((profile) => [arrangement, profile] as const),
+);
 
 /** A message of this many bytes fits everywhere, and a negotiation message is no longer. [SESS-05] */
 const MESSAGE_BYTES = 256;
