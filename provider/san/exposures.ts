@@ -1,12 +1,14 @@
 // Memory that the peer of one socket may reach by RDMA, and the descriptors that were given out for
 // it. Counted like registrations: exposing the same memory again gives the same descriptor.
-// Sources: REGRDMA-01, REGRDMA-06, DEREGRDMA-01, DEREGRDMA-02.
+// Memory that is freed while it is exposed is exposed no longer. Sources: REGRDMA-01, CACHECB-02, REGRDMA-06, DEREGRDMA-01, DEREGRDMA-02.
 
 import type { MemoryRegion } from '../nic/device.js';
 import { DESCRIPTOR_BYTES, isSameDescriptor, remoteKeyOf } from './descriptor.js';
 
 export class Exposure {
   references = 1;
+  /** Its memory was freed under it: the peer reaches it no more, and its descriptor can only be ended. */
+  isRevoked = false;
 
   constructor(
     readonly buffer: Uint8Array,
@@ -18,6 +20,7 @@ export class Exposure {
   /** Whether a further exposure with these arguments may share this one. */
   isSame(buffer: Uint8Array, length: number, flags: number): boolean {
     return (
+      !this.isRevoked &&
       this.buffer.buffer === buffer.buffer &&
       this.region.length === length &&
       this.flags === flags &&

@@ -116,13 +116,14 @@ export function releaseIdleMemory(state: SanState, socket: SanSocket): void {
 /** After this the peer reaches the memory no more. [DEREGRDMA-02, MEM-05] */
 export function releaseExposure(state: SanState, socket: SanSocket, exposure: Exposure): void {
   socket.exposures.remove(exposure);
+  state.exposures.delete(exposure);
   state.nic.deregisterMemory(exposure.region);
 }
 
 /**
- * The range is about to be unmapped: nothing cached that has one byte of it stays. WSAEFAULT when
- * somebody has such memory registered still; the cached rest is dropped all the same.
- * [CACHECB-01 to -03, CACHE-04]
+ * The range is about to be unmapped: nothing cached that has one byte of it stays, and no peer reaches
+ * it any more, whoever has exposed it. WSAEFAULT when somebody has such memory registered still; the
+ * cached rest is dropped all the same. [CACHECB-01 to -03, CACHE-04]
  */
 export function wspMemoryRegistrationCacheCallback(
   state: SanState,
@@ -131,10 +132,22 @@ export function wspMemoryRegistrationCacheCallback(
   lpErrno: Ref<number>,
 ): number {
   if (!(lpvAddress > 0) || !(Size > 0)) return fail(lpErrno, wsa.WSAEINVAL);
+  revokeExposures(state, lpvAddress, lpvAddress + Size);
   let isHeld = false;
   for (const registration of state.cache?.touching(lpvAddress, lpvAddress + Size) ?? []) {
     if (registration.references > 0) isHeld = true;
     else releaseRegistration(state, registration);
   }
   return isHeld ? fail(lpErrno, wsa.WSAEFAULT) : 0;
+}
+
+/** A peer must not write into what is somebody else's next. [DEREGRDMA-02, MEM-05] */
+function revokeExposures(state: SanState, from: number, to: number): void {
+  const { memory } = state.environment;
+  for (const exposure of state.exposures) {
+    const address = memory.addressOf(exposure.buffer);
+    if (address >= to || address + exposure.region.length <= from) continue;
+    exposure.isRevoked = true;
+    state.nic.deregisterMemory(exposure.region);
+  }
 }

@@ -60,7 +60,7 @@ export function wspDeregisterRdmaMemory(
   if (exposure === null) return fail(lpErrno, wsa.WSAEINVAL);
   exposure.references--;
   if (exposure.references > 0) return 0;
-  if (socket.state === 'connected') {
+  if (socket.state === 'connected' && !exposure.isRevoked) {
     keepPinned(state, socket, exposure.buffer, exposure.region.length);
   }
   releaseExposure(state, socket, exposure);
@@ -88,5 +88,6 @@ function expose(
   if (typeof region === 'number') return region;
   const exposure = new Exposure(buffer, dwFlags, region, createDescriptor(region, state.random));
   socket.exposures.add(exposure);
+  state.exposures.add(exposure);
   return exposure;
 }

@@ -9,6 +9,7 @@ import { ref } from '../spi/winsock2.js';
 import type { WSPUpcallTableEx } from '../spi/ws2spi.js';
 import type { Errand, MovedListener, Operation, PendingRequest, SanSocket } from './record.js';
 import { SocketTable } from './record.js';
+import type { Exposure } from './exposures.js';
 import type { CacheLimits } from './registration-cache.js';
 import { RegistrationCache } from './registration-cache.js';
 
@@ -92,6 +93,8 @@ export class SanState {
 
   /** Connected sockets whose connection can be handed over, by what both ends call it. */
   readonly identities = new Map<string, SanSocket>();
+  /** What the peers of all sockets may reach. */
+  readonly exposures = new Set<Exposure>();
   /** Listeners that were handed over, by what their processes call them. [DUP-14] */
   readonly movedListeners = new Map<string, MovedListener>();
   /** By queue pair slot: questions to another provider that wait for the answer. */

@@ -264,6 +264,46 @@ underEveryProfile('WSPMemoryRegistrationCacheCallback', (profile) => {
     shutDown(left, right);
   });
 
+  it('shuts the peer out of memory that is exposed, one byte of it is enough, and of nothing else [CACHECB-02 DEREGRDMA-02 MEM-05]', () => {
+    const { left, right, a, b } = cachingPair(profile);
+    const memory = new Uint8Array(256);
+    const gone = left.expose(a, memory.subarray(0, 64));
+    const kept = left.expose(a, memory.subarray(64, 128));
+    expect(unmap(left, memory, 63, 64)).toBe(0);
+    const source = new Uint8Array(8).fill(1);
+    const handle = right.register(b, source);
+    const write = (descriptor: Uint8Array): number => {
+      const overlapped = spi.createOverlapped(1);
+      const list = [{ len: 8, buf: source, handle }];
+      const { WSPRdmaWrite } = right.extensions;
+      const { length } = descriptor;
+      const { errno } = right;
+      WSPRdmaWrite(b, list, 1, descriptor, length, 0, null, 0, overlapped, null, null, errno);
+      settle(left, right);
+      return right.result(b, overlapped)[1];
+    };
+    expect(write(kept)).toBe(0);
+    expect(write(gone)).toBe(spi.WSAECONNABORTED);
+    expect([...memory.subarray(0, 65)].reduce((sum, byte) => sum + byte)).toBe(1);
+    shutDown(left, right);
+  });
+
+  it('leaves the descriptor of such memory good for ending it, and for nothing that is exposed anew [CACHECB-02 DEREGRDMA-01 REGRDMA-06]', () => {
+    const { left, right, a } = cachingPair(profile);
+    const memory = new Uint8Array(64);
+    const old = left.expose(a, memory);
+    expect(unmap(left, memory, 0, 64)).toBe(0);
+    const fresh = left.expose(a, memory);
+    expect(fresh).not.toEqual(old);
+    const { WSPDeregisterRdmaMemory } = left.extensions;
+    expect(WSPDeregisterRdmaMemory(a, old, old.length, left.errno)).toBe(0);
+    expect(WSPDeregisterRdmaMemory(a, old, old.length, left.errno)).toBe(spi.SOCKET_ERROR);
+    // Nothing stays pinned for the old one: its memory is gone.
+    expect(left.nic.regionCount).toBe(1);
+    expect(WSPDeregisterRdmaMemory(a, fresh, fresh.length, left.errno)).toBe(0);
+    shutDown(left, right);
+  });
+
   it('is WSAEINVAL for what is no range of memory [CACHECB-03]', () => {
     const { left, right } = cached();
     const callback = left.extensions.WSPMemoryRegistrationCacheCallback;
