@@ -12,7 +12,7 @@ import { openNic } from './provider/nic/open-nic.js';
 import type { NicDevice } from './provider/nic/device.js';
 import type { Nic } from './provider/nic/nic.js';
 import type { HostMemory as NicMemory } from './provider/nic/host-memory.js';
-import { ipv4Number, PROFILES } from './provider/spi/index.js';
+import { ipv4Number, PROFILES, whyNoProvider } from './provider/spi/index.js';
 import type {
   CreateProvider,
   HostMemory,
@@ -211,6 +211,8 @@ async function createProvider(
   const module = typeof source === 'string' ? await loadModule(source) : source;
   const create = module.createProvider as CreateProvider<NicDevice, KernelSockets>;
   const provider = create(environment);
+  const why = whyNoProvider(provider);
+  if (why !== null) throw new HostOptionsError(`createProvider returns ${why}`);
   if (provider.capabilities.kind !== 'san') return provider;
   return (options.hooks ?? []).reduce((inner, hook) => hook(inner, environment), provider);
 }

@@ -131,8 +131,14 @@ describe('wsd conformance', () => {
   const verdicts: readonly (readonly [how: string, said: string])[] = [
     ['ends', 'the process of the provider ended: exit code 7'],
     ['hangs', 'it hangs'],
+    ['returns-nothing', 'undefined'],
+    ['start-hangs', 'it hangs'],
+    ['start-throws', 'throws when it is started'],
+    ['start-fills-nothing', 'null'],
+    ['start-nonsense', 'string yes'],
   ];
-  it.each(verdicts)(
+  // At once: most of them wait for a deadline.
+  it.concurrent.each(verdicts)(
     'gives a verdict on a provider that %s, and exits with 1',
     async (how, said) => {
       const json = ['--reporter', 'json', '--timeout', '3'];
@@ -154,13 +160,30 @@ describe('wsd conformance', () => {
   const unloadable: readonly (readonly [how: string, said: string])[] = [
     ['throws-at-load', 'throws when it is loaded'],
     ['hangs-at-load', 'it hangs'],
+    ['ends-at-load', 'exit code 7'],
+    ['exports-nonsense', 'exports no function createProvider'],
+    ['throws-when-made', 'this provider cannot be made'],
+    ['makes-a-promise', 'createProvider returns a promise'],
   ];
-  it.each(unloadable)('exits with 2 for a module that %s', async (how, said) => {
+  it.concurrent.each(unloadable)('exits with 2 for a module that %s', async (how, said) => {
     const args = ['conformance', module, ...only, '--timeout', '3'];
     const { code, stderr } = await runWsd(args, { MISBEHAVIOUR: how });
     expect(stderr).toContain('cannot be loaded');
     expect(stderr).toContain(said);
     expect(code).toBe(2);
+  });
+
+  it('gives a verdict on each transfer of a provider that never completes one', async () => {
+    const group = ['--group', 'transferring-data-on-a-san', '--timeout', '1'];
+    const { code, stdout } = await runWsd(['conformance', module, ...group, '--reporter', 'json'], {
+      MISBEHAVIOUR: 'never-completes',
+    });
+    const { runs } = JSON.parse(stdout) as { runs: { results: CaseResult[] }[] };
+    const results = runs[0]?.results ?? [];
+    expect(results.length).toBeGreaterThan(5);
+    expect(results.filter(({ verdict }) => verdict === 'fail').length).toBeGreaterThan(5);
+    expect(results.some(({ actual }) => actual === 'it never happens')).toBe(true);
+    expect(code).toBe(1);
   });
 
   it('shows what led to a failure, and takes it when the failure is expected', async () => {

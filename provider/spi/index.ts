@@ -12,6 +12,7 @@ export * from './ntstatus.js';
 export * from './profile.js';
 export * from './protocol-info.js';
 export * from './provider.js';
+export * from './provider-shape.js';
 export * from './sockaddr.js';
 export * from './throwing.js';
 export * from './winsock2.js';

@@ -33,6 +33,9 @@ export type Drive = (done: () => boolean) => boolean;
 export class Side {
   readonly upcalls = new UpcallSink();
   readonly errno = spi.ref(UNTOUCHED);
+  /** As WSPStartupEx has filled it, whatever that is. */
+  readonly table = spi.emptyProcTable();
+  /** The same with every function there: one that is missing is a failure of whoever calls it. */
   readonly procs: spi.SanProcTable;
   readonly extensions: spi.SanExtensions;
   readonly address: string;
@@ -43,26 +46,25 @@ export class Side {
     readonly drive: Drive,
   ) {
     this.address = host.address;
-    this.procs = this.start();
+    this.start(this.table);
+    this.procs = complete(this.table);
     this.extensions = Object.fromEntries(
       spi.SAN_EXTENSIONS.map(({ name, guid }) => [name, this.fetch(guid)]),
     ) as unknown as spi.SanExtensions;
   }
 
   /** One more WSPStartupEx, which must succeed; end() undoes all that are left. */
-  start(): spi.SanProcTable {
-    const table = spi.emptyProcTable();
+  start(table: spi.WSPProcTable = spi.emptyProcTable()): void {
     const data = spi.emptyWspData();
     const { provider } = this.host;
     const info = spi.tcpProtocolInfo();
     const { WSP_VERSION_2_2: version } = spi;
-    expectCode(
-      'WSPStartupEx',
-      provider.WSPStartupEx(version, data, info, this.upcalls.table, table),
-      0,
-    );
+    const returned: unknown = provider.WSPStartupEx(version, data, info, this.upcalls.table, table);
+    if (typeof returned !== 'number') {
+      throw new ConformanceFailure('WSPStartupEx returns', 'an error code', describe(returned));
+    }
+    expectCode('WSPStartupEx', returned, 0);
     this.#starts++;
-    return table as spi.SanProcTable;
   }
 
   /** WSPCleanup: its code. */
@@ -313,6 +315,18 @@ export interface AcceptOutcome {
   readonly code: number;
   readonly address: Uint8Array;
   readonly length: number;
+}
+
+function complete(table: spi.WSPProcTable): spi.SanProcTable {
+  const filled: Record<string, unknown> = { ...table };
+  for (const slot of spi.SAN_PROC_TABLE_SLOTS) {
+    if (typeof filled[slot] === 'function') continue;
+    const found = describe(filled[slot]);
+    filled[slot] = () => {
+      throw new ConformanceFailure(`the procedure table's ${slot}`, 'a function', found);
+    };
+  }
+  return filled as unknown as spi.SanProcTable;
 }
 
 function meaningful(call: string, error: number): number {
