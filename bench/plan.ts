@@ -26,7 +26,10 @@ export const WAIT_MODES = ['spin', 'sleep', 'routine', 'port', 'promise'] as con
 /** The ways of sending that the shipped switch was slow at. */
 export const PATTERNS = ['nonblocking-overlapped', 'large-after-small', 'many-buffers'] as const;
 
-const BYTES_MAX = 64 << 20;
+export const BYTES_MAX = 64 << 20;
+export const CONNECTIONS_MAX = 4096;
+/** What a provider's queues hold; the NIC's are made as long as a plan says. */
+export const QUEUE_DEPTH = 64;
 
 export const casePlan = z.strictObject({
   test: z.enum(TESTS),
@@ -49,7 +52,7 @@ export const casePlan = z.strictObject({
   receiveDepth: z.int().positive(),
   postList: z.int().positive(),
   slotCount: z.int().min(2),
-  connections: z.int().min(1).max(4096),
+  connections: z.int().min(1).max(CONNECTIONS_MAX),
   bidirectional: z.boolean(),
   memory: z.enum(['virtual', 'buffer']),
   mode: z.enum(WAIT_MODES).nullable(),
@@ -126,7 +129,11 @@ type Sides = Pick<CasePlan, 'test' | 'level' | 'host' | 'peerHost' | 'bytes'>;
 /** A plan with everything else as usual for its size. */
 export function makePlan(sides: Sides & Partial<CasePlan>): CasePlan {
   const depth = sides.depth ?? depthFor(sides.bytes);
-  const slotCount = sides.slotCount ?? slotCountFor(sides.bytes, depth);
+  // Every operation under way has a slot of its own.
+  const slotCount = Math.max(
+    sides.slotCount ?? slotCountFor(sides.bytes, depth),
+    sides.receiveDepth ?? 0,
+  );
   return casePlan.parse({
     operation: 'send',
     mix: null,
@@ -134,7 +141,7 @@ export function makePlan(sides: Sides & Partial<CasePlan>): CasePlan {
     iterations: 1000,
     warmUp: 0,
     duration: null,
-    receiveDepth: Math.min(slotCount, depth),
+    receiveDepth: Math.min(slotCount, depth, QUEUE_DEPTH),
     postList: 1,
     connections: 1,
     bidirectional: false,

@@ -139,7 +139,8 @@ function bandwidthTable(results: readonly Result[], gigabits: boolean): string[]
     return [
       String(bytes ?? 0),
       String(operations),
-      ((peakBytesPerSecond ?? averageBytesPerSecond) / divisor).toFixed(2),
+      // The best of some messages is never below that of all.
+      (Math.max(peakBytesPerSecond ?? 0, averageBytesPerSecond) / divisor).toFixed(2),
       (averageBytesPerSecond / divisor).toFixed(2),
       (messagesPerSecond / 1e6).toFixed(6),
       ...(isNamed ? [ratio === null ? '' : `${formatNumber(ratio)}x`, name] : []),

@@ -13,6 +13,7 @@ import type { CompareArguments } from './bench-compare.js';
 import { compareCommand } from './bench-compare.js';
 import type { BenchTestArguments } from './bench-test.js';
 import { benchTestCommand } from './bench-test.js';
+import { UsageError } from './errors.js';
 import { onInterruption } from './interruption.js';
 
 const WHAT: Readonly<Record<TestName, string>> = {
@@ -39,7 +40,12 @@ export function addBenchCommands(
     .option('--json', 'print the report as JSON', false)
     .option('--out_json <file>', 'write the report as JSON to a file')
     .option('--check', 'fail when an undisturbed result is beyond its limit', false)
-    .action((options: BenchArguments) => benchCommand(options, onInterruption()));
+    .allowExcessArguments(true)
+    .action((options: BenchArguments, command: Command) => {
+      const [word] = command.args;
+      if (word !== undefined) throw new UsageError(`${word} is no test: use ${TESTS.join(', ')}`);
+      return benchCommand(options, onInterruption());
+    });
   // What follows the name of a test belongs to the test.
   program.enablePositionalOptions();
   bench.enablePositionalOptions();

@@ -1,10 +1,11 @@
 // `wsd bench compare`: two reports, what changed, and whether that is more than noise and more than allowed.
 
 import { readFileSync } from 'node:fs';
+import { ZodError } from 'zod';
 import { compareReports, comparisonTable } from '../bench/compare.js';
 import type { BenchReport } from '../bench/report.js';
 import { parseReport } from '../bench/report.js';
-import { CommandFailure, UsageError } from './errors.js';
+import { CommandFailure, formSentence, UsageError } from './errors.js';
 
 export interface CompareArguments {
   /** Percent. */
@@ -27,7 +28,7 @@ function readReport(file: string): BenchReport {
   try {
     return parseReport(JSON.parse(readFileSync(file, 'utf8')));
   } catch (thrown) {
-    const why = thrown instanceof Error ? (thrown.message.split('\n')[0] ?? '') : String(thrown);
+    const why = thrown instanceof ZodError ? formSentence(thrown) : String(thrown);
     throw new UsageError(`${file} is no report of this version: ${why}`, { cause: thrown });
   }
 }

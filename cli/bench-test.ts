@@ -1,7 +1,7 @@
 // `wsd bench lat` and its like: from the options to a request, one command or two terminals, and the
 // report as perftest's columns, as JSON, or as a page with pictures.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { caseTasks } from '../bench/cases/index.js';
 import type { WaitMode } from '../bench/endpoint.js';
@@ -10,7 +10,7 @@ import { sweepFabrics } from '../bench/machine.js';
 import { PeerProcess } from '../bench/peer-process.js';
 import { PeerThread } from '../bench/peer-thread.js';
 import type { CasePlan, Operation, TestName } from '../bench/plan.js';
-import { OPERATIONS } from '../bench/plan.js';
+import { BYTES_MAX, CONNECTIONS_MAX, OPERATIONS, QUEUE_DEPTH } from '../bench/plan.js';
 import { RemotePeer, serveClient } from '../bench/remote.js';
 import type { BenchReport } from '../bench/report.js';
 import { reportJson } from '../bench/report.js';
@@ -75,9 +75,13 @@ export async function benchTestCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const { operation, address } = readWords(words);
-  if (options.server) return serve(options, signal);
+  if (options.server) {
+    if (address !== null) throw new UsageError('--server: its own address is given by --address');
+    return serve(options, signal);
+  }
   const request = await requestOf(test, operation, options);
   checkRequest(request, options, address);
+  makePlaces(options);
   if (address !== null) {
     const remote = await RemotePeer.connect(address, options.port);
     return measure(remote, onFabricOf(request, remote), options, signal);
@@ -174,12 +178,29 @@ async function writePage(folder: string, report: BenchReport): Promise<void> {
   // What draws takes longer to load than all the rest: only who wants pictures waits for it.
   const { reportFiles } = await import('../bench/pictures.js');
   try {
-    mkdirSync(folder, { recursive: true });
     for (const { name, text } of reportFiles(report)) writeFileSync(path.join(folder, name), text);
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     throw new CommandFailure(`the page cannot be written: ${why}`, { cause: thrown });
   }
+}
+
+/** Before anything is measured: who has no place for the outcome wants to know at once. */
+function makePlaces({ report, out_json }: BenchTestArguments): void {
+  try {
+    if (report !== undefined) makeFolder(path.resolve(report));
+    if (out_json !== undefined) accessSync(path.dirname(path.resolve(out_json)), constants.W_OK);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new UsageError(`the report cannot be written: ${why}`, { cause: thrown });
+  }
+}
+
+/** Step by step: Node's recursive mkdir never returns where a folder refuses new ones by ENOENT. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return accessSync(folder, constants.W_OK);
+  makeFolder(path.dirname(folder));
+  mkdirSync(folder);
 }
 
 const MIB = 2 ** 20;
@@ -326,7 +347,7 @@ function sizesOf(
 
 /** Throws UsageError for what cannot be measured. */
 function checkRequest(
-  { test, common, sizes }: BenchRequest,
+  { test, common, sizes, connections }: BenchRequest,
   options: BenchTestArguments,
   address: string | null,
 ): void {
@@ -340,6 +361,28 @@ function checkRequest(
   if (level === 'app' && test === 'reg') refuse('--layer app: nobody registers memory there');
   if (level !== 'app' && (mode === 'routine' || mode === 'port')) {
     refuse(`--completion ${options.completion ?? ''}: only with --layer app`);
+  }
+  for (const size of sizes) {
+    if (size > BYTES_MAX) refuse(`--size ${size}: at most ${BYTES_MAX / MIB}M`);
+  }
+  for (const count of connections) {
+    if (count > CONNECTIONS_MAX) refuse(`${count} connections: at most ${CONNECTIONS_MAX}`);
+  }
+  const deepest = Math.max(options.rxDepth ?? 0, options.txDepth ?? 0);
+  if (deepest > QUEUE_DEPTH && level === 'provider') {
+    refuse(
+      `a depth of ${deepest}: the provider's queues hold ${QUEUE_DEPTH}; see --layer nic, app`,
+    );
+  }
+  if (options.events && options.completion !== undefined && options.completion !== 'event') {
+    refuse('--events is --completion event');
+  }
+  if (options.duration !== undefined && options.iterations !== undefined) {
+    refuse('--duration or --iterations, not both');
+  }
+  const hasLimit = options.limit_bw !== undefined || options.limit_msgrate !== undefined;
+  if (hasLimit && !['bw', 'rate', 'mixed', 'pattern'].includes(test)) {
+    refuse(`--limit_bw, --limit_msgrate: ${test} has no bandwidth`);
   }
   if (isOneSided && !['lat', 'bw', 'rate'].includes(test))
     refuse(`${test} has one operation, send`);

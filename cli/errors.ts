@@ -3,6 +3,7 @@
 
 import { constants } from 'node:os';
 import { CommanderError } from 'commander';
+import { ZodError } from 'zod';
 import { PeerFailure } from '../bench/peer-protocol.js';
 import { HostOptionsError, SystemError } from '../index.js';
 
@@ -53,8 +54,14 @@ function sentenceFor(thrown: unknown): string {
   if (thrown instanceof PeerFailure && typeof thrown.failure.code === 'string') {
     return `in the second process: ${sentenceForSystem(thrown.failure.code, thrown.failure.message)}`;
   }
+  if (thrown instanceof ZodError) return formSentence(thrown);
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return message.split('\n')[0] ?? message;
+}
+
+/** What data of another form lacks, in one line. */
+export function formSentence({ issues }: ZodError): string {
+  return issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
 }
 
 function sentenceForSystem(code: string, message: string): string {
