@@ -9,7 +9,8 @@ import type { Endpoint, EndpointOptions, WaitMode } from './endpoint.js';
 import { PATIENCE_NANOS, POLLS_PER_CLOCK_READ } from './endpoint.js';
 import type { HostPlan } from './host-plan.js';
 import { hostOptions } from './host-plan.js';
-import { breathe, Deadline, DeadlineError } from './measure.js';
+import { breathe } from './breath.js';
+import { Deadline, DeadlineError } from './measure.js';
 import { SlotBlock } from './slot-block.js';
 
 const PATIENCE_MS = PATIENCE_NANOS / 1e6;

@@ -270,11 +270,3 @@ export class DeadlineError extends Error {
     super(`gave up: ${what} took too long`);
   }
 }
-
-/** Lets the event loop have a turn, then throws the reason of `signal` if it is aborted. */
-export async function breathe(signal: AbortSignal): Promise<void> {
-  await new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-  signal.throwIfAborted();
-}

@@ -8,7 +8,8 @@ import { PATIENCE_NANOS } from './endpoint.js';
 import type { HostPlan } from './host-plan.js';
 import { hostOptions } from './host-plan.js';
 import { now } from './machine.js';
-import { breathe, Deadline, DeadlineError } from './measure.js';
+import { breathe } from './breath.js';
+import { Deadline, DeadlineError } from './measure.js';
 import { SmallestUpcalls } from './upcalls.js';
 
 /** A wait in the kernel lasts this long at most while there is something else to look at. */

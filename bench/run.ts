@@ -44,6 +44,8 @@ export type Described = Measure & Description;
 export interface BenchProgress {
   /** Called before each sample; throws to end the run. */
   step(name: string, pair: number): void;
+  /** Ends a sample that lasts, too. */
+  readonly signal?: AbortSignal;
 }
 
 /** Throws PeerFailure, PeerDied, WsaError, SystemError, PayloadError, and what `progress` throws. */
@@ -55,7 +57,7 @@ export async function runTest(
   const startedAt = new Date().toISOString();
   const environment = describeMachine(request.common.pins ?? true);
   const plans = plansOf(request);
-  const own = plans.map((plan) => subject(partner, plan, request));
+  const own = plans.map((plan) => subject(partner, plan, request, progress.signal ?? null));
   const companions = companionsOf(partner, request, plans);
   const all = [...companions.floors, ...own, ...companions.peers];
   const present = all.filter(({ absent }) => absent === undefined);
@@ -177,7 +179,12 @@ const WHAT: Readonly<Record<TestName, string>> = {
   conn: 'connections a second',
 };
 
-function subject(partner: Partner, plan: CasePlan, request: BenchRequest): Described {
+function subject(
+  partner: Partner,
+  plan: CasePlan,
+  request: BenchRequest,
+  signal: AbortSignal | null,
+): Described {
   const { test, level, operation, bytes, connections } = plan;
   const unit = UNITS[test];
   const name = subjectName(plan);
@@ -192,7 +199,7 @@ function subject(partner: Partner, plan: CasePlan, request: BenchRequest): Descr
     bytes,
     connections,
     ...(floor === undefined ? {} : { floor }),
-    run: async () => readingOf(await measureCase(partner, plan), test),
+    run: async () => readingOf(await measureCase(partner, plan, signal), test),
   };
 }
 

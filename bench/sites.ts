@@ -13,7 +13,8 @@ import { ProviderEndpoint } from './endpoint-provider.js';
 import type { HostPlan } from './host-plan.js';
 import { hostOptions } from './host-plan.js';
 import { now } from './machine.js';
-import { breathe, Deadline, DeadlineError } from './measure.js';
+import { breathe } from './breath.js';
+import { Deadline, DeadlineError } from './measure.js';
 import { acceptRaw, connectRaw, listenRaw, RawProvider } from './raw-provider.js';
 
 /** The NIC itself; below the switch, driving the provider; or above it, as an application. */

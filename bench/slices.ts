@@ -1,6 +1,7 @@
 // A sample cut into slices of some milliseconds, each kept or left out by itself: a side that lost its core
 // for a moment spoils that moment and not the whole sample. It must not know what is measured.
 
+import { breathe } from './breath.js';
 import { LOST_SHARE_MAX } from './noise.js';
 import type { Waits } from './noise.js';
 
@@ -17,18 +18,25 @@ const SLICE_NANOS = 2e6;
 /** The share of a sample's time that has to be left for its figure to stand for the sample. */
 const KEPT_SHARE_MIN = 0.2;
 
+/** A measurement that lasts lets the event loop have a turn so often: signals arrive there. */
+const BREATH_NANOS = 50e6;
+
 /** Time in slices. The first one begins with the first `begin`. */
 export class Slices {
   readonly #waits: Waits;
+  readonly #signal: AbortSignal | null;
   #begin = 0;
+  #breathed = 0;
   #waited = 0;
   #kept = 0;
   #lost = 0;
   #keptNanos = 0;
   #lostNanos = 0;
 
-  constructor(waits: Waits) {
+  /** `signal`: whether anybody still wants the outcome. */
+  constructor(waits: Waits, signal: AbortSignal | null = null) {
     this.#waits = waits;
+    this.#signal = signal;
   }
 
   begin(at: number): void {
@@ -55,6 +63,17 @@ export class Slices {
     this.#begin = at;
     this.#waited = waited;
     return isCalm;
+  }
+
+  isBreathDue(at: number): boolean {
+    if (this.#breathed === 0) this.#breathed = at;
+    return this.#signal !== null && at - this.#breathed >= BREATH_NANOS;
+  }
+
+  /** A turn for the event loop. Throws the reason of the signal when it is aborted. */
+  async breathe(at: number): Promise<void> {
+    this.#breathed = at;
+    if (this.#signal !== null) await breathe(this.#signal);
   }
 
   get count(): SliceCount {

@@ -151,6 +151,7 @@ async function measure(
   try {
     const showsSteps = process.stderr.isTTY && !options.json;
     const report = await runTest(partner, request, {
+      signal,
       step: (name, pair) => {
         signal.throwIfAborted();
         const round = pair < 0 ? 'warming up' : `${pair + 1} of ${request.pairs}`;
@@ -246,8 +247,6 @@ const MIX: [number, number][] = [
 ];
 /** With something to compare with, a single pair says little. */
 const PAIRS_COMPARED = 5;
-/** So many more at most, while too few of them are undisturbed. */
-const EXTRA_FACTOR = 1;
 
 async function hostsOf(
   options: BenchTestArguments,
@@ -304,7 +303,7 @@ async function requestOf(
     connections: test === 'scale' ? (options.connections ?? CONNECTION_COUNTS) : [options.qp],
     pairs,
     // The time asked for is the time taken, unless there is something to compare with anyway.
-    extra: compares ? EXTRA_FACTOR * pairs : 0,
+    extra: compares && pairs > 1 ? pairs : 0,
     warmUps: compares && !options.quick ? 1 : 0,
     floors: options.floors,
     peers: options.peers === true ? 'all' : (options.peers ?? []),

@@ -7,7 +7,7 @@ import { readSync } from 'node:fs';
 import { acceptOne, AppEndpoint, connectTo, listenOn, openApp } from '../bench/endpoint-app.js';
 import { SLOT_COUNT } from '../bench/endpoint.js';
 import type { HostPlan } from '../bench/host-plan.js';
-import { breathe } from '../bench/measure.js';
+import { breathe } from '../bench/breath.js';
 import type { Task, TaskContext } from '../bench/peer.js';
 import type { PeerProcess } from '../bench/peer-process.js';
 import type { SwitchStatistics } from '../index.js';

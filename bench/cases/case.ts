@@ -76,6 +76,7 @@ export async function startCase(
   peer: TaskStarter,
   test: Pick<Case<never>, 'measure' | 'verifyCost'>,
   plan: CasePlan,
+  signal: AbortSignal | null,
 ): Promise<CaseReading> {
   const call = peer.start<Listening | Ready, Answered>(CASE_TASK, plan);
   const opened = await start(connectionOf(plan, 0), call);
@@ -84,7 +85,7 @@ export async function startCase(
     const neighbours = new Neighbours(opened.threads);
     const watch = new NoiseWatch();
     try {
-      const slices = new Slices(waits);
+      const slices = new Slices(waits, signal);
       const measured = await measuredOrNot(call, () => test.measure(opened, plan, slices));
       const noise = seen(opened, watch.end(), neighbours.end());
       const statistics = opened.statistics();

@@ -13,13 +13,13 @@ import { registrationCase } from './registration.js';
 import { streamCase } from './stream.js';
 
 interface Runnable {
-  start(peer: TaskStarter, plan: CasePlan): Promise<CaseReading>;
+  start(peer: TaskStarter, plan: CasePlan, signal: AbortSignal | null): Promise<CaseReading>;
   answer(plan: CasePlan, context: TaskContext): Promise<Answered>;
 }
 
 function runnable<Prepared>(test: Case<Prepared>): Runnable {
   return {
-    start: (peer, plan) => startCase(peer, test, plan),
+    start: (peer, plan, signal) => startCase(peer, test, plan, signal),
     answer: (plan, context) => answerCase(test, plan, context),
   };
 }
@@ -34,10 +34,17 @@ const CASES: Readonly<Record<Exclude<TestName, 'conn'>, Runnable>> = {
   pattern: runnable(patternCase),
 };
 
-/** Runs one measurement with the other side. Throws what endpoints throw, PayloadError, PeerFailure. */
-export function measureCase(peer: TaskStarter, plan: CasePlan): Promise<CaseReading> {
+/**
+ * Runs one measurement with the other side. Throws what endpoints throw, PayloadError, PeerFailure, and
+ * the reason of `signal`.
+ */
+export function measureCase(
+  peer: TaskStarter,
+  plan: CasePlan,
+  signal: AbortSignal | null = null,
+): Promise<CaseReading> {
   const { test } = plan;
-  return test === 'conn' ? measureConnections(peer, plan) : CASES[test].start(peer, plan);
+  return test === 'conn' ? measureConnections(peer, plan) : CASES[test].start(peer, plan, signal);
 }
 
 const answerTask: Task = (given: unknown, context) => {

@@ -31,11 +31,11 @@ export const latencyCase: Case<Prepared> = {
   async measure({ endpoints, endpoint }, plan, slices) {
     const digest = new Digest();
     const payload = new Payload(plan.bytes, plan.verify, digest);
-    if (plan.mode === 'promise') {
-      const trips = new PromisedRoundTrips(endpoint, payload, plan.operation);
-      return { ...(await timeAwaited(trips, plan, slices)), digest: digest.value };
-    }
-    return { ...time(roundTrips(endpoints, payload, plan), plan, slices), digest: digest.value };
+    const trips =
+      plan.mode === 'promise'
+        ? new PromisedRoundTrips(endpoint, payload, plan.operation)
+        : roundTrips(endpoints, payload, plan);
+    return { ...(await timeAwaited(trips, plan, slices)), digest: digest.value };
   },
 
   verifyCost: ({ endpoint }, plan) => Payload.cost(endpoint, plan.bytes, plan.verify),
@@ -74,27 +74,19 @@ function answers(endpoints: readonly Endpoint[], payload: Payload, plan: CasePla
 
 type Timed = Omit<Measured, 'digest'>;
 
-function time(trips: RoundTrips, plan: CasePlan, slices: Slices): Timed {
-  trips.run(plan.warmUp);
-  const stamps = new Stamps(plan, slices);
-  while (stamps.isOpen) {
-    trips.run(plan.stampEvery);
-    stamps.stamp();
-  }
-  trips.stop();
-  return stamps.measured();
-}
-
 async function timeAwaited(
-  trips: PromisedRoundTrips,
+  trips: RoundTrips | PromisedRoundTrips,
   plan: CasePlan,
   slices: Slices,
 ): Promise<Timed> {
   await trips.run(plan.warmUp);
   const stamps = new Stamps(plan, slices);
   while (stamps.isOpen) {
-    await trips.run(plan.stampEvery);
+    const running = trips.run(plan.stampEvery);
+    // Only what is a promise is awaited: a turn of the microtasks is longer than some round trips.
+    if (running !== undefined) await running;
     stamps.stamp();
+    if (stamps.isBreathDue) await stamps.breathe();
   }
   await trips.stop();
   return stamps.measured();
@@ -154,6 +146,16 @@ export class Stamps {
     this.#isOpen = duration === null ? this.#ended * stampEvery < iterations : stop < this.#end;
     const isFull = this.#stretchCount === STRETCHES_MAX;
     if (isFull || !this.#isOpen || this.#slices.isOver(stop)) this.#endSlice(stop);
+  }
+
+  get isBreathDue(): boolean {
+    return this.#slices.isBreathDue(this.#last);
+  }
+
+  /** Between two stretches; what it takes is nobody's round trip. */
+  async breathe(): Promise<void> {
+    await this.#slices.breathe(this.#last);
+    this.#last = now();
   }
 
   #endSlice(at: number): void {

@@ -90,6 +90,15 @@ export class StreamClock {
     if (this.#slices.isOver(time)) this.#endSlice(time);
   }
 
+  get isBreathDue(): boolean {
+    return this.#slices.isBreathDue(this.#lastNanos);
+  }
+
+  /** The stream goes on meanwhile, so what it takes counts. */
+  breathe(): Promise<void> {
+    return this.#slices.breathe(this.#lastNanos);
+  }
+
   /** All are done, and the far side has said that everything is there. */
   finish(count: number): void {
     if (this.#isFinished) return;

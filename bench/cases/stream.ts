@@ -85,7 +85,11 @@ function acknowledge(endpoint: Endpoint): void {
 
 // Starting side ----------------------------------------------------------------------------------
 
-function measureOneWay({ endpoints, endpoint }: Opened, plan: CasePlan, slices: Slices): Measured {
+async function measureOneWay(
+  { endpoints, endpoint }: Opened,
+  plan: CasePlan,
+  slices: Slices,
+): Promise<Measured> {
   const sequence = sequenceOf(plan);
   const starter = new StreamStarter(endpoints, sequence, shapeOf(plan));
   // What a bidirectional run of one-sided operations reads on this side.
@@ -99,6 +103,7 @@ function measureOneWay({ endpoints, endpoint }: Opened, plan: CasePlan, slices: 
     const count = clock.next();
     starter.start(count);
     clock.stamp(count, starter.settledCount);
+    if (clock.isBreathDue) await clock.breathe();
   }
   if (plan.operation === 'send') starter.startLast();
   starter.drain();
@@ -114,7 +119,11 @@ function measureOneWay({ endpoints, endpoint }: Opened, plan: CasePlan, slices: 
   return clock.measured(sequence.digest.value, plan.bidirectional ? 2 : 1);
 }
 
-function measureBothWays({ endpoints }: Opened, plan: CasePlan, slices: Slices): Measured {
+async function measureBothWays(
+  { endpoints }: Opened,
+  plan: CasePlan,
+  slices: Slices,
+): Promise<Measured> {
   const sequence = sequenceOf(plan);
   const incoming = sequenceOf(plan);
   const starter = new StreamStarter(endpoints, sequence, shapeOf(plan));
@@ -131,6 +140,7 @@ function measureBothWays({ endpoints }: Opened, plan: CasePlan, slices: Slices):
     starter.start(count);
     taker.take(count);
     clock.stamp(count, starter.settledCount);
+    if (clock.isBreathDue) await clock.breathe();
   }
   starter.startLast();
   taker.take();
@@ -155,6 +165,7 @@ async function measurePromised(
     const count = clock.next();
     await stream.start(count);
     clock.stamp(count, stream.settledCount);
+    if (clock.isBreathDue) await clock.breathe();
   }
   if (plan.operation === 'send') await stream.startLast();
   await stream.drain();

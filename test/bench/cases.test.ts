@@ -111,6 +111,19 @@ describe('lat', () => {
   });
 });
 
+it('a measurement that lasts ends soon after it is no longer wanted, and the other side goes on', async () => {
+  for (const test of ['lat', 'bw'] as const) {
+    const end = new AbortController();
+    const duration = { nanos: 600e9, marginNanos: 0 };
+    const usual = { host, peerHost, bytes: 64, mode: 'spin' } as const;
+    const plan = makePlan({ ...usual, test, level: 'provider', duration });
+    const running = measureCase(peer, plan, end.signal);
+    setTimeout(() => end.abort(new Error('enough')), 100);
+    await expect(running).rejects.toThrow('enough');
+  }
+  expect((await measure({ test: 'lat', level: 'provider' })).operations).toBe(20);
+});
+
 describe('bw and rate', () => {
   const stream = { iterations: 60, warmUp: 20 } as const;
 

@@ -102,6 +102,12 @@ it.each([
   [['lat', '--completion', 'port'], 'only with --layer app'],
   [['bw', '-s', '12Q'], 'not a size'],
   [['compare', 'package.json', 'package.json'], 'no report of this version'],
+  [['lat', '-s', '128M'], 'at most 64M'],
+  [['lat', '-D', '1', '-n', '3'], 'not both'],
+  [['lat', '-w', '3'], 'has no bandwidth'],
+  [['bw', '-t', '128'], 'hold 64'],
+  [['lat', '-n', '3', '--report', '/proc/nowhere'], 'cannot be written'],
+  [['latency'], 'is no test'],
 ])('wsd bench %j is refused with a sentence', async (args, sentence) => {
   const { code, stderr } = await runWsd(['bench', ...args]);
   expect(code).toBe(2);
