@@ -7,6 +7,7 @@
 // worker thread. Addresses and ports are numbers in host byte order.
 
 import type {
+  Arrival,
   ConnectFailure,
   DisconnectReason,
   PostResult,
@@ -120,10 +121,10 @@ export interface QueuePair {
   inject(address: number, length: number, localKey: number): boolean;
   /**
    * Takes the next message into the oldest receive, if that can be done in the call: `completion` then
-   * says which receive and how much it was (`id`, `byteLength`), and none appears in the queue. False,
-   * with nothing done, when there is none or it is not that simple: progress() then.
+   * says which receive and how much it was (`id`, `byteLength`), and none appears in the queue. With
+   * OTHER nothing was done: progress() then. With NONE it would do nothing for receives.
    */
-  takeArrival(completion: WorkCompletion): boolean;
+  takeArrival(completion: WorkCompletion): Arrival;
   /** Posts a receive, in any state. One message consumes exactly one, in posting order. */
   postReceive(request: WorkRequest): PostResult;
   /** The same for `length` bytes at one place, given by an offset of the host's segment. */

@@ -12,7 +12,7 @@ import { Wqe } from './layout.js';
 import { ENTRY_WORDS, MAX_MESSAGE_BYTES, SGE_WORDS } from './limits.js';
 import type { ShortWay } from './short-way.js';
 import type { WorkCompletion, WorkRequest } from './verbs.js';
-import { MAX_SGE, Opcode, PostResult } from './verbs.js';
+import { Arrival, MAX_SGE, Opcode, PostResult } from './verbs.js';
 
 /** Numbers, in the order in which they follow each other: posting asks for them every time. */
 export const LinkState = {
@@ -26,6 +26,15 @@ export type LinkState = (typeof LinkState)[keyof typeof LinkState];
 
 /** Of Wqe.CONTROL: a receive into one place. */
 const ONE_RECEIVE = Opcode.RECV | (1 << 16);
+// V8 checks an import, and loads a field of it, at every use; a constant of the module costs nothing.
+const { TAKEN, OTHER } = Arrival;
+const { RTS } = QueuePairState;
+const { OK } = PostResult;
+const { DESTROYED } = LinkState;
+const { SEQUENCE, CONTROL, ID, LENGTH, SGE } = Wqe;
+const WAITS_FOR_NOTHING = Wait.NONE;
+const WORDS = ENTRY_WORDS;
+const LENGTH_MAX = MAX_MESSAGE_BYTES;
 /** The largest offset in a segment. */
 const OFFSET_MAX = 0x7fffffff;
 
@@ -127,15 +136,16 @@ export class SharedQueuePair implements QueuePair {
     return way.inject(half, address, length, localKey, 0);
   }
 
-  takeArrival(completion: WorkCompletion): boolean {
+  takeArrival(completion: WorkCompletion): Arrival {
     const way = this.#way;
     const half = this.#half;
-    if (way === null || half === null) return false;
+    if (way === null || half === null) return OTHER;
     // What was received before comes first, and may be in the completion queue.
     const polledCount = (this.#receivesPosted - this.receivesOutstanding) | 0;
-    if (half.receiveTaken !== polledCount || !way.takeArrival(half, completion)) return false;
-    this.receivesOutstanding--;
-    return true;
+    if (half.receiveTaken !== polledCount) return OTHER;
+    const arrival = way.takeArrival(half, completion);
+    if (arrival === TAKEN) this.receivesOutstanding--;
+    return arrival;
   }
 
   postReceive(request: WorkRequest): PostResult {
@@ -154,34 +164,34 @@ export class SharedQueuePair implements QueuePair {
   }
 
   postReceiveAt(id: number, address: number, length: number, localKey: number): PostResult {
-    if (this.state === LinkState.DESTROYED) return PostResult.BAD_STATE;
+    if (this.state === DESTROYED) return PostResult.BAD_STATE;
     if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
-    if (length > MAX_MESSAGE_BYTES) return PostResult.TOO_LONG;
+    if (length > LENGTH_MAX) return PostResult.TOO_LONG;
     const words = this.#view.words;
     const entry = this.#nextReceive();
-    words[entry + Wqe.CONTROL] = ONE_RECEIVE;
-    words[entry + Wqe.ID] = id;
-    words[entry + Wqe.LENGTH] = length;
-    words[entry + Wqe.SGE] = address;
-    words[entry + Wqe.SGE + 1] = 0;
-    words[entry + Wqe.SGE + 2] = length;
-    words[entry + Wqe.SGE + 3] = localKey;
+    words[entry + CONTROL] = ONE_RECEIVE;
+    words[entry + ID] = id;
+    words[entry + LENGTH] = length;
+    words[entry + SGE] = address;
+    words[entry + SGE + 1] = 0;
+    words[entry + SGE + 2] = length;
+    words[entry + SGE + 3] = localKey;
     if (this.#half !== null) this.#way?.vouch(this.#half, entry, address, length, localKey);
     this.#receivePosted(entry);
-    return PostResult.OK;
+    return OK;
   }
 
   #nextReceive(): number {
-    return this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * ENTRY_WORDS;
+    return this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * WORDS;
   }
 
   #receivePosted(entry: number): void {
     const half = this.#half;
     this.#receivesPosted = (this.#receivesPosted + 1) | 0;
     this.receivesOutstanding++;
-    this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#receivesPosted);
+    this.#view.storeRelease(entry + SEQUENCE, this.#receivesPosted);
     // An engine in this thread wants to know only when something waits for it.
-    const isUnnoticed = half?.state === QueuePairState.RTS && half.wait === Wait.NONE;
+    const isUnnoticed = half?.state === RTS && half.wait === WAITS_FOR_NOTHING;
     if (!isUnnoticed) this.#port.receivePosted(this.slot, this.stateWord);
   }
 

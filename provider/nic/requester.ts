@@ -33,6 +33,11 @@ import type { Mover } from './mover.js';
 import type { RegionTable } from './regions.js';
 import { Access, MAX_SGE, Opcode, SendFlag, WcStatus, wcStatusName } from './verbs.js';
 
+// V8 checks an import, and loads a field of it, at every use; a constant of the module costs nothing.
+const { SEQUENCE } = Slot;
+const ARMED = STATE_ARMED;
+const NOT_PARKED = PARKED_NO;
+
 /** Every local key carries this right besides Access; remote keys never do. */
 export const LOCAL_READ = 8;
 
@@ -329,11 +334,11 @@ export class Requester {
   /** The sequence word goes last; then the doorbell, if the reader asked for one. */
   publish(qp: EngineQueuePair, slot: number): void {
     const words = this.#words;
-    if (this.#hasBarrier) this.#view.storeRelease(slot + Slot.SEQUENCE, qp.outboundSequence);
-    else this.#view.exchange(slot + Slot.SEQUENCE, qp.outboundSequence);
+    if (this.#hasBarrier) this.#view.storeRelease(slot + SEQUENCE, qp.outboundSequence);
+    else this.#view.exchange(slot + SEQUENCE, qp.outboundSequence);
     qp.outboundSequence = (qp.outboundSequence + 1) | 0;
     qp.published = (qp.published + 1) | 0;
-    if (words[qp.peerState + STATE_ARMED] !== PARKED_NO) qp.peer?.ringDoorbell(qp.peerSlot);
+    if (words[qp.peerState + ARMED] !== NOT_PARKED) qp.peer?.ringDoorbell(qp.peerSlot);
   }
 
   #requestPublished(qp: EngineQueuePair): void {

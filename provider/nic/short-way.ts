@@ -15,9 +15,24 @@ import type { RegionTable } from './regions.js';
 import type { Requester } from './requester.js';
 import { LOCAL_READ } from './requester.js';
 import type { Responder } from './responder.js';
-import { Access, Opcode, SendFlag, WcStatus } from './verbs.js';
+import { Access, Arrival, Opcode, SendFlag, WcStatus } from './verbs.js';
 import type { WorkCompletion, WorkRequest } from './verbs.js';
 
+// V8 checks an import, and loads a field of it, at every use; a constant of the module costs nothing.
+const { NONE, TAKEN, OTHER } = Arrival;
+const { RTS } = QueuePairState;
+const WAITS_FOR_NOTHING = Wait.NONE;
+const WORDS = ENTRY_WORDS;
+const SLOTS = WIRE_SLOTS;
+const LENGTH_MAX = INLINE_BYTES;
+const ACK_EVERY = ACK_INTERVAL;
+const SLOT_CONTROL = Slot.CONTROL;
+const SLOT_LENGTH = Slot.LENGTH;
+const SLOT_PAYLOAD = Slot.PAYLOAD;
+const ENTRY_ID = Wqe.ID;
+const ENTRY_LENGTH = Wqe.LENGTH;
+const ENTRY_TARGET = Wqe.TARGET;
+const ENTRY_KEYS_REMOVED = Wqe.KEYS_REMOVED;
 /** The control word of a SEND whose payload is in the slot. */
 const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
 // Without a branch on the shortest way: the flag of a request is that of a slot, one bit up.
@@ -87,21 +102,21 @@ export class ShortWay {
     slotFlags: number,
   ): boolean {
     if (
-      qp.state !== QueuePairState.RTS ||
+      qp.state !== RTS ||
       length > qp.directBytes ||
       (offset & 7) !== 0 ||
       (key !== qp.sendKey && !this.#learnSendKey(qp, key)) ||
       offset < qp.sendFrom ||
       offset + length > qp.sendTo ||
-      (((qp.published - qp.acknowledged) | 0) >= WIRE_SLOTS && !this.#requester.hasSlot(qp))
+      (((qp.published - qp.acknowledged) | 0) >= SLOTS && !this.#requester.hasSlot(qp))
     ) {
       return false;
     }
     const words = this.#words;
-    const slot = qp.outboundRing + (qp.published & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
-    this.#mover.collectSmall(slot + Slot.PAYLOAD, offset, length);
-    words[slot + Slot.CONTROL] = INLINE_SEND | slotFlags;
-    words[slot + Slot.LENGTH] = length;
+    const slot = qp.outboundRing + (qp.published & (SLOTS - 1)) * WORDS;
+    this.#mover.collectSmall(slot + SLOT_PAYLOAD, offset, length);
+    words[slot + SLOT_CONTROL] = INLINE_SEND | slotFlags;
+    words[slot + SLOT_LENGTH] = length;
     this.#requester.publish(qp, slot);
     return true;
   }
@@ -110,38 +125,38 @@ export class ShortWay {
    * QueuePair.takeArrival. Looks several times before it says that there is nothing: a look costs a
    * nanosecond or two, and whoever polls comes again at once.
    */
-  takeArrival(qp: EngineQueuePair, completion: WorkCompletion): boolean {
+  takeArrival(qp: EngineQueuePair, completion: WorkCompletion): Arrival {
     const view = this.#view;
     const words = this.#words;
-    const slot = qp.ring + (qp.executed & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
+    const slot = qp.ring + (qp.executed & (SLOTS - 1)) * WORDS;
     const sequence = qp.inboundSequence;
-    for (let left = LOOKS; view.loadAcquire(slot) !== sequence; ) if (--left === 0) return false;
-    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * ENTRY_WORDS;
-    const length = words[slot + Slot.LENGTH] as number;
+    for (let left = LOOKS; view.loadAcquire(slot) !== sequence; ) if (--left === 0) return NONE;
+    const entry = qp.receiveQueue + (qp.receiveTaken & qp.receiveMask) * WORDS;
+    const length = words[slot + SLOT_LENGTH] as number;
     if (
-      words[slot + Slot.CONTROL] !== INLINE_SEND ||
+      words[slot + SLOT_CONTROL] !== INLINE_SEND ||
       words[entry] !== ((qp.receiveTaken + 1) | 0) ||
-      (words[entry + Wqe.KEYS_REMOVED] !== qp.keysRemoved && !this.#vouchAgain(qp, entry)) ||
+      (words[entry + ENTRY_KEYS_REMOVED] !== qp.keysRemoved && !this.#vouchAgain(qp, entry)) ||
       length < 0 ||
-      length > INLINE_BYTES ||
-      length > (words[entry + Wqe.LENGTH] as number) ||
-      qp.state !== QueuePairState.RTS ||
-      qp.wait !== Wait.NONE ||
+      length > LENGTH_MAX ||
+      length > (words[entry + ENTRY_LENGTH] as number) ||
+      qp.state !== RTS ||
+      qp.wait !== WAITS_FOR_NOTHING ||
       qp.receivedBytes !== 0
     ) {
-      return false;
+      return OTHER;
     }
-    const target = words[entry + Wqe.TARGET] as number;
-    if (target === NO_TARGET) return false;
-    this.#mover.deliverSmall(slot + Slot.PAYLOAD, target, length);
-    completion.id = (words[entry + Wqe.ID] as number) >>> 0;
+    const target = words[entry + ENTRY_TARGET] as number;
+    if (target === NO_TARGET) return OTHER;
+    this.#mover.deliverSmall(slot + SLOT_PAYLOAD, target, length);
+    completion.id = (words[entry + ENTRY_ID] as number) >>> 0;
     completion.byteLength = length;
     qp.receiveTaken = (qp.receiveTaken + 1) | 0;
     qp.executed = (qp.executed + 1) | 0;
     qp.inboundSequence = (sequence + 1) | 0;
     qp.activity++;
-    if (((qp.executed - qp.executedPublished) | 0) >= ACK_INTERVAL) this.#responder.acknowledge(qp);
-    return true;
+    if (((qp.executed - qp.executedPublished) | 0) >= ACK_EVERY) this.#responder.acknowledge(qp);
+    return TAKEN;
   }
 
   /**
@@ -155,14 +170,14 @@ export class ShortWay {
       (key === qp.receiveKey || this.#learnReceiveKey(qp, key)) &&
       offset >= qp.receiveFrom &&
       offset + length <= qp.receiveTo;
-    this.#words[entry + Wqe.TARGET] = isGood ? offset : NO_TARGET;
-    this.#words[entry + Wqe.KEYS_REMOVED] = qp.keysRemoved;
+    this.#words[entry + ENTRY_TARGET] = isGood ? offset : NO_TARGET;
+    this.#words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
   }
 
   /** The same for a receive that is not of that kind. */
   refuse(qp: EngineQueuePair, entry: number): void {
-    this.#words[entry + Wqe.TARGET] = NO_TARGET;
-    this.#words[entry + Wqe.KEYS_REMOVED] = qp.keysRemoved;
+    this.#words[entry + ENTRY_TARGET] = NO_TARGET;
+    this.#words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
   }
 
   #vouchAgain(qp: EngineQueuePair, entry: number): boolean {

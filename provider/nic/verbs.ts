@@ -76,6 +76,17 @@ export const PostResult = {
 } as const;
 export type PostResult = (typeof PostResult)[keyof typeof PostResult];
 
+/** What QueuePair.takeArrival has found. */
+export const Arrival = {
+  /** No message. */
+  NONE: 0,
+  /** One, and its receive is complete. */
+  TAKEN: 1,
+  /** Something that takes more than this call, or nothing that it could know of. */
+  OTHER: 2,
+} as const;
+export type Arrival = (typeof Arrival)[keyof typeof Arrival];
+
 /** Scatter/gather elements of one work request. */
 export const MAX_SGE = 6;
 

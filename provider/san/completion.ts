@@ -45,20 +45,15 @@ function succeeded(state: SanState, operation: Operation, bytes: number): void {
   else finish(state, operation);
 }
 
-/**
- * The short way of a small message that has come: straight into its receive, past the completion
- * queue. Only where nothing else of the socket is under way. Makes no upcall. Whether there was one.
- */
-export function takeArrival(state: SanState, socket: SanSocket): boolean {
-  const { completion } = state;
-  const { queuePair } = socket;
-  if (queuePair === null || socket.sendsPosted > 0) return false;
-  if (!queuePair.takeArrival(completion)) return false;
-  const operation = socket.operations[completion.id];
-  if (operation === undefined) return true;
+/** A message has gone into its receive past the completion queue. Makes no upcall. */
+export function arrived(
+  state: SanState,
+  socket: SanSocket,
+  operation: Operation,
+  bytes: number,
+): void {
   socket.receivesPosted--;
-  succeeded(state, operation, completion.byteLength);
-  return true;
+  succeeded(state, operation, bytes);
 }
 
 /** Takes every completion off the queue. Makes no upcall. Returns how many there were. */

@@ -2,7 +2,7 @@
 // Reached from the thread's progress loop and from WSPGetOverlappedResult, also from inside an upcall.
 
 import type { NicEvent } from '../nic/device.js';
-import { connectionLost, deliver, harvest, takeArrival } from './completion.js';
+import { connectionLost, deliver, harvest } from './completion.js';
 import { connectEnded } from './connect.js';
 import { errandEnded } from './duplicate-listener.js';
 import { driveParked, peerMoves } from './duplicate-peer.js';
@@ -24,10 +24,8 @@ export function drive(state: SanState): number {
  * Other connections and events wait for drive().
  */
 export function driveOne(state: SanState, socket: SanSocket): void {
-  if (!takeArrival(state, socket)) {
-    socket.queuePair?.progress();
-    harvest(state);
-  }
+  socket.queuePair?.progress();
+  harvest(state);
   deliver(state);
 }
 

@@ -9,6 +9,7 @@ import * as wsa from '../spi/error-codes.js';
 import { WsaError } from '../spi/errors.js';
 import type { CreateProvider, ServiceProvider } from '../spi/provider.js';
 import type { Ref, WSABUF, QOS } from '../spi/winsock2.js';
+import { SOCKET_ERROR as FAILED } from '../spi/winsock2.js';
 import type { SanExtensions } from '../spi/ws2san.js';
 import type { SanProcTable } from '../spi/ws2spi.js';
 import { wspAccept } from './accept.js';
@@ -26,11 +27,17 @@ import { wspMemoryRegistrationCacheCallback } from './pinned-memory.js';
 import { wspDeregisterRdmaMemory, wspRegisterRdmaMemory } from './rdma-memory.js';
 import { wspRdma } from './rdma.js';
 import { wspBind, wspCloseSocket } from './socket.js';
+import { Polled, ShortWay } from './short-way.js';
 import type { SanEnvironment, SanProviderOptions } from './state.js';
 import { SanState } from './state.js';
 import { wspRecv, wspSend } from './transfer.js';
 
 export type { SanEnvironment, SanProviderOptions } from './state.js';
+
+// V8 checks an import at every use, and a constant of the module once.
+const { WSA_IO_INCOMPLETE, WSA_IO_PENDING } = wsa;
+const SOCKET_ERROR = FAILED;
+const { UNKNOWN, PENDING } = Polled;
 
 const NAME = 'winsock-direct reference SAN provider';
 export const SAN_PROVIDER_ID = '5d6f6c1b-0f3e-4a5e-9a55-1b1f2a7c9e40';
@@ -87,6 +94,7 @@ function wspGetQosByName(
 }
 
 function procedureTable(state: SanState, agent: Agent): SanProcTable {
+  const way = new ShortWay(state);
   return {
     lpWSPAccept: wspAccept.bind(null, state),
     lpWSPBind: wspBind.bind(null, state),
@@ -97,16 +105,38 @@ function procedureTable(state: SanState, agent: Agent): SanProcTable {
     lpWSPEnumNetworkEvents: wspEnumNetworkEvents.bind(null, state),
     lpWSPEventSelect: wspEventSelect.bind(null, state),
     // The calls of the data path are plain closures: calling a bound function costs several times more.
-    lpWSPGetOverlappedResult: (s, overlapped, bytes, wait, flags, errno) =>
-      wspGetOverlappedResult(state, s, overlapped, bytes, wait, flags, errno),
+    lpWSPGetOverlappedResult: (s, overlapped, bytes, wait, flags, errno) => {
+      const polled = overlapped === null || wait ? UNKNOWN : way.poll(s, overlapped, bytes, flags);
+      if (polled === UNKNOWN)
+        return wspGetOverlappedResult(state, s, overlapped, bytes, wait, flags, errno);
+      if (polled === PENDING) errno.value = WSA_IO_INCOMPLETE;
+      return polled !== PENDING;
+    },
     lpWSPGetSockOpt: wspGetSockOpt.bind(null, state),
     lpWSPGetQOSByName: wspGetQosByName.bind(null, state),
     lpWSPIoctl: wspIoctl.bind(null, state, extensionsOf(state)),
     lpWSPListen: wspListen.bind(null, state),
-    lpWSPRecv: (s, buffers, count, bytes, flags, overlapped, routine, thread, errno) =>
-      wspRecv(state, s, buffers, count, bytes, flags, overlapped, routine, thread, errno),
-    lpWSPSend: (s, buffers, count, bytes, flags, overlapped, routine, thread, errno) =>
-      wspSend(state, s, buffers, count, bytes, flags, overlapped, routine, thread, errno),
+    lpWSPRecv: (s, buffers, count, bytes, flags, overlapped, routine, thread, errno) => {
+      const isPlain = (flags === null || flags.value === 0) && routine === null && count === 1;
+      if (
+        isPlain &&
+        buffers !== null &&
+        overlapped !== null &&
+        way.receive(s, buffers, overlapped)
+      ) {
+        errno.value = WSA_IO_PENDING;
+        return SOCKET_ERROR;
+      }
+      return wspRecv(state, s, buffers, count, bytes, flags, overlapped, routine, thread, errno);
+    },
+    lpWSPSend: (s, buffers, count, bytes, flags, overlapped, routine, thread, errno) => {
+      const isPlain = flags === 0 && routine === null && count === 1;
+      if (isPlain && buffers !== null && overlapped !== null && way.send(s, buffers, overlapped)) {
+        errno.value = WSA_IO_PENDING;
+        return SOCKET_ERROR;
+      }
+      return wspSend(state, s, buffers, count, bytes, flags, overlapped, routine, thread, errno);
+    },
     lpWSPSetSockOpt: wspSetSockOpt.bind(null, state),
     lpWSPSocket: wspSocket.bind(null, state),
   };

@@ -88,10 +88,21 @@ export class Operation {
     }
   }
 
-  /** The same for a request with one element. */
-  keepOne(address: number, length: number): void {
+  /** A receive into one place, which is posted already. */
+  receiveInto(
+    registration: Registration,
+    address: number,
+    length: number,
+    overlapped: WSAOVERLAPPED,
+  ): void {
+    this.isReceive = true;
+    this.flags = 0;
     this.#addresses[0] = address;
     this.#lengths[0] = length;
+    this.registrations[0] = registration;
+    this.registrationCount = 1;
+    registration.busy++;
+    this.overlapped = overlapped;
   }
 
   /** The request that was kept, with the keys that its registrations have now. */
@@ -119,7 +130,9 @@ export interface Errand {
 }
 
 export class SanSocket {
-  state: SocketState = 'created';
+  #state: SocketState = 'created';
+  /** Whether `state` is 'connected': every transfer asks. */
+  isConnected = false;
   /** Host order; 0 is every NIC. Meaningful once bound. */
   localAddress = 0;
   localPort = 0;
@@ -186,6 +199,28 @@ export class SanSocket {
     profile: Profile,
   ) {
     this.registrations = new SocketRegistrations(random, profile);
+  }
+
+  /** A receive into one place has gone well: its memory and its record are free. [CLOSE-02] */
+  endReceive(operation: Operation): void {
+    const registration = operation.registrations[0];
+    if (registration !== null && registration !== undefined) registration.busy--;
+    operation.registrations[0] = null;
+    operation.registrationCount = 0;
+    operation.overlapped = null;
+    operation.next = this.freeOperations;
+    this.freeOperations = operation;
+    this.receivesPosted--;
+    this.unfinished--;
+  }
+
+  get state(): SocketState {
+    return this.#state;
+  }
+
+  set state(state: SocketState) {
+    this.#state = state;
+    this.isConnected = state === 'connected';
   }
 
   /** A record for a new operation. There are as many as were ever in progress together. */

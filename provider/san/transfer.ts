@@ -11,16 +11,13 @@ import type {
   WSAOVERLAPPED_COMPLETION_ROUTINE,
   WSATHREADID,
 } from '../spi/winsock2.js';
-import { fail, WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
+import { fail } from '../spi/ws2spi.js';
 import { postError } from './errors.js';
 import { abandon, bytesOf, notConnectedError, post, use } from './posting.js';
-import { recycle, storeOutcome } from './completion.js';
-import type { Operation, SanSocket } from './record.js';
+import type { Operation } from './record.js';
 import type { RegisteredBuffers } from './registered-buffers.js';
 import type { Registration } from './registration.js';
 import type { SanState } from './state.js';
-
-const MAX_OFFSET = 0x7fffffff;
 
 type Routine = WSAOVERLAPPED_COMPLETION_ROUTINE | null;
 
@@ -43,9 +40,6 @@ export function wspSend(
   if (dwFlags !== 0 || lpOverlapped === null || lpCompletionRoutine !== null) {
     return fail(lpErrno, wsa.WSAEINVAL);
   }
-  if (dwBufferCount === 1 && injected(state, socket, lpBuffers, lpOverlapped)) {
-    return fail(lpErrno, wsa.WSA_IO_PENDING);
-  }
   const operation = socket.takeOperation();
   const { readable } = socket.registrations;
   const error = describe(state, operation, lpBuffers, dwBufferCount, readable);
@@ -60,41 +54,6 @@ export function wspSend(
   // It says that the reads before it are done, so they must be. [RDMA-09]
   request.flags = socket.readsPosted > 0 ? SendFlag.FENCE : 0;
   return post(state, operation, lpOverlapped, lpNumberOfBytesSent, null, lpErrno);
-}
-
-/**
- * The short way of the commonest send: a few bytes of one buffer, with nothing before them, and an
- * outcome that is polled for. It has ended when the call returns, and is as pending as any other.
- * False: nothing was done, and the long way says why, if anything is wrong. [OVL-05, WSPSEND-06]
- */
-function injected(
-  state: SanState,
-  socket: SanSocket,
-  buffers: readonly WSABUF[] | null,
-  overlapped: WSAOVERLAPPED,
-): boolean {
-  const { queuePair } = socket;
-  if (
-    (overlapped.hEvent & 1) === 0 ||
-    socket.sendsPosted !== 0 ||
-    state.finishedHead !== null ||
-    queuePair === null ||
-    buffers === null
-  ) {
-    return false;
-  }
-  const buffer = buffers[0];
-  if (buffer === undefined) return false;
-  const { len, buf } = buffer;
-  if (buf === null || !(len > 0) || len > state.injectBytesMax) return false;
-  const found = socket.registrations.readable.find(buf, len, state.nic);
-  // An address that is no offset of the segment is far beyond this.
-  if (found === null || found.address > MAX_OFFSET) return false;
-  const { localKey } = found.registration as Registration;
-  if (!queuePair.inject(found.address | 0, len, localKey)) return false;
-  storeOutcome(overlapped, len, 0, 0);
-  overlapped.Internal = 0;
-  return true;
 }
 
 /** Posts the buffers for one message. [WSPRECV-01 to -08] */
@@ -117,9 +76,6 @@ export function wspRecv(
   if (hasFlags || lpOverlapped === null || lpCompletionRoutine !== null) {
     return fail(lpErrno, wsa.WSAEINVAL);
   }
-  if (dwBufferCount === 1 && postedAtOnce(state, socket, lpBuffers, lpOverlapped)) {
-    return fail(lpErrno, wsa.WSA_IO_PENDING);
-  }
   const operation = socket.takeOperation();
   const { writable } = socket.registrations;
   const error = describe(state, operation, lpBuffers, dwBufferCount, writable);
@@ -130,46 +86,6 @@ export function wspRecv(
   state.request.opcode = Opcode.RECV;
   state.request.flags = 0;
   return post(state, operation, lpOverlapped, lpNumberOfBytesRecvd, lpFlags, lpErrno);
-}
-
-/**
- * The short way of the commonest receive: one buffer in the segment, and no outcome at once. False:
- * nothing was done, and the long way says why, if anything is wrong.
- */
-function postedAtOnce(
-  state: SanState,
-  socket: SanSocket,
-  buffers: readonly WSABUF[] | null,
-  overlapped: WSAOVERLAPPED,
-): boolean {
-  const { queuePair } = socket;
-  if (queuePair === null || buffers === null || state.completesAtOnce) return false;
-  const buffer = buffers[0];
-  if (buffer === undefined || socket.receivesPosted >= state.receivesMax) return false;
-  const { len, buf } = buffer;
-  if (buf === null || !(len > 0)) return false;
-  const found = socket.registrations.writable.find(buf, len, state.nic);
-  if (found === null || found.address > MAX_OFFSET) return false;
-  const registration = found.registration as Registration;
-  const operation = socket.takeOperation();
-  const address = found.address | 0;
-  const { localKey } = registration;
-  if (queuePair.postReceiveAt(operation.index, address, len, localKey) !== PostResult.OK) {
-    recycle(operation);
-    return false;
-  }
-  operation.isReceive = true;
-  operation.flags = 0;
-  operation.keepOne(address, len);
-  operation.registrations[0] = registration;
-  operation.registrationCount = 1;
-  operation.overlapped = overlapped;
-  registration.busy++;
-  socket.receivesPosted++;
-  socket.unfinished++;
-  overlapped.InternalHigh = 0;
-  overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
-  return true;
 }
 
 /**

@@ -9,7 +9,7 @@ import type {
   QueuePairOptions,
 } from '../../../provider/nic/device.js';
 import type { WorkCompletion } from '../../../provider/nic/verbs.js';
-import { Opcode, PostResult, WcStatus, WorkRequest } from '../../../provider/nic/verbs.js';
+import { Arrival, Opcode, PostResult, WcStatus, WorkRequest } from '../../../provider/nic/verbs.js';
 
 const DEFAULT_DEPTH = 64;
 
@@ -117,8 +117,8 @@ export class FakeQueuePair<Nic extends FakeQueuePairHost> implements QueuePair {
     return false;
   }
 
-  takeArrival(): boolean {
-    return false;
+  takeArrival(): Arrival {
+    return Arrival.OTHER;
   }
 
   postReceive(request: WorkRequest): PostResult {
