@@ -200,12 +200,18 @@ export class EngineQueuePair {
 
   /** The time at which there is something to do that nothing announces; Infinity for none. */
   get nextDue(): Nanos {
-    let due = this.wait === Wait.TIME ? this.retryAt : Infinity;
-    if (this.sendCompleted === this.sendTaken) return due;
-    if (this.dues !== null) {
-      due = Math.min(due, this.dues[this.sendCompleted & this.sendMask] as number);
-    }
-    return this.patience.ackTimeout > 0 ? Math.min(due, this.silenceEnds) : due;
+    const due = this.wait === Wait.TIME ? this.retryAt : Infinity;
+    // Without room nothing completes, whatever the time is; whoever makes some has a turn follow.
+    if (this.sendCompleted === this.sendTaken || !this.completions.hasRoom(1)) return due;
+    const head = Math.min(due, this.#headDue);
+    return this.patience.ackTimeout > 0 ? Math.min(head, this.silenceEnds) : head;
+  }
+
+  /** The peer's word comes first, and rings: until then the time that it costs is nothing to wait for. */
+  get #headDue(): Nanos {
+    const index = this.sendCompleted & this.sendMask;
+    const isAcknowledged = ((this.acknowledged - (this.lastSlot[index] as number)) | 0) >= 0;
+    return this.dues === null || !isAcknowledged ? Infinity : (this.dues[index] as number);
   }
 
   /** When a peer that has not been heard of since is given up. */

@@ -6,7 +6,7 @@ import { MonotonicClock, VirtualClock } from '../../../runtime/clock.js';
 import { native } from '../../../native/load.js';
 import type { CostModel } from '../../../provider/nic/cost-model.js';
 import { COST_MODELS, LinkTime } from '../../../provider/nic/cost-model.js';
-import { Opcode, WcStatus } from '../../../provider/nic/verbs.js';
+import { Opcode, WcStatus, WorkRequest } from '../../../provider/nic/verbs.js';
 import type { Request } from './harness/end.js';
 import { Pair, registered } from './harness/pair.js';
 import type { Side } from './harness/virtual.js';
@@ -52,6 +52,45 @@ it.each(['giganet-clan', 'infiniband-ddr', 'infiniband-hdr', 'odd figures'] as c
     await pair.close();
   },
 );
+
+it('a peer that stands still makes nobody spin: no deadline lies in the past, and its word rings', async () => {
+  const pair = await VirtualPair.open({ costModel: ODD });
+  const { near, far } = pair;
+  const { nic } = near.end.opened;
+  await far.end.postReceive(far.slot, request(far, 64));
+  const send = new WorkRequest();
+  send.sgeCount = 1;
+  send.setSge(0, near.region.address, 64, near.region.localKey);
+  // From here on without a pause, in which the far engine would have a turn.
+  expect(near.end.queuePairOf(near.slot).postSend(send)).toBe(0);
+  for (let turns = 0; turns < 1000; turns++) nic.progress();
+  // Longer than anything costs.
+  pair.clock.advance(1_000_000);
+  nic.progress();
+  expect(nic.port.deadline()).toBeGreaterThan(pair.clock.now());
+  const start = pair.clock.now();
+  const [sent] = await pair.completions(near, 1);
+  expect(sent).toMatchObject({ status: WcStatus.SUCCESS, at: start });
+  await pair.completions(far, 1);
+  await pair.close();
+});
+
+it('a full completion queue makes nobody spin either: what is due waits for room', async () => {
+  const pair = await VirtualPair.open({ costModel: ODD, near: { completionDepth: 2 } });
+  const { near, far } = pair;
+  for (let id = 1; id <= 3; id++) {
+    await far.end.postReceive(far.slot, request(far, 64, { id }));
+    await near.end.postSend(near.slot, request(near, 64, { id }));
+  }
+  await pair.completions(far, 3);
+  pair.quiesce();
+  pair.clock.advance(1_000_000);
+  pair.quiesce();
+  expect(near.end.opened.nic.port.deadline()).toBeGreaterThan(pair.clock.now());
+  const ids = (await pair.completions(near, 3)).map(({ id }) => id);
+  expect(ids).toEqual([1, 2, 3]);
+  await pair.close();
+});
 
 it('an RDMA WRITE costs what a SEND does, a READ the way there without and back with its bytes', async () => {
   const pair = await VirtualPair.open({ costModel: ODD });
