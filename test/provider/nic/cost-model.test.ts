@@ -57,10 +57,10 @@ it('a peer that stands still makes nobody spin: no deadline lies in the past, an
   const pair = await VirtualPair.open({ costModel: ODD });
   const { near, far } = pair;
   const { nic } = near.end.opened;
-  await far.end.postReceive(far.slot, request(far, 64));
+  await far.end.postReceive(far.slot, request(far, 4096));
   const send = new WorkRequest();
   send.sgeCount = 1;
-  send.setSge(0, near.region.address, 64, near.region.localKey);
+  send.setSge(0, near.region.address, 4096, near.region.localKey);
   // From here on without a pause, in which the far engine would have a turn.
   expect(near.end.queuePairOf(near.slot).postSend(send)).toBe(0);
   for (let turns = 0; turns < 1000; turns++) nic.progress();
