@@ -4,6 +4,7 @@
 
 import { openEnvironment, sanProvider } from '../../../index.js';
 import type { HostEnvironment } from '../../../index.js';
+import type { NicDevice } from '../../../provider/nic/device.js';
 import * as spi from '../../../provider/spi/index.js';
 import { Pump } from './pump.js';
 import { UpcallRecorder } from './upcall-recorder.js';
@@ -212,6 +213,12 @@ export class RealEnd {
   /** Regions of the NIC now. */
   regions(): Promise<number> {
     return Promise.resolve(this.#host.usage().registrations);
+  }
+
+  /** Shared memory in use: queues, rings, and what was allocated. */
+  sharedBytes(): Promise<number> {
+    const nic = this.#host.environment.nic as NicDevice & { readonly sharedBytes: number };
+    return Promise.resolve(nic.sharedBytes);
   }
 
   // Transfers: the number of the operation, or minus the error ---------------------------------------
