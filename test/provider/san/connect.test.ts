@@ -168,6 +168,24 @@ underEveryProfile('WSPListen', (profile) => {
     shutDown(left, right);
   });
 
+  it('takes SOMAXCONN for as many as it finds reasonable, and nothing or less for one [LISTEN-03 LISTEN-04]', () => {
+    const { left, right } = twoHosts(profile);
+    for (const [port, backlog, most] of [
+      [7001, 0, 1],
+      [7002, -1, 1],
+      [7003, spi.SOMAXCONN, 256],
+    ] as const) {
+      right.listening(port, backlog);
+      const before = right.nic.requestIds.length;
+      for (let count = 0; count < most + 2; count++) {
+        left.connect(left.bound(10_000 + count), RIGHT_IP, port);
+      }
+      settle(left, right);
+      expect(right.nic.requestIds.length - before).toBe(most);
+    }
+    shutDown(left, right);
+  });
+
   it('again changes the backlog and drops from the tail [LISTEN-05]', () => {
     const { left, right } = twoHosts(profile);
     const listener = right.listening(LISTEN_PORT, spi.SOMAXCONN);

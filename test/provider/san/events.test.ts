@@ -67,7 +67,23 @@ underEveryProfile('WSPEventSelect', (profile) => {
     shutDown(left, right);
   });
 
-  it('replaces the earlier selection; 0 ends it [EVT-08]', () => {
+  it('replaces the earlier selection: the new event is signalled, and what was recorded is gone [EVT-08]', () => {
+    const { left, right, listener } = requested(profile);
+    right.procs.lpWSPEventSelect(listener, 8, spi.FD_ACCEPT, right.errno);
+    right.procs.lpWSPEventSelect(listener, 12, spi.FD_CONNECT, right.errno);
+    expect(enumerate(right, listener).lNetworkEvents).toBe(0);
+    right.upcalls.signalled.clear();
+    const another = left.bound(LEFT_PORT + 1);
+    left.connect(another, RIGHT_IP, LISTEN_PORT);
+    settle(left, right);
+    // The selection that had FD_ACCEPT is no more.
+    expect(right.upcalls.signalled.size).toBe(0);
+    right.procs.lpWSPEventSelect(listener, 16, spi.FD_ACCEPT, right.errno);
+    expect([...right.upcalls.signalled]).toEqual([16]);
+    shutDown(left, right);
+  });
+
+  it('with 0 ends the selection [EVT-08]', () => {
     const { left, right, listener, s } = requested(profile);
     left.procs.lpWSPEventSelect(s, 4, spi.FD_CONNECT, left.errno);
     left.procs.lpWSPEventSelect(s, 0, 0, left.errno);

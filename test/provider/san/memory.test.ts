@@ -44,11 +44,23 @@ underEveryProfile('WSPRegisterMemory', (profile) => {
     shutDown(left, right);
   });
 
-  it('gives handles that mean nothing on another socket [REGMEM-02 DEREGMEM-02]', () => {
-    const { left, right, a, b } = connectedPair({ profile });
+  it('gives handles that mean nothing on another socket, of this host or another [REGMEM-02 DEREGMEM-01 DEREGMEM-02]', () => {
+    const { left, right, a, b, listener } = connectedPair({ profile });
+    const other = left.bound(40002);
+    left.connect(other, right.ip, 5001);
+    settle(left, right);
+    expect(right.accept(listener)).not.toBe(spi.INVALID_SOCKET);
+    settle(left, right);
     const handle = left.register(a, new Uint8Array(64));
-    expect(right.extensions.WSPDeregisterMemory(b, handle, right.errno)).toBe(spi.SOCKET_ERROR);
-    expect(right.errno.value).toBe(spi.WSAEINVAL);
+    for (const [host, s] of [
+      [right, b],
+      [left, other],
+    ] as const) {
+      expect(host.extensions.WSPDeregisterMemory(s, handle, host.errno)).toBe(spi.SOCKET_ERROR);
+      expect(host.errno.value).toBe(spi.WSAEINVAL);
+    }
+    // And means there what it meant.
+    expect(left.extensions.WSPDeregisterMemory(a, handle, left.errno)).toBe(0);
     shutDown(left, right);
   });
 

@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest';
 import * as spi from '../../../provider/spi/index.js';
 import { FakeFabric } from './fake-nic.js';
-import { LEFT_IP, shutDown, TestHost, underEveryProfile } from './harness.js';
+import { connectedPair, LEFT_IP, shutDown, TestHost, underEveryProfile } from './harness.js';
 
 function started(profile: spi.Profile, provider = {}): TestHost {
   return new TestHost(new FakeFabric(), LEFT_IP, { profile, provider });
@@ -34,6 +34,18 @@ underEveryProfile('options', (profile) => {
       rdmaThresholdSize: 12345,
     });
     shutDown(host);
+  });
+
+  it('say how much they stored, whatever the room, also of a connected socket [GETOPT-02]', () => {
+    const { left, right, a } = connectedPair({ profile });
+    const room = new Uint8Array(8).fill(0xee);
+    const length = spi.ref(8);
+    const { procs, errno } = left;
+    const { SOL_SOCKET, SO_MAX_MSG_SIZE } = spi;
+    expect(procs.lpWSPGetSockOpt(a, SOL_SOCKET, SO_MAX_MSG_SIZE, room, length, errno)).toBe(0);
+    expect(length.value).toBe(4);
+    expect([...room.subarray(4)]).toEqual([0xee, 0xee, 0xee, 0xee]);
+    shutDown(left, right);
   });
 
   it('that are not there are WSAENOPROTOOPT, levels WSAEINVAL, short room WSAEFAULT [GETOPT-01 OPT-06 OPT-08]', () => {

@@ -8,6 +8,7 @@ import { FakeFabric } from './fake-nic.js';
 import {
   connectedPair,
   LEFT_IP,
+  LISTEN_PORT,
   settle,
   shutDown,
   TestHost,
@@ -32,8 +33,14 @@ underEveryProfile('starting the provider', (profile) => {
     expect(provider.WSPStartupEx(0x0102, data, null, upcalls.table, table)).toBe(
       spi.WSAVERNOTSUPPORTED,
     );
+    expect(provider.WSPStartupEx(0x0002, data, null, upcalls.table, table)).toBe(
+      spi.WSAVERNOTSUPPORTED,
+    );
     expect(provider.WSPStartupEx(0x0202, null, null, upcalls.table, table)).toBe(spi.WSAEFAULT);
     expect(provider.WSPStartupEx(0x0202, data, null, upcalls.table, null)).toBe(spi.WSAEFAULT);
+    // None of them was a start: one clean-up ends the one there was.
+    expect(table).toEqual(spi.emptyProcTable());
+    expect(data).toEqual(spi.emptyWspData());
     shutDown(host);
   });
 
@@ -43,6 +50,8 @@ underEveryProfile('starting the provider', (profile) => {
     const { provider, upcalls } = host;
     provider.WSPStartupEx(0x0302, data, null, upcalls.table, spi.emptyProcTable());
     expect(data.wVersion).toBe(spi.WSP_VERSION_2_2);
+    expect(data.wHighVersion).toBe(spi.WSP_VERSION_2_2);
+    expect(data.szDescription).toBe(provider.name);
     expect(data.szDescription.length).toBeLessThanOrEqual(spi.WSPDESCRIPTION_LEN);
     expect(host.procs.lpWSPCleanup(host.errno)).toBe(0);
     shutDown(host);
@@ -82,6 +91,30 @@ underEveryProfile('WSPCleanup', (profile) => {
       { overlapped, error: spi.WSA_OPERATION_ABORTED, bytes: 0 },
     ]);
     expect(left.upcalls.names().at(-1)).toBe('close');
+    shutDown(right);
+  });
+
+  it('refuses who waits at a listener, gives up a connect, and aborts a send that is on its way [CLEANUP-02 CLOSE-02]', () => {
+    const { left, right, a } = connectedPair({ profile });
+    const buffer = new Uint8Array(8);
+    left.register(a, buffer);
+    const sent = spi.createOverlapped(8);
+    // Nobody receives it.
+    left.send(a, sent, buffer);
+    left.listening(7000);
+    const waiting = right.bound(7001);
+    right.procs.lpWSPEventSelect(waiting, 4, spi.FD_CONNECT, right.errno);
+    right.connect(waiting, LEFT_IP, 7000);
+    const connecting = left.bound(7002);
+    left.connect(connecting, right.ip, LISTEN_PORT);
+    settle(left, right);
+    shutDown(left);
+    expect(left.upcalls.completions()).toMatchObject([
+      { overlapped: sent, error: spi.WSA_OPERATION_ABORTED, bytes: 0 },
+    ]);
+    settle(right);
+    expect(right.connectOutcome(waiting)).toBe(spi.WSAECONNREFUSED);
+    expect(right.nic.requestIds.length).toBeLessThanOrEqual(1);
     shutDown(right);
   });
 

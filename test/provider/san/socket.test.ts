@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest';
 import * as spi from '../../../provider/spi/index.js';
+import { SanSocket, SocketTable } from '../../../provider/san/record.js';
 import { FakeFabric } from './fake-nic.js';
 import {
   connectedPair,
@@ -28,7 +29,8 @@ underEveryProfile('WSPSocket', (profile) => {
   it('has a descriptor of its own beside the handle of the switch [COMP-06 COMP-07 SOCKET-03]', () => {
     const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     const s = host.socket();
-    expect(host.upcalls.calls).toMatchObject([{ name: 'create' }]);
+    // What the switch gets to know of the provider's record is the provider's own descriptor.
+    expect(host.upcalls.calls).toMatchObject([{ name: 'create', context: s }]);
     expect(host.upcalls.openHandles.has(s)).toBe(false);
     shutDown(host);
   });
@@ -81,9 +83,11 @@ underEveryProfile('WSPBind', (profile) => {
     shutDown(host);
   });
 
-  it('refuses what is not an address of its own [BIND-01 BIND-02 IMPL-04]', () => {
+  it('refuses what is not an address of its own, or has no port [BIND-01 BIND-02 COMP-08 IMPL-04]', () => {
     const host = new TestHost(new FakeFabric(), LEFT_IP, { profile });
     expect(bind(host, spi.sockaddrIn('10.0.0.1', 7))).toBe(spi.WSAEADDRNOTAVAIL);
+    // TCP/IP has chosen a port before.
+    expect(bind(host, spi.sockaddrIn(LEFT_IP, 0))).toBe(spi.WSAEADDRNOTAVAIL);
     expect(bind(host, null)).toBe(spi.WSAEFAULT);
     expect(bind(host, spi.sockaddrIn(LEFT_IP, 7), 15)).toBe(spi.WSAEFAULT);
     expect(bind(host, spi.sockaddrIn6('::1', 7), 28)).toBe(spi.WSAEFAULT);
@@ -101,7 +105,7 @@ underEveryProfile('WSPBind', (profile) => {
 });
 
 underEveryProfile('WSPCloseSocket', (profile) => {
-  it('makes the descriptor mean nothing, at once and for good [CLOSESOCK-01 CLOSESOCK-02 CLOSE-06 DUP-17]', () => {
+  it('makes the descriptor mean nothing, at once and for good [CLOSESOCK-01 CLOSESOCK-02 CLOSE-06]', () => {
     const { left, right, a } = connectedPair({ profile });
     const buffer = new Uint8Array(8);
     const handle = left.register(a, buffer);
@@ -212,4 +216,24 @@ underEveryProfile('WSPCloseSocket', (profile) => {
     expect(left.upcalls.names()).toEqual(['close']);
     shutDown(left, right);
   });
+});
+
+it('a descriptor is given out again only when it was closed, however many come after it [DUP-17]', () => {
+  const table = new SocketTable();
+  // The widest step of all, so that the numbers come round soon.
+  const widest: spi.RandomSource = { uint32: () => 0xffe, fill: () => undefined };
+  const next = (): number => table.newDescriptor(widest);
+  const profile = spi.PROFILES.documented;
+  const sockets = [next(), next()].map((one, at) => new SanSocket(one, at, widest, profile));
+  for (const socket of sockets) table.add(socket);
+  const [open, handedOver] = sockets;
+  if (open === undefined || handedOver === undefined) throw new Error('two sockets');
+  table.handOver(handedOver);
+  const lap = Math.ceil(2 ** 32 / 8190) + 2;
+  const seen = new Set<number>();
+  for (let count = 0; count < lap; count++) seen.add(next());
+  expect([seen.has(open.descriptor), seen.has(handedOver.descriptor)]).toEqual([false, false]);
+  for (const socket of sockets) table.remove(socket);
+  for (let count = 0; count < lap; count++) seen.add(next());
+  expect([seen.has(open.descriptor), seen.has(handedOver.descriptor)]).toEqual([true, true]);
 });

@@ -415,11 +415,15 @@ underEveryProfile('WSPRdmaWrite and WSPRdmaRead', (profile) => {
     shutDown(left, right);
   });
 
-  it('refuse a socket without a connection [RDMA-08]', () => {
+  it('refuse a socket without a connection, and one whose connection is over [CLOSE-07 RDMA-08]', () => {
     const pair = rdmaPair(profile);
     const { left, right } = pair;
     expect(rdma({ ...pair, a: left.bound(7) })).toBe(spi.WSAENOTCONN);
     expect(rdma({ ...pair, a: left.bound(8) }, { read: true })).toBe(spi.WSAENOTCONN);
+    // One that is over says how it ended.
+    right.close(pair.b);
+    settle(left, right);
+    for (const read of [false, true]) expect(rdma(pair, { read })).toBe(spi.WSAECONNRESET);
     shutDown(left, right);
   });
 });
