@@ -135,10 +135,8 @@ describe('wsd conformance', () => {
     ['start-hangs', 'it hangs'],
     ['start-throws', 'throws when it is started'],
     ['start-fills-nothing', 'null'],
-    ['start-nonsense', 'string yes'],
   ];
-  // At once: most of them wait for a deadline.
-  it.concurrent.each(verdicts)(
+  it.each(verdicts)(
     'gives a verdict on a provider that %s, and exits with 1',
     async (how, said) => {
       const json = ['--reporter', 'json', '--timeout', '3'];
@@ -162,10 +160,9 @@ describe('wsd conformance', () => {
     ['hangs-at-load', 'it hangs'],
     ['ends-at-load', 'exit code 7'],
     ['exports-nonsense', 'exports no function createProvider'],
-    ['throws-when-made', 'this provider cannot be made'],
     ['makes-a-promise', 'createProvider returns a promise'],
   ];
-  it.concurrent.each(unloadable)('exits with 2 for a module that %s', async (how, said) => {
+  it.each(unloadable)('exits with 2 for a module that %s', async (how, said) => {
     const args = ['conformance', module, ...only, '--timeout', '3'];
     const { code, stderr } = await runWsd(args, { MISBEHAVIOUR: how });
     expect(stderr).toContain('cannot be loaded');

@@ -32,6 +32,8 @@ export type FaultRule = {
 export interface FaultOptions {
   readonly seed: number;
   readonly rules: readonly FaultRule[];
+  /** Told whenever a rule is carried out. */
+  readonly told?: (rule: FaultRule) => void;
 }
 
 /** A hook, and what it has done. Wraps one provider. */
@@ -59,6 +61,7 @@ export function faults(options: FaultOptions): FaultHook {
       if (rule.times !== undefined && count >= rule.times) continue;
       if (!random.chance(rule.chance[0], rule.chance[1])) continue;
       counts.set(rule, count + 1);
+      options.told?.(rule);
       return rule;
     }
     return null;
@@ -81,10 +84,19 @@ export function faults(options: FaultOptions): FaultHook {
         return proceed();
     }
   });
+  const start: CallSite = { name: 'WSPStartupEx', isUpcall: false };
   return Object.assign(
     ((inner, environment) => {
       delays.startOn(environment ?? null);
-      return wrapProvider(inner, wrapping);
+      const wrapped = wrapProvider(inner, wrapping);
+      return {
+        ...wrapped,
+        // It returns its error itself. [STARTUP-02]
+        WSPStartupEx: (...parameters) => {
+          const rule = chosen(start);
+          return rule?.kind === 'fail' ? rule.error : wrapped.WSPStartupEx(...parameters);
+        },
+      };
     }) satisfies ProviderHook,
     { counts: () => rules.map((rule) => counts.get(rule) ?? 0) },
   );

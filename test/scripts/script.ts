@@ -63,7 +63,7 @@ export class ScriptError extends Error {
 }
 
 const WORLD =
-  'seed=1 hosts=2 profile=documented cost=none read=1 threshold=4096 completion=pending cache=1 verify=1';
+  'seed=1 hosts=2 profile=documented cost=none read=1 threshold=4096 completion=pending cache=1 verify=1 once=none';
 const UNITS: Readonly<Record<string, number>> = { ns: 1, us: 1_000, ms: 1_000_000, s: 1e9 };
 const LINE = /^(?:\+(\d+)(ns|us|ms|s)\s+)?([a-d])\s+(\w+|\.\.\.)\s*(.*)$/;
 const CALL = /^(\w+)\(([^)]*)\)\s*=\s*(\S+)$/;

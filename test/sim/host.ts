@@ -55,6 +55,8 @@ export class SimHost {
   readonly winsock: Winsock;
   /** What goes wrong at the provider's calls, at present. */
   readonly rules: FaultRule[] = [];
+  /** Calls that a rule has been carried out on. */
+  readonly disturbed = new Set<string>();
   /** VirtualAlloc has nothing left. */
   isOutOfMemory = false;
   isDead = false;
@@ -80,7 +82,11 @@ export class SimHost {
       hostAddress: FIRST_ADDRESS + index,
       wakeup: () => Promise.resolve(),
     });
-    const disturbing = faults({ seed: world.seed + index, rules: this.rules });
+    const disturbing = faults({
+      seed: world.seed + index,
+      rules: this.rules,
+      told: ({ call }) => void this.disturbed.add(call),
+    });
     this.winsock = loop.as(this.group, () => {
       const own = createSanProvider(environment, {
         completion: world.completion,
@@ -115,6 +121,9 @@ export class SimHost {
       ...(world.cost === 'none' ? {} : { costModel: world.cost }),
     });
     const host = new SimHost(parts, opened);
+    if (index === 0 && world.once !== 'none' && world.once !== 'WSPCleanup') {
+      host.failOnce(world.once, spi.WSAENETDOWN);
+    }
     if (parts.starts) assert(host.start() === 0, 'the switch starts');
     return host;
   }

@@ -6,7 +6,7 @@ export type { BatchResult, SeedFailure } from './batch.js';
 export { runBatch, shortest } from './batch.js';
 export { makePlan } from './make-plan.js';
 export { SimMachine } from './machine.js';
-export type { Plan } from './plan.js';
+export type { Plan, Step } from './plan.js';
 export { parsePlan, PlanError, printPlan } from './plan.js';
 export type { RunResult } from './run.js';
 export { runPlan } from './run.js';

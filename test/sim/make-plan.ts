@@ -6,7 +6,7 @@ import type { CostModelName } from '../../provider/nic/cost-model.js';
 import * as spi from '../../provider/spi/index.js';
 import { Prng } from '../../runtime/prng.js';
 import type { Plan, Side, Step, WorldPlan } from './plan.js';
-import { FAILABLE } from './plan.js';
+import { FAILABLE, FAILABLE_ONCE } from './plan.js';
 
 const PROFILES = ['documented', 'windows', 'real-switch', 'hostile'] as const;
 const COSTS: readonly (CostModelName | 'none')[] = [
@@ -29,6 +29,8 @@ const ERRORS = [spi.WSAENOBUFS, spi.WSAENETDOWN] as const;
 /** The plan of a seed; the same on every machine. */
 export function makePlan(seed: number): Plan {
   const random = new Prng(seed);
+  // What was added later draws by itself, so that the steps of a seed stay what they were.
+  const aside = new Prng(seed ^ 0x0ce);
   const world: WorldPlan = {
     seed,
     hosts: random.chance(1, 4) ? 3 : 2,
@@ -39,6 +41,7 @@ export function makePlan(seed: number): Plan {
     completion: random.pick(['pending', 'immediate'] as const),
     cache: random.chance(3, 4),
     verify: random.chance(1, 4),
+    once: aside.chance(1, 10) ? aside.pick(FAILABLE_ONCE) : 'none',
   };
   return { world, steps: new StepMaker(random, world).steps() };
 }

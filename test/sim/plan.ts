@@ -6,11 +6,14 @@ import { z } from 'zod';
 import { COST_MODELS } from '../../provider/nic/cost-model.js';
 import type { CostModelName } from '../../provider/nic/cost-model.js';
 
-/** Calls that may be made to fail, and what with: what a provider may answer there. */
+/**
+ * Calls that may be made to fail: all that a provider may answer with an error that says nothing about the
+ * call's own arguments. WSPGetOverlappedResult is none of them: its error is the operation's. After a
+ * WSPCloseSocket that failed nobody could end the connection; WSPSetSockOpt is for SO_DEBUG alone.
+ */
 export const FAILABLE = [
   'WSPSocket',
   'WSPBind',
-  'WSPListen',
   'WSPConnect',
   'WSPAccept',
   'WSPEventSelect',
@@ -20,10 +23,25 @@ export const FAILABLE = [
   'WSPRdmaRead',
   'WSPRegisterMemory',
   'WSPRegisterRdmaMemory',
-  'WSPIoctl',
   'WSPGetSockOpt',
-  'WSPSetSockOpt',
   'WPUCreateSocketHandle',
+  'WSPEnumNetworkEvents',
+  'WSPDeregisterMemory',
+  'WSPDeregisterRdmaMemory',
+] as const;
+
+/** What may fail once while a host starts and begins to listen, or at its very end. */
+export const FAILABLE_ONCE = [
+  'none',
+  'WSPStartupEx',
+  'WSPIoctl',
+  'WPUCreateSocketHandle',
+  'WSPSocket',
+  'WSPBind',
+  'WSPGetSockOpt',
+  'WSPListen',
+  'WSPEventSelect',
+  'WSPCleanup',
 ] as const;
 
 const whole = z.coerce.number().int().min(0);
@@ -80,6 +98,8 @@ const worldSchema = z.strictObject({
   completion: z.enum(['pending', 'immediate']),
   cache: yes,
   verify: yes,
+  /** What fails in host 0, and its error is WSAENETDOWN. */
+  once: z.enum(FAILABLE_ONCE),
 });
 
 export type WorldPlan = z.infer<typeof worldSchema>;

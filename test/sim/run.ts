@@ -27,6 +27,8 @@ export interface RunResult {
   readonly digest: string;
   readonly text: string;
   readonly spiCalls: number;
+  /** Calls between switch and provider that were disturbed. */
+  readonly disturbed: ReadonlySet<string>;
   /** Nanoseconds of virtual time. */
   readonly elapsed: number;
 }
@@ -55,7 +57,7 @@ export async function runPlan(
       const parts = { ...shared, ...own, ...(caller === undefined ? {} : { caller }) };
       hosts.push(await SimHost.open(parts));
     }
-    const world = new SimWorld(hosts, loop, watch, worldPlan.seed);
+    const world = new SimWorld(hosts, loop, watch, worldPlan);
     for (const step of steps) {
       watch.note(printStep(step));
       world.carryOut(step);
@@ -71,7 +73,8 @@ export async function runPlan(
   }
   reactor.close();
   const { digest, text, spiCalls } = watch;
-  return { failure, digest, text, spiCalls, elapsed: loop.clock.now() - start };
+  const disturbed = new Set(hosts.flatMap((host) => [...host.disturbed]));
+  return { failure, digest, text, spiCalls, disturbed, elapsed: loop.clock.now() - start };
 }
 
 function makeVerifier(): VerifyHook {

@@ -10,7 +10,7 @@ import type { SimEnd } from './end.js';
 import { Finding, keepUrgentInline } from './end.js';
 import type { SimHost } from './host.js';
 import type { SimLoop } from './loop.js';
-import type { Step, StepOf } from './plan.js';
+import type { Step, StepOf, WorldPlan } from './plan.js';
 import type { Watch } from './watch.js';
 
 /** A wait between steps lets no more pass than this, so that time-outs are somebody's choice. */
@@ -28,14 +28,16 @@ export class SimWorld {
   readonly #loop: SimLoop;
   readonly #watch: Watch;
   readonly #seed: number;
+  readonly #failsAtEnd: boolean;
   readonly #listeners = new Map<SimHost, number>();
   readonly #connections: SimConnection[] = [];
 
-  constructor(hosts: readonly SimHost[], loop: SimLoop, watch: Watch, seed: number) {
+  constructor(hosts: readonly SimHost[], loop: SimLoop, watch: Watch, plan: WorldPlan) {
     this.#hosts = hosts;
     this.#loop = loop;
     this.#watch = watch;
-    this.#seed = seed;
+    this.#seed = plan.seed;
+    this.#failsAtEnd = plan.once === 'WSPCleanup';
     for (const host of hosts) {
       host.as(() => {
         this.#listeners.set(host, listen(host));
@@ -93,7 +95,8 @@ export class SimWorld {
 
   #stop(): void {
     const living = this.#hosts.filter(({ isDead }) => !isDead);
-    for (const host of living) {
+    for (const [index, host] of living.entries()) {
+      if (index === 0 && this.#failsAtEnd) host.failOnce('WSPCleanup', spi.WSAENETDOWN);
       host.as(() => {
         host.closePort();
         while (host.winsock.WSACleanup() === 0);

@@ -200,6 +200,6 @@ export const switchMutants: readonly Mutant[] = [
     name: 'socket-not-closed',
     source: 'CLOSE-01: the companion is closed with the connection',
     change: calling(() => ({ procedures: () => ({ lpWSPCloseSocket: () => 0 }) })),
-    caughtBy: { seeds: [3, 11, 25] },
+    caughtBy: { seeds: [5, 11, 25] },
   },
 ];

@@ -34,7 +34,6 @@ const START: Readonly<Record<string, () => number>> = {
     throw new Error('a provider throws when it is started');
   },
   'start-fills-nothing': () => 0,
-  'start-nonsense': () => 'yes' as unknown as number,
 };
 
 /** What createProvider returns. */
@@ -47,7 +46,6 @@ const MADE: Readonly<Record<string, unknown>> = {
 };
 
 const make: CreateProvider<never> = (environment) => {
-  if (how === 'throws-when-made') throw new Error('this provider cannot be made');
   if (how !== undefined && how in MADE) return MADE[how] as ServiceProvider;
   const provider = (sanProvider.createProvider as CreateProvider<never>)(environment);
   const start = START[how ?? ''];
