@@ -3,9 +3,11 @@
 // error, and so is an unbroken provider or switch with which anything is found.
 //
 //   tsx scripts/mutants.ts [name ...]
+//   tsx scripts/mutants.ts --rows        the tables of docs/mutants.md, without running anything
 
 import { createProvider } from '../provider/san/provider.js';
 import type { Mutant } from '../test/conformance/self/mutant.js';
+import { rowOf } from '../test/conformance/self/mutant.js';
 import { MUTANTS, runMutant, simulateMutant } from '../test/conformance/self/mutants.js';
 import { switchMutants } from '../test/conformance/self/switch-mutants.js';
 
@@ -57,6 +59,12 @@ function report({ name, source }: Mutant, { noticed, missed }: Outcome): boolean
 }
 
 const wanted = process.argv.slice(2);
+if (wanted[0] === '--rows') {
+  for (const mutants of [MUTANTS, switchMutants]) {
+    process.stdout.write(`${mutants.map(rowOf).join('\n')}\n\n`);
+  }
+  process.exit(0);
+}
 const chosen = (mutants: readonly Mutant[]): readonly Mutant[] =>
   mutants.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 let [count, survivors, isSound] = [0, 0, true];

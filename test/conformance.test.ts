@@ -1,7 +1,7 @@
 // The conformance kit on the reference provider: every case is a test here, so that its clauses count.
 // Then the kit itself: mutants that it must catch, modules that must not take it down, reports.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -20,7 +20,9 @@ import {
   tapReport,
   terminalReport,
 } from './conformance/index.js';
+import { rowOf } from './conformance/self/mutant.js';
 import { MUTANTS, runMutant } from './conformance/self/mutants.js';
+import { switchMutants } from './conformance/self/switch-mutants.js';
 
 const SEED = 1;
 /** Slices; see FixtureOptions. */
@@ -85,6 +87,25 @@ describe('mutants', () => {
     expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
     expect(MUTANTS.length).toBeGreaterThan(20);
     for (const { source } of MUTANTS) expect(source).not.toBe('');
+  });
+});
+
+describe('docs/mutants.md', () => {
+  const text = readFileSync(new URL('../docs/mutants.md', import.meta.url), 'utf8');
+  const all = [...MUTANTS, ...switchMutants];
+
+  it('has a row for each mutant with its source and who catches it, and no other', () => {
+    const rows = text.split('\n').filter((line) => /^\| `[a-z-]+` \|/.test(line));
+    expect(rows).toEqual(all.map(rowOf));
+  });
+
+  it('names for every defect of the field provider a mutant that there is', () => {
+    const [, field = ''] = text.split('## What the field evidence says');
+    const names = new Set(all.map(({ name }) => name));
+    const cited = [...field.matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)].map(([, name = '']) => name);
+    expect(cited.length).toBeGreaterThan(30);
+    expect(cited.filter((name) => !names.has(name))).toEqual([]);
+    for (let defect = 1; defect <= 9; defect++) expect(field).toMatch(`| 0.3, ${defect} |`);
   });
 });
 

@@ -35,3 +35,14 @@ export interface Mutant {
   readonly change: MutantChange;
   readonly caughtBy: CaughtBy;
 }
+
+/** The row of a mutant in docs/mutants.md. */
+export function rowOf({ name, source, caughtBy }: Mutant): string {
+  const { cases = [], stops = [], seeds = [] } = caughtBy;
+  const by = [
+    ...cases.map((id) => `\`${id}\``),
+    ...stops.map((code) => `\`${code}\``),
+    ...(seeds.length === 0 ? [] : [`seeds ${seeds.join(', ')}`]),
+  ];
+  return `| \`${name}\` | ${source} | ${by.join(', ')} |`;
+}
