@@ -5,7 +5,7 @@
 import * as spi from '../../../provider/spi/index.js';
 import type { CaseContext, Connection, ConformanceCase } from '../case.js';
 import { casesOf } from '../case.js';
-import { expectBytes, expectCode, expectSame, expectThat } from '../check.js';
+import { expectBytes, expectCode, expectSame, expectThat, NotSupported } from '../check.js';
 import { needsAll, needsDepth, needsDuplication, needsNoDuplication } from '../requirements.js';
 import type { Side, Started } from '../side.js';
 import { lossErrors } from '../states.js';
@@ -303,4 +303,35 @@ const goingOn = casesOf('duplicating-socket-handles-for-a-san', [
   },
 ]);
 
-export const duplicatingCases: readonly ConformanceCase[] = [...refusing, ...lettingGo, ...goingOn];
+const listening = casesOf('duplicating-socket-handles-for-a-san', [
+  {
+    name: 'listener',
+    title: 'a listener that was handed over accepts in its new process, at the old address',
+    clauses: ['DUP-14', 'DUP-12', 'DUP-15'],
+    unless: needsDuplication,
+    run: (context) => {
+      const { left, right, target } = context;
+      const port = context.port();
+      const { s } = left.listening(port);
+      const { code, name } = left.duplicate(s, target.host.processId);
+      if (code !== 0) throw new NotSupported('a listener is not handed over');
+      const listener = { s: takeOver(target, name), hEvent: target.upcalls.createEvent() };
+      expectCode('WSPEventSelect', target.select(listener.s, listener.hEvent, spi.FD_ACCEPT), 0);
+      const b = right.bound(context.port());
+      const hEvent = right.upcalls.createEvent();
+      expectCode('WSPEventSelect', right.select(b, hEvent, spi.FD_CONNECT), 0);
+      expectCode('WSPConnect', right.connect(b, left.address, port), spi.WSAEWOULDBLOCK);
+      const accepted = context.accepted(target, listener);
+      expectCode('FD_CONNECT', right.connectOutcome(b, hEvent), 0);
+      exchange(context, [right, b], [target, accepted]);
+      exchange(context, [target, accepted], [right, b]);
+    },
+  },
+]);
+
+export const duplicatingCases: readonly ConformanceCase[] = [
+  ...refusing,
+  ...lettingGo,
+  ...goingOn,
+  ...listening,
+];
