@@ -32,6 +32,12 @@ export const ActionKind = {
   disconnect: 10,
   /** The session has failed with `error`: close the SAN socket at once. */
   abort: 11,
+  /** A suspension begins, here or at the peer: calls must be polled for, and deadlines may be set. */
+  hold: 12,
+  /** Both sides are quiet: the connection may be handed to another process, or resumed. */
+  quiet: 13,
+  /** The suspension is over. */
+  release: 14,
 } as const;
 export type ActionKind = (typeof ActionKind)[keyof typeof ActionKind];
 

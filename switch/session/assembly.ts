@@ -11,12 +11,15 @@ import { Outbound } from './outbound.js';
 import { Pulls } from './pulls.js';
 import { ShortWay } from './short-way.js';
 import { Sources } from './sources.js';
+import { Suspension } from './suspension.js';
 
 export interface SessionOptions {
   readonly role: 'connector' | 'acceptor';
   readonly limits: SessionLimits;
   /** The own provider has WSPRdmaRead. */
   readonly rdmaRead: boolean;
+  /** The own provider lets a connection move from process to process. [DUP-11, DUP-15] */
+  readonly suspends?: boolean;
   /**
    * limits.sendCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
    */
@@ -45,6 +48,7 @@ export interface Assembly {
   readonly closing: Closing;
   readonly exchange: Exchange;
   readonly shortWay: ShortWay;
+  readonly suspension: Suspension;
 }
 
 /** Throws AssertionError when limits or memory do not fit each other. */
@@ -56,7 +60,7 @@ export function assemble(options: SessionOptions): Assembly {
       options.receiveWords.length === limits.receiveCount,
     'as many receive buffers as receives',
   );
-  const core = new SessionCore(limits, options.rdmaRead, options);
+  const core = new SessionCore(limits, options.rdmaRead, options.suspends ?? false, options);
   const sources = new Sources(core);
   const pulls = new Pulls(core);
   const outbound = new Outbound(core, sources);
@@ -70,7 +74,8 @@ export function assemble(options: SessionOptions): Assembly {
   const parts = { outbound, inbound, sources, pulls };
   const isConnector = options.role === 'connector';
   const closing = new Closing(core, isConnector, parts);
-  const exchange = new Exchange(core, isConnector, parts, closing);
+  const suspension = new Suspension(core, isConnector, parts);
+  const exchange = new Exchange(core, isConnector, parts, closing, suspension);
   const shortWay = new ShortWay(core, { outbound, inbound, exchange }, options);
-  return { core, sources, pulls, outbound, inbound, closing, exchange, shortWay };
+  return { core, sources, pulls, outbound, inbound, closing, exchange, shortWay, suspension };
 }

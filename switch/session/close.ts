@@ -7,6 +7,7 @@ import type { Nanos } from '../../runtime/clock.js';
 import { ActionKind } from './actions.js';
 import type { SessionCore } from './core.js';
 import type { Parts } from './exchange.js';
+import type { ClosingState } from './state.js';
 
 export class Closing {
   readonly #core: SessionCore;
@@ -81,6 +82,24 @@ export class Closing {
     if (this.#byeReceived) return 'BYE twice';
     this.#byeReceived = true;
     return '';
+  }
+
+  save(): ClosingState {
+    return {
+      finAckAsked: this.#finAckAsked,
+      finAckSent: this.#finAckSent,
+      finAckReceived: this.#finAckReceived,
+      byeAsked: this.#byeAsked,
+      cutReceived: this.#cutReceived,
+    };
+  }
+
+  load(state: ClosingState): void {
+    this.#finAckAsked = state.finAckAsked;
+    this.#finAckSent = state.finAckSent;
+    this.#finAckReceived = state.finAckReceived;
+    this.#byeAsked = state.byeAsked;
+    this.#cutReceived = state.cutReceived;
   }
 
   /** FIN_ACK leaves. */

@@ -36,11 +36,14 @@ export interface Agreement {
   smallBytes: number;
   /** The peer pulls what we announce (variant A). */
   peerPulls: boolean;
+  /** Both sides can be suspended. */
+  suspends: boolean;
 }
 
 export class SessionCore {
   readonly limits: SessionLimits;
   readonly rdmaRead: boolean;
+  readonly suspends: boolean;
   readonly credits: Credits;
   readonly actions: ActionQueue;
   readonly finished = new RequestQueue();
@@ -75,8 +78,11 @@ export class SessionCore {
   doneMask = 0;
   targetMask = 0;
   writtenMask = 0;
+  renewMask = 0;
   finAckWanted = false;
   byeWanted = false;
+  /** Not 0 while a suspension is under way; what it means is suspension.ts's affair. */
+  suspension = 0;
 
   /** Steps that our stream has made: a close that drains it is bounded by standing still. */
   sendProgress = 0;
@@ -87,6 +93,7 @@ export class SessionCore {
   constructor(
     limits: SessionLimits,
     rdmaRead: boolean,
+    suspends: boolean,
     memory: {
       sendBuffers: readonly Uint8Array[];
       sendWords: readonly Int32Array[];
@@ -95,6 +102,7 @@ export class SessionCore {
   ) {
     this.limits = limits;
     this.rdmaRead = rdmaRead;
+    this.suspends = suspends;
     this.credits = new Credits(limits.receiveCount, limits.windowBytes);
     this.sendBuffers = memory.sendBuffers;
     this.sendWords = memory.sendWords;
@@ -110,7 +118,7 @@ export class SessionCore {
     // per slot of the three kinds an end, a registration and a call; what happens once.
     const perReceive = 2 * limits.receiveCount;
     const perSlot = 3 * 3 * limits.transferSlots;
-    this.actions = new ActionQueue(perReceive + limits.sendCount + perSlot + 8);
+    this.actions = new ActionQueue(perReceive + limits.sendCount + perSlot + 11);
     this.agreed = {
       messageBytes: limits.messageBytes,
       thresholdBytes: limits.thresholdBytes,
@@ -118,6 +126,7 @@ export class SessionCore {
       transferSlots: limits.transferSlots,
       smallBytes: 0,
       peerPulls: false,
+      suspends: false,
     };
   }
 
@@ -141,18 +150,27 @@ export class SessionCore {
     agreed.transferSlots = Math.min(limits.transferSlots, peer.transferSlots);
     agreed.smallBytes = Math.min(agreed.thresholdBytes, agreed.messageBytes - HEADER_BYTES);
     agreed.peerPulls = peer.rdmaRead;
+    agreed.suspends = this.suspends && peer.suspends;
   }
 
   get freeBuffers(): number {
     return this.#freeCount;
   }
 
+  /** Something is to be said that is no data, or nothing may be said. */
   get controlWanted(): boolean {
     return (
-      (this.doneMask | this.targetMask | this.writtenMask) !== 0 ||
+      (this.doneMask | this.targetMask | this.writtenMask | this.renewMask | this.suspension) !==
+        0 ||
       this.finAckWanted ||
       this.byeWanted
     );
+  }
+
+  /** A control message waits for a credit or a buffer. */
+  get controlWaits(): boolean {
+    const masks = this.doneMask | this.targetMask | this.writtenMask | this.renewMask;
+    return masks !== 0 || this.finAckWanted || this.byeWanted;
   }
 
   /** Messages may be sent, and nothing waits to go first. */

@@ -136,6 +136,40 @@ export class Credits {
     return '';
   }
 
+  /** All counters, for the next controller; in the order of load(). */
+  save(): number[] {
+    return [
+      this.#posted,
+      this.#postedTold,
+      this.#received,
+      this.#payloadIn,
+      this.#payloadFreed,
+      this.#windowTold,
+      this.#peerReceiveCount,
+      this.#peerWindowBytes,
+      this.#granted,
+      this.#sent,
+      this.#window,
+      this.#payloadOut,
+    ];
+  }
+
+  load(counters: readonly number[]): void {
+    const at = (index: number): number => counters[index] ?? 0;
+    this.#posted = at(0);
+    this.#postedTold = at(1);
+    this.#received = at(2);
+    this.#payloadIn = at(3);
+    this.#payloadFreed = at(4);
+    this.#windowTold = at(5);
+    this.#peerReceiveCount = at(6);
+    this.#peerWindowBytes = at(7);
+    this.#granted = at(8);
+    this.#sent = at(9);
+    this.#window = at(10);
+    this.#payloadOut = at(11);
+  }
+
   /** For assertions: what was posted never exceeds the buffers there are. */
   get isConserved(): boolean {
     return this.postedNow >= 0 && this.postedNow <= this.#receiveCount;

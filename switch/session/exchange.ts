@@ -15,10 +15,12 @@ import {
   kindWord,
   type Message,
   MessageType,
+  PROTOCOL_VERSION,
 } from './messages.js';
 import type { Outbound } from './outbound.js';
 import type { Pulls } from './pulls.js';
 import type { Sources } from './sources.js';
+import type { Suspension } from './suspension.js';
 
 export interface Parts {
   readonly outbound: Outbound;
@@ -35,10 +37,17 @@ export class Exchange {
   readonly #inbound: Inbound;
   readonly #sources: Sources;
   readonly #pulls: Pulls;
+  readonly #suspension: Suspension;
   /** When the negotiation must be complete. */
   deadline: Nanos = Infinity;
 
-  constructor(core: SessionCore, isConnector: boolean, parts: Parts, closing: Closing) {
+  constructor(
+    core: SessionCore,
+    isConnector: boolean,
+    parts: Parts,
+    closing: Closing,
+    suspension: Suspension,
+  ) {
     this.#core = core;
     this.#isConnector = isConnector;
     this.#closing = closing;
@@ -46,6 +55,7 @@ export class Exchange {
     this.#inbound = parts.inbound;
     this.#sources = parts.sources;
     this.#pulls = parts.pulls;
+    this.#suspension = suspension;
   }
 
   /** SESS-02, SESS-03: every receive is posted before anything is said. */
@@ -53,7 +63,7 @@ export class Exchange {
     const core = this.#core;
     this.deadline = core.now + core.limits.negotiationNanosMax;
     for (let index = 0; index < core.limits.receiveCount; index++) this.postReceive(index);
-    if (this.#isConnector) this.#sendNegotiation(MessageType.hello);
+    if (this.#isConnector) this.#sendNegotiation(MessageType.hello, PROTOCOL_VERSION);
   }
 
   /** Takes a parsed message. Returns '' or what is wrong with it. */
@@ -64,7 +74,9 @@ export class Exchange {
   /** The message has been taken out of its buffer: XFER-05, the buffer goes back at once. */
   consumed(message: Message, index: number): void {
     this.postReceive(index);
-    if (message.type === MessageType.hello) this.#sendNegotiation(MessageType.welcome);
+    if (message.type === MessageType.hello) {
+      this.#sendNegotiation(MessageType.welcome, message.negotiation.version);
+    }
     this.pump();
   }
 
@@ -73,12 +85,14 @@ export class Exchange {
     this.#core.credits.posted();
   }
 
-  #sendNegotiation(type: MessageType): void {
+  #sendNegotiation(type: MessageType, version: number): void {
     const core = this.#core;
     const index = core.take();
     const length = emitNegotiation(core.sendWords[index] as Int32Array, {
       ...core.limits,
+      version,
       rdmaRead: core.rdmaRead,
+      suspends: core.suspends,
     });
     core.post(index, length, kindWord(type, 0, 0, 0), 0);
     if (type === MessageType.welcome) this.#establish();
@@ -133,9 +147,23 @@ export class Exchange {
         return this.#closing.handleBye();
       case MessageType.update:
         return '';
+      case MessageType.suspend:
+        return this.#suspension.handleSuspend();
+      case MessageType.suspended:
+        return this.#suspension.handleSuspended();
+      case MessageType.resume:
+        return this.#suspension.handleResume();
+      case MessageType.renew:
+        return this.#pulls.handleRenew(message, from) || this.#filled();
       default:
         return 'negotiation after the negotiation';
     }
+  }
+
+  /** What waited for a renewed announcement goes on. */
+  #filled(): string {
+    this.#inbound.fill();
+    return '';
   }
 
   /** Sends whatever the state now calls for, as far as credits and buffers go. */
@@ -145,20 +173,17 @@ export class Exchange {
     if (this.#inbound.finReceived || this.#outbound.finSent || this.#closing.isBounded) {
       this.#closing.evaluate();
     }
-    if (core.controlWanted) this.#pumpControl();
+    if (core.controlWanted && this.#pumpControl()) return;
     this.#outbound.pump();
     if (core.credits.updateDue && core.freeBuffers > 0 && !core.over)
       core.postBare(MessageType.update);
   }
 
-  #pumpControl(): void {
+  /** What goes before data. Whether nothing else may be said. */
+  #pumpControl(): boolean {
     const core = this.#core;
-    while (
-      !core.over &&
-      core.controlWanted &&
-      core.credits.maySendControl &&
-      core.freeBuffers > 0
-    ) {
+    if (this.#suspension.isSilent) return this.#suspension.advance();
+    while (!core.over && core.controlWaits && core.credits.maySendControl && core.freeBuffers > 0) {
       if (core.doneMask !== 0) {
         const transfer = lowestBit(core.doneMask);
         core.doneMask &= ~(1 << transfer);
@@ -172,6 +197,10 @@ export class Exchange {
         const pull = lowestBit(core.targetMask);
         core.targetMask &= ~(1 << pull);
         this.#pulls.sendTarget(pull);
+      } else if (core.renewMask !== 0) {
+        const transfer = lowestBit(core.renewMask);
+        core.renewMask &= ~(1 << transfer);
+        this.#sources.sendRenew(transfer);
       } else if (core.finAckWanted) {
         // Behind every DONE: the acknowledgement covers them.
         core.finAckWanted = false;
@@ -182,6 +211,7 @@ export class Exchange {
         core.postBare(MessageType.bye);
       }
     }
+    return core.suspension !== 0 && this.#suspension.advance();
   }
 }
 

@@ -17,6 +17,8 @@ import {
   type SessionRequest,
 } from './request.js';
 import { Store } from './store.js';
+import type { InboundState } from './state.js';
+import { TransferQueue } from './transfer-queue.js';
 import { UrgentBytes } from './urgent.js';
 
 export class Inbound {
@@ -27,14 +29,13 @@ export class Inbound {
   readonly #posted = new RequestQueue();
   /** Receives that get no more, in order, waiting for their pulls. */
   readonly #sealed = new RequestQueue();
-  /** Announcements with unassigned bytes, in stream order: a ring of transfer numbers. */
-  readonly #waiting: Int32Array;
-  #waitingHead = 0;
-  #waitingCount = 0;
+  /** Announcements with unassigned bytes. */
+  readonly #waiting: TransferQueue;
   /** Bytes in the staging buffer: at the very head of the stream. */
   #stagedAt = 0;
   #stagedEnd = 0;
-  #stagingPull = false;
+  /** Nothing is given out: a pull fills the staging buffer, or the session is suspended. */
+  #isWithheld = false;
   #discarding = false;
   #refusal = 0;
   finReceived = false;
@@ -50,7 +51,7 @@ export class Inbound {
     this.#core = core;
     this.#pulls = pulls;
     this.#store = new Store(core.limits.windowBytes);
-    this.#waiting = new Int32Array(core.limits.transferSlots);
+    this.#waiting = new TransferQueue(core.limits.transferSlots);
     pulls.onPulled = (request, bytes) => {
       this.#handlePulled(request, bytes);
     };
@@ -58,7 +59,7 @@ export class Inbound {
 
   get readableBytes(): number {
     const staged = this.#stagedEnd - this.#stagedAt;
-    if (this.#stagingPull) return 0;
+    if (this.#isWithheld) return 0;
     const next = this.#nextAnnouncement();
     if (staged > 0 && next !== null && next.assigned > 0) return staged;
     return staged + this.#storedBefore(next);
@@ -67,7 +68,7 @@ export class Inbound {
   /** Of these, the bytes that one receive may take: ordinary and urgent ones are not mixed. */
   get readableRun(): number {
     if (this.#marks.count === 0) return this.readableBytes;
-    if (this.#stagingPull) return 0;
+    if (this.#isWithheld) return 0;
     const staged = this.#stagedEnd - this.#stagedAt;
     if (this.#isAtMark && staged > 0) return staged;
     const next = this.#nextAnnouncement();
@@ -77,7 +78,7 @@ export class Inbound {
 
   get ended(): boolean {
     return (
-      this.finReceived && this.readableBytes === 0 && this.#waitingCount === 0 && !this.#stagingPull
+      this.finReceived && this.readableBytes === 0 && this.#waiting.count === 0 && !this.#isWithheld
     );
   }
 
@@ -160,8 +161,8 @@ export class Inbound {
   get #isEmpty(): boolean {
     return (
       this.#store.length === 0 &&
-      this.#waitingCount === 0 &&
-      !this.#stagingPull &&
+      this.#waiting.count === 0 &&
+      !this.#isWithheld &&
       this.#stagedAt === this.#stagedEnd &&
       !this.finReceived
     );
@@ -183,9 +184,7 @@ export class Inbound {
       this.#pulls.discard(message.transfer);
       return '';
     }
-    const tail = (this.#waitingHead + this.#waitingCount) % this.#waiting.length;
-    this.#waiting[tail] = message.transfer;
-    this.#waitingCount++;
+    this.#waiting.push(message.transfer);
     this.fill();
     return '';
   }
@@ -195,7 +194,7 @@ export class Inbound {
     const isLate = this.finReceived;
     this.finReceived = true;
     if (cut) {
-      const isShort = this.#waitingCount > 0;
+      const isShort = this.#waiting.count > 0;
       this.#truncate();
       this.isCut = isShort || !isLate;
     }
@@ -204,7 +203,7 @@ export class Inbound {
 
   /** See Session.readStored. */
   read(into: Uint8Array, offset: number, length: number, peek: boolean): number {
-    if (this.#posted.head !== null || this.#stagingPull) return 0;
+    if (this.#posted.head !== null || this.#isWithheld) return 0;
     const wanted = Math.min(length, this.readableRun);
     const staged = Math.min(wanted, this.#stagedEnd - this.#stagedAt);
     copyBytes(this.#core.stagingBuffer, this.#stagedAt, into, offset, staged);
@@ -219,11 +218,11 @@ export class Inbound {
   /** Fetches large data for readers, if it comes next and nothing else is to be read. */
   stage(): void {
     const next = this.#nextAnnouncement();
-    if (next === null || this.#posted.head !== null || this.#stagingPull) return;
-    if (this.readableBytes > 0 || this.#pulls.activeCount > 0) return;
+    if (next === null || this.#posted.head !== null || this.#isWithheld) return;
+    if (this.readableBytes > 0 || this.#pulls.activeCount > 0 || !next.isReady) return;
     this.#core.needStaging();
     const length = Math.min(next.rest - next.assigned, this.#core.stagingBuffer.length);
-    this.#stagingPull = true;
+    this.#isWithheld = true;
     this.#stagedAt = 0;
     this.#stagedEnd = 0;
     this.#startPull(next, length, { request: null, buffer: this.#core.stagingBuffer, offset: 0 });
@@ -243,6 +242,53 @@ export class Inbound {
     this.#dropAllWaiting();
   }
 
+  // Suspension [DUP-08 … DUP-10, DUP-13] --------------------------------------------------------
+
+  /** Receives wait and readers find nothing, whatever has arrived. No pull is under way. */
+  hold(): void {
+    this.#isWithheld = true;
+  }
+
+  release(): void {
+    this.#isWithheld = false;
+    this.fill();
+  }
+
+  /** What the next controller goes on with; nothing is posted. */
+  save(): InboundState {
+    return {
+      stored: this.#store.copy(),
+      storedTotal: this.#store.total,
+      staged: this.#core.stagingBuffer.slice(this.#stagedAt, this.#stagedEnd),
+      waiting: this.#waiting.save(),
+      urgent: this.#urgent.save(),
+      marks: this.#marks.save(),
+      discarding: this.#discarding,
+      refusal: this.#refusal,
+      finReceived: this.finReceived,
+      isCut: this.isCut,
+    };
+  }
+
+  /** Into a new session; false: there is no memory for it. */
+  load(state: InboundState): boolean {
+    this.#store.load(state.stored, state.storedTotal);
+    if (state.staged.length > 0) {
+      this.#core.needStaging();
+      if (state.staged.length > this.#core.stagingBuffer.length) return false;
+      this.#core.stagingBuffer.set(state.staged);
+      this.#stagedEnd = state.staged.length;
+    }
+    for (const transfer of state.waiting) this.#waiting.push(transfer);
+    this.#urgent.load(state.urgent);
+    this.#marks.load(state.marks);
+    this.#discarding = state.discarding;
+    this.#refusal = state.refusal;
+    this.finReceived = state.finReceived;
+    this.isCut = state.isCut;
+    return true;
+  }
+
   failAll(error: number): void {
     for (const queue of [this.#sealed, this.#posted]) {
       for (let request = queue.shift(); request !== null; request = queue.shift()) {
@@ -256,7 +302,7 @@ export class Inbound {
   /** Matches posted receives with what is there, in order, as far as it goes. */
   fill(): void {
     for (let request = this.#posted.head; request !== null; request = this.#posted.head) {
-      if (this.#stagingPull) return;
+      if (this.#isWithheld) return;
       const next = this.#nextAnnouncement();
       if (request.assigned < request.total) {
         if (this.#stagedAt < this.#stagedEnd) {
@@ -270,7 +316,7 @@ export class Inbound {
           continue;
         }
         if (next !== null) {
-          if (!this.#pulls.hasFreeSlot) return;
+          if (!this.#pulls.mayStart(next)) return;
           const length = Math.min(contiguous(request), next.rest - next.assigned);
           this.#pullInto(request, next, length);
           continue;
@@ -284,8 +330,8 @@ export class Inbound {
 
   /** Nothing more is there for `request` now: does it end all the same? */
   #isSatisfied(request: SessionRequest): boolean {
-    if (this.finReceived && this.#waitingCount === 0 && this.#store.length === 0) return true;
-    if (request.total === 0) return this.readableBytes > 0 || this.#waitingCount > 0;
+    if (this.finReceived && this.#waiting.count === 0 && this.#store.length === 0) return true;
+    if (request.total === 0) return this.readableBytes > 0 || this.#waiting.count > 0;
     if (request.assigned === request.total) return true;
     return request.assigned > 0 && (request.flags & RequestFlag.waitAll) === 0;
   }
@@ -298,11 +344,7 @@ export class Inbound {
       return;
     }
     let taken = 0;
-    const direct =
-      this.#store.length === 0 &&
-      this.#waitingCount === 0 &&
-      !this.#stagingPull &&
-      this.#stagedAt === this.#stagedEnd;
+    const direct = this.#isEmpty;
     while (direct && taken < length) {
       const request = this.#posted.head;
       if (request === null || request.total === 0) break;
@@ -404,14 +446,14 @@ export class Inbound {
     length: number,
     into: { request: SessionRequest | null; buffer: Uint8Array; offset: number },
   ): void {
-    const transfer = this.#waiting[this.#waitingHead] as number;
+    const transfer = this.#waiting.oldest;
     this.#pulls.start(transfer, length, into);
-    if (next.assigned === next.rest) this.#dropWaiting();
+    if (next.assigned === next.rest) this.#waiting.drop();
   }
 
   #handlePulled(request: SessionRequest | null, bytes: number): void {
     if (request === null) {
-      this.#stagingPull = false;
+      this.#isWithheld = false;
       this.#stagedEnd = this.#discarding ? 0 : bytes;
       this.#stagedAt = 0;
     } else {
@@ -442,8 +484,8 @@ export class Inbound {
   }
 
   #nextAnnouncement(): Announcement | null {
-    if (this.#waitingCount === 0) return null;
-    return this.#pulls.announcements[this.#waiting[this.#waitingHead] as number] as Announcement;
+    if (this.#waiting.count === 0) return null;
+    return this.#pulls.announcements[this.#waiting.oldest] as Announcement;
   }
 
   #storedBefore(next: Announcement | null): number {
@@ -461,14 +503,9 @@ export class Inbound {
   }
 
   #dropAllWaiting(): void {
-    while (this.#waitingCount > 0) {
-      this.#pulls.discard(this.#waiting[this.#waitingHead] as number);
-      this.#dropWaiting();
+    while (this.#waiting.count > 0) {
+      this.#pulls.discard(this.#waiting.oldest);
+      this.#waiting.drop();
     }
-  }
-
-  #dropWaiting(): void {
-    this.#waitingHead = (this.#waitingHead + 1) % this.#waiting.length;
-    this.#waitingCount--;
   }
 }

@@ -55,6 +55,10 @@ export interface SessionLimits {
   readonly drainNanosMax: Nanos;
   /** How long RDMA may still work on a request that was given up (BLK-05). */
   readonly cancelNanosMax: Nanos;
+  /** From the request to suspend to its answer. */
+  readonly suspendNanosMax: Nanos;
+  /** How long the peer of a suspended session waits for its new controller. */
+  readonly resumeNanosMax: Nanos;
 }
 
 export const defaultSessionLimits: SessionLimits = {
@@ -71,6 +75,8 @@ export const defaultSessionLimits: SessionLimits = {
   closeNanosMax: seconds(30),
   drainNanosMax: seconds(120),
   cancelNanosMax: seconds(1),
+  suspendNanosMax: seconds(30),
+  resumeNanosMax: seconds(60),
 };
 
 const isCount = (value: number, low: number, high: number): boolean =>
@@ -109,7 +115,15 @@ export function checkLimits(limits: SessionLimits): void {
   assert(isCount(limits.rdmaBytesMax, 1, 0xffff_ffff), 'an RDMA call moves at least one byte');
   assert(isCount(limits.transferSlots, 1, TRANSFER_SLOTS_MAX), '1 to 16 transfer slots');
   const { negotiationNanosMax, closeNanosMax, drainNanosMax, cancelNanosMax } = limits;
-  const shortest = Math.min(negotiationNanosMax, closeNanosMax, drainNanosMax, cancelNanosMax);
+  const { suspendNanosMax, resumeNanosMax } = limits;
+  const shortest = Math.min(
+    negotiationNanosMax,
+    closeNanosMax,
+    drainNanosMax,
+    cancelNanosMax,
+    suspendNanosMax,
+    resumeNanosMax,
+  );
   assert(shortest > 0, 'timeouts lie ahead');
 }
 

@@ -15,7 +15,9 @@ import {
 } from './limits.js';
 
 export const PROTOCOL_MAGIC = 0x5344_5357; // "WSDS"
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
+/** The oldest that is still spoken with: it knows no suspension. */
+const PROTOCOL_VERSION_MIN = 2;
 
 export const MessageType = {
   hello: 1,
@@ -29,6 +31,10 @@ export const MessageType = {
   finAck: 9,
   bye: 10,
   update: 11,
+  suspend: 12,
+  suspended: 13,
+  resume: 14,
+  renew: 15,
 } as const;
 export type MessageType = (typeof MessageType)[keyof typeof MessageType];
 
@@ -69,6 +75,10 @@ const USES: readonly number[] = [
   0, // finAck
   0, // bye
   0, // update
+  0, // suspend
+  0, // suspended
+  0, // resume
+  USES_TRANSFER, // renew
 ];
 
 // Words are read and written in the machine's order, and the wire is little-endian.
@@ -77,8 +87,12 @@ assert(
   'the session needs a little-endian machine',
 );
 
+const CAPABILITY_READ = 1;
+const CAPABILITY_SUSPEND = 2;
+
 /** One half of a negotiation. */
 export interface Negotiation {
+  version: number;
   receiveCount: number;
   messageBytes: number;
   windowBytes: number;
@@ -86,6 +100,8 @@ export interface Negotiation {
   rdmaBytesMax: number;
   transferSlots: number;
   rdmaRead: boolean;
+  /** The side's provider lets the other side move to another process. */
+  suspends: boolean;
 }
 
 /** A parsed message; one object per session, overwritten by every parse. */
@@ -99,16 +115,17 @@ export class Message {
   window = 0;
   payloadLength = 0;
   payloadOffset = 0;
-  /** announce. */
+  /** announce, renew. */
   rest = 0;
   /** target. */
   offset = 0;
   length = 0;
-  /** announce, target. */
+  /** announce, renew, target. */
   descriptorOffset = 0;
   descriptorLength = 0;
   /** hello, welcome. */
   readonly negotiation: Negotiation = {
+    version: 0,
     receiveCount: 0,
     messageBytes: 0,
     windowBytes: 0,
@@ -116,6 +133,7 @@ export class Message {
     rdmaBytesMax: 0,
     transferSlots: 0,
     rdmaRead: false,
+    suspends: false,
   };
 }
 
@@ -153,6 +171,7 @@ export function parse(words: Int32Array, length: number, message: Message): stri
   if (payloadLength < 0 || payloadLength > length) return 'wrong payload length';
   switch (message.type) {
     case MessageType.announce:
+    case MessageType.renew:
       return parseAnnounce(words, length, message);
     case MessageType.target:
       return parseTarget(words, length, message);
@@ -212,7 +231,8 @@ const within = (value: number, low: number, high: number): boolean => value >= l
 function parseNegotiation(words: Int32Array, length: number, half: Negotiation): string {
   if (length !== HELLO_BYTES) return 'wrong length';
   if (words[WORD_BODY] !== PROTOCOL_MAGIC) return 'not this protocol';
-  if (words[WORD_BODY + 1] !== PROTOCOL_VERSION) return 'another version';
+  half.version = words[WORD_BODY + 1] as number;
+  if (!within(half.version, PROTOCOL_VERSION_MIN, PROTOCOL_VERSION)) return 'another version';
   half.receiveCount = words[WORD_BODY + 2] as number;
   half.messageBytes = words[WORD_BODY + 3] as number;
   half.windowBytes = words[WORD_BODY + 4] as number;
@@ -220,14 +240,16 @@ function parseNegotiation(words: Int32Array, length: number, half: Negotiation):
   half.rdmaBytesMax = (words[WORD_BODY + 6] as number) >>> 0;
   half.transferSlots = words[WORD_BODY + 7] as number;
   const capability = words[WORD_BODY + 8] as number;
-  half.rdmaRead = capability === 1;
+  half.rdmaRead = (capability & CAPABILITY_READ) !== 0;
+  half.suspends = (capability & CAPABILITY_SUSPEND) !== 0;
   if (!within(half.receiveCount, 4, 4096)) return 'receives out of range';
   if (!within(half.messageBytes, MESSAGE_BYTES_MIN, 2 ** 24)) return 'message size out of range';
   if (!within(half.windowBytes, MESSAGE_BYTES_MIN, 2 ** 30)) return 'window out of range';
   if (!within(half.thresholdBytes, 1, 2 ** 30)) return 'threshold out of range';
   if (half.rdmaBytesMax === 0) return 'RDMA size out of range';
   if (!within(half.transferSlots, 1, TRANSFER_SLOTS_MAX)) return 'slots out of range';
-  if (capability !== 0 && capability !== 1) return 'unknown capability';
+  if (!within(capability, 0, half.version === PROTOCOL_VERSION ? 3 : 1))
+    return 'unknown capability';
   return words[WORD_BODY + 9] === 0 ? '' : 'reserved word set';
 }
 
@@ -254,7 +276,7 @@ export function emitCounters(
   words[WORD_WINDOW] = window;
 }
 
-/** Writes the fields of an announcement. Returns the offset of its descriptor. */
+/** Writes the fields of an announcement, or of its renewal. Returns the offset of its descriptor. */
 export function emitAnnounce(words: Int32Array, rest: number, descriptorLength: number): number {
   words[WORD_BODY] = rest;
   words[WORD_BODY + 1] = descriptorLength;
@@ -276,14 +298,16 @@ export function emitTarget(
 /** Writes one half of the negotiation. Returns the length of the message. */
 export function emitNegotiation(words: Int32Array, half: Negotiation): number {
   words[WORD_BODY] = PROTOCOL_MAGIC;
-  words[WORD_BODY + 1] = PROTOCOL_VERSION;
+  words[WORD_BODY + 1] = half.version;
   words[WORD_BODY + 2] = half.receiveCount;
   words[WORD_BODY + 3] = half.messageBytes;
   words[WORD_BODY + 4] = half.windowBytes;
   words[WORD_BODY + 5] = half.thresholdBytes;
   words[WORD_BODY + 6] = half.rdmaBytesMax;
   words[WORD_BODY + 7] = half.transferSlots;
-  words[WORD_BODY + 8] = half.rdmaRead ? 1 : 0;
+  const suspends = half.suspends && half.version === PROTOCOL_VERSION;
+  words[WORD_BODY + 8] =
+    (half.rdmaRead ? CAPABILITY_READ : 0) | (suspends ? CAPABILITY_SUSPEND : 0);
   words[WORD_BODY + 9] = 0;
   return HELLO_BYTES;
 }

@@ -11,6 +11,7 @@ import { DATA_RESERVE, HEADER_BYTES } from './limits.js';
 import { FLAG_CUT, FLAG_URGENT, kindWord, MessageType } from './messages.js';
 import { RequestFlag, RequestQueue, RequestState, type SessionRequest } from './request.js';
 import type { Sources } from './sources.js';
+import type { OutboundState } from './state.js';
 
 const DATA_KIND = kindWord(MessageType.data, 0, 0, 0);
 const URGENT_KIND = kindWord(MessageType.data, FLAG_URGENT, 0, 0);
@@ -156,6 +157,23 @@ export class Outbound {
     if (!request.sealed || request.transfers > 0) return;
     request.bytes = request.assigned;
     this.#core.finish(request, request.error);
+  }
+
+  /** Nothing waits to be sent but the end of the stream. */
+  get isEmpty(): boolean {
+    return this.#queue.head === null;
+  }
+
+  save(): OutboundState {
+    const { finWanted, finSent } = this;
+    return { finWanted, finSent, isCut: this.#isCut, cutSent: this.#cutSent };
+  }
+
+  load(state: OutboundState): void {
+    this.finWanted = state.finWanted;
+    this.finSent = state.finSent;
+    this.#isCut = state.isCut;
+    this.#cutSent = state.cutSent;
   }
 
   failAll(error: number): void {

@@ -13,10 +13,13 @@ import { DESCRIPTOR_BYTES_MAX, HEADER_BYTES } from './limits.js';
 import type { Message } from './messages.js';
 import { emitTarget, kindWord, MessageType } from './messages.js';
 import type { SessionRequest } from './request.js';
+import type { AnnouncementState } from './state.js';
 
 /** A transfer that the peer has announced and we are not done with. */
 export class Announcement {
   active = false;
+  /** False from a suspension until RENEW says where the bytes lie now. */
+  isReady = false;
   rest = 0;
   /** Bytes that pulls have been started for, or that nobody wants. */
   assigned = 0;
@@ -109,6 +112,7 @@ export class Pulls {
     if (announcement.active || doneUnsaid) return 'transfer still outstanding';
     if (message.descriptorLength > 0 !== this.#core.rdmaRead) return 'wrong variant';
     announcement.active = true;
+    announcement.isReady = true;
     announcement.rest = message.rest;
     announcement.assigned = 0;
     announcement.ended = 0;
@@ -119,11 +123,49 @@ export class Pulls {
     return '';
   }
 
-  get hasFreeSlot(): boolean {
-    return this.activeCount < this.#core.agreed.transferSlots;
+  /** What was announced lies where it lay no longer. [DUP-09] */
+  suspend(): void {
+    if (this.#slots === null) return;
+    for (const announcement of this.announcements) announcement.isReady = false;
   }
 
-  /** Starts a pull of the next `length` bytes of a transfer; the caller has checked hasFreeSlot. */
+  /** The peer says where the bytes of a transfer lie now. Returns '' or what is wrong with it. */
+  handleRenew(message: Message, from: Uint8Array): string {
+    if (message.transfer >= this.#core.agreed.transferSlots) return 'slot out of range';
+    const announcement = this.announcements[message.transfer] as Announcement;
+    if (message.descriptorLength > 0 !== this.#core.rdmaRead) return 'wrong variant';
+    // DONE may be on its way: then nobody wants to know.
+    if (!announcement.active) return '';
+    if (announcement.isReady || announcement.rest !== message.rest) return 'nothing to renew';
+    announcement.isReady = true;
+    announcement.descriptorLength = message.descriptorLength;
+    copyBytes(from, message.descriptorOffset, announcement.descriptor, 0, message.descriptorLength);
+    return '';
+  }
+
+  /** What is announced and not done, for the next controller; no pull is under way. */
+  save(): AnnouncementState[] {
+    if (this.#slots === null) return [];
+    return this.announcements.flatMap(
+      ({ active, rest, assigned, ended, storedBefore }, transfer) =>
+        active ? [{ transfer, rest, assigned, ended, storedBefore }] : [],
+    );
+  }
+
+  load(states: readonly AnnouncementState[]): void {
+    for (const { transfer, rest, assigned, ended, storedBefore } of states) {
+      const announcement = this.announcements[transfer] as Announcement;
+      Object.assign(announcement, { active: true, rest, assigned, ended, storedBefore });
+    }
+    this.announcedCount = states.length;
+  }
+
+  /** A pull of this announcement can be started now. */
+  mayStart(announcement: Announcement): boolean {
+    return announcement.isReady && this.activeCount < this.#core.agreed.transferSlots;
+  }
+
+  /** Starts a pull of the next `length` bytes of a transfer; the caller has checked mayStart. */
   start(
     transfer: number,
     length: number,

@@ -23,11 +23,13 @@ import type { SessionCore, SessionStatistics } from './core.js';
 import type { Exchange } from './exchange.js';
 import type { Inbound } from './inbound.js';
 import { Message, parse } from './messages.js';
+import { Moving } from './moving.js';
 import type { Outbound } from './outbound.js';
 import type { Pulls } from './pulls.js';
 import type { SessionRequest } from './request.js';
 import type { ShortWay } from './short-way.js';
 import type { Sources } from './sources.js';
+import type { Suspension } from './suspension.js';
 
 export type { SessionOptions } from './assembly.js';
 export { Access, ActionKind, SessionAction, STAGING_REGISTRATION } from './actions.js';
@@ -48,6 +50,9 @@ export class Session {
   readonly #inbound: Inbound;
   readonly #closing: Closing;
   readonly #exchange: Exchange;
+  readonly #suspension: Suspension;
+  /** From process to process. */
+  readonly moving: Moving;
   #fault = '';
 
   /** Throws AssertionError when limits or memory do not fit each other. */
@@ -66,6 +71,8 @@ export class Session {
     this.#closing = parts.closing;
     this.#exchange = parts.exchange;
     this.shortWay = parts.shortWay;
+    this.#suspension = parts.suspension;
+    this.moving = new Moving(parts);
   }
 
   get statistics(): Readonly<SessionStatistics> {
@@ -161,7 +168,8 @@ export class Session {
   /** When handleTimer must be called; Infinity for never. */
   get deadline(): Nanos {
     const closing = Math.min(this.#closing.deadline, this.#core.cancelDeadline);
-    return Math.min(this.#exchange.deadline, closing);
+    const handshakes = Math.min(this.#exchange.deadline, this.#suspension.deadline);
+    return Math.min(handshakes, closing);
   }
 
   /** Transfers, pulls and writes that have not ended: 0 in a session at rest. */

@@ -2,6 +2,7 @@
 // then read by the peer (variant A) or written by us where the peer says (variant B). Source:
 // docs/session-protocol.md "Large data"; XFER-08 … XFER-11, XFER-13, RDMA-09.
 
+import { WSAENOBUFS } from '../../provider/spi/error-codes.js';
 import type { SessionAction } from './actions.js';
 import { Access, ActionKind } from './actions.js';
 import { copyBytes } from './copy.js';
@@ -17,7 +18,16 @@ import type { Message } from './messages.js';
 import { emitAnnounce, kindWord, MessageType } from './messages.js';
 import type { SessionRequest } from './request.js';
 
-const SourceState = { idle: 0, registering: 1, registered: 2, announced: 3 } as const;
+const SourceState = {
+  idle: 0,
+  registering: 1,
+  registered: 2,
+  announced: 3,
+  /** Announced, and out of the peer's reach while the session is suspended. [DUP-09] */
+  dormant: 4,
+  /** Registered again, to be told by RENEW. */
+  renewing: 5,
+} as const;
 
 class Source {
   state: (typeof SourceState)[keyof typeof SourceState] = SourceState.idle;
@@ -143,13 +153,17 @@ export class Sources {
   forEachRequest(visit: (request: SessionRequest) => void): void {
     if (this.#slots === null) return;
     for (const [id, { state, request }] of this.#sources.entries()) {
-      if (state !== SourceState.announced || request === null) continue;
+      if (state < SourceState.announced || request === null) continue;
       if (this.#sources.findIndex((other) => other.request === request) === id) visit(request);
     }
   }
 
   handleRegistered(id: number, descriptor: Uint8Array | null, length: number, error: number): void {
     const source = this.#sources[id] as Source;
+    if (source.state === SourceState.renewing) {
+      this.#handleRenewed(id, descriptor, length, error);
+      return;
+    }
     if (source.state !== SourceState.registering) return;
     const { request } = source;
     const isFailure = error !== 0 || length > DESCRIPTOR_BYTES_MAX;
@@ -162,10 +176,14 @@ export class Sources {
       this.onRegistrationFailed(request);
       return;
     }
+    this.#keepDescriptor(source, descriptor, length);
+    source.state = SourceState.registered;
+  }
+
+  #keepDescriptor(source: Source, descriptor: Uint8Array | null, length: number): void {
     source.descriptorLength = this.#core.agreed.peerPulls ? length : 0;
     if (descriptor !== null)
       copyBytes(descriptor, 0, source.descriptor, 0, source.descriptorLength);
-    source.state = SourceState.registered;
   }
 
   /**
@@ -199,16 +217,70 @@ export class Sources {
   handleDone(id: number): string {
     if (id >= this.#core.agreed.transferSlots) return 'slot out of range';
     const source = this.#sources[id] as Source;
-    if (source.state !== SourceState.announced) return 'transfer not outstanding';
+    if (source.state < SourceState.announced) return 'transfer not outstanding';
     if (source.writes > 0) return 'a write is under way';
     const request = source.request as SessionRequest;
     if (this.#core.agreed.peerPulls) this.#core.statistics.bytesOutByRdma += source.rest;
-    this.#core.actions.push(ActionKind.deregister, id, 0);
+    // A transfer that sleeps has nothing registered, and one that wakes may not have been told yet.
+    if (source.state !== SourceState.dormant) this.#core.actions.push(ActionKind.deregister, id, 0);
+    this.#core.renewMask &= ~(1 << id);
     this.#release(source);
     request.transfers--;
     this.#core.sendProgress++;
     this.onEnded(request);
     return '';
+  }
+
+  // Suspension [DUP-09] ------------------------------------------------------------------------
+
+  /** A registration has been asked for and not been answered. */
+  get isRegistering(): boolean {
+    if (this.#slots === null) return false;
+    return this.#sources.some(({ state }) => state === SourceState.registering);
+  }
+
+  /** Takes all memory out of reach: what is announced keeps its place, the next is begun anew. */
+  suspend(): void {
+    if (this.#slots === null) return;
+    this.withdraw();
+    for (const [id, source] of this.#sources.entries()) {
+      if (source.state !== SourceState.announced) continue;
+      this.#core.actions.push(ActionKind.deregister, id, 0);
+      source.state = SourceState.dormant;
+    }
+    this.#core.renewMask = 0;
+  }
+
+  /** What was announced before is registered again, and told by RENEW. */
+  renew(): void {
+    if (this.#slots === null) return;
+    for (const [id, source] of this.#sources.entries()) {
+      if (source.state !== SourceState.dormant) continue;
+      source.state = SourceState.renewing;
+      this.#core.actions.push(ActionKind.register, id, 0);
+    }
+  }
+
+  /** Sends RENEW for `id`; the caller has checked credits and buffers. */
+  sendRenew(id: number): void {
+    const core = this.#core;
+    const { rest, descriptor, descriptorLength } = this.#sources[id] as Source;
+    const index = core.take();
+    const at = emitAnnounce(core.sendWords[index] as Int32Array, rest, descriptorLength);
+    copyBytes(descriptor, 0, core.sendBuffers[index] as Uint8Array, at, descriptorLength);
+    core.post(index, at + descriptorLength, kindWord(MessageType.renew, 0, id, 0), 0);
+  }
+
+  #handleRenewed(id: number, descriptor: Uint8Array | null, length: number, error: number): void {
+    // ERR-02: the peer holds a place for bytes that nothing can bring any more.
+    if (error !== 0 || length > DESCRIPTOR_BYTES_MAX) {
+      this.#core.fail(WSAENOBUFS);
+      return;
+    }
+    const source = this.#sources[id] as Source;
+    this.#keepDescriptor(source, descriptor, length);
+    source.state = SourceState.announced;
+    this.#core.renewMask |= 1 << id;
   }
 
   handleWriteComplete(pull: number, error: number): void {

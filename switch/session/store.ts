@@ -52,6 +52,19 @@ export class Store {
     copyBytes(this.#bytes, 0, into, offset + first, length - first);
   }
 
+  /** What is stored, oldest first. */
+  copy(): Uint8Array {
+    const bytes = new Uint8Array(this.#length);
+    if (this.#length > 0) this.copyOut(bytes, 0, this.#length);
+    return bytes;
+  }
+
+  /** Stores what another store held, of which `total` bytes had ever been stored. Nothing is here. */
+  load(bytes: Uint8Array, total: number): void {
+    if (bytes.length > 0) this.append(bytes, 0, bytes.length);
+    this.#total = total;
+  }
+
   drop(length: number): void {
     this.#start = (this.#start + length) % this.#capacity;
     this.#length -= length;

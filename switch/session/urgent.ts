@@ -40,6 +40,22 @@ export class UrgentBytes {
     this.#count--;
   }
 
+  /** Bytes and places in turn, oldest first. */
+  save(): number[] {
+    const pairs: number[] = [];
+    for (let index = 0; index < this.#count; index++) {
+      const at = (this.#head + index) % URGENT_BYTES_MAX;
+      pairs.push(this.#bytes[at] as number, this.#places[at] as number);
+    }
+    return pairs;
+  }
+
+  load(pairs: readonly number[]): void {
+    for (let index = 0; index + 1 < pairs.length; index += 2) {
+      this.add(pairs[index] as number, pairs[index + 1] as number);
+    }
+  }
+
   clear(): void {
     this.#count = 0;
   }

@@ -11,6 +11,7 @@ import {
   Message,
   MessageType,
   parse,
+  PROTOCOL_VERSION,
 } from '../../../switch/session/messages.js';
 
 function buffer(): { words: Int32Array; bytes: Uint8Array } {
@@ -55,6 +56,7 @@ describe('messages', () => {
   it('the negotiation carries the count of posted receives in less than 256 bytes [SESS-02 SESS-05]', () => {
     const { words } = buffer();
     const half = {
+      version: PROTOCOL_VERSION,
       receiveCount: 12,
       messageBytes: 4160,
       windowBytes: 65_536,
@@ -62,6 +64,7 @@ describe('messages', () => {
       rdmaBytesMax: 0xffff_ffff,
       transferSlots: 8,
       rdmaRead: true,
+      suspends: true,
     };
     const length = emitNegotiation(words, half);
     emitHeader(words, kindWord(MessageType.hello, 0, 0, 0), 0);

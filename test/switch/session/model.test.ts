@@ -29,6 +29,8 @@ const limits: fc.Arbitrary<SessionLimits> = fc.record({
   closeNanosMax: fc.constant(smallLimits.closeNanosMax),
   drainNanosMax: fc.constant(smallLimits.drainNanosMax),
   cancelNanosMax: fc.constant(smallLimits.cancelNanosMax),
+  suspendNanosMax: fc.constant(smallLimits.suspendNanosMax),
+  resumeNanosMax: fc.constant(smallLimits.resumeNanosMax),
 });
 
 const endOptions: fc.Arbitrary<EndOptions> = fc.record({

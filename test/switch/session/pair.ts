@@ -41,6 +41,8 @@ export const smallLimits: SessionLimits = {
 export interface EndOptions {
   readonly limits?: SessionLimits;
   readonly rdmaRead?: boolean;
+  /** Connections move from process to process. */
+  readonly suspends?: boolean;
   /** One registration of application memory in this many fails; 0 for none. */
   readonly registrationFailureEvery?: number;
   /** Receives that the short way has emptied and that may wait to be posted again. */
@@ -78,6 +80,8 @@ export class End {
   shortSends = 0;
   shortReceives = 0;
   abortError = 0;
+  /** A suspension that this end has asked for has come to its point. */
+  isQuiet = false;
   private readonly sendBuffers: Uint8Array[];
   private readonly receiveBuffers: Uint8Array[];
   private readonly stagingBuffer: Uint8Array;
@@ -87,7 +91,7 @@ export class End {
   constructor(
     readonly name: string,
     readonly pair: Pair,
-    role: 'connector' | 'acceptor',
+    readonly role: 'connector' | 'acceptor',
     readonly options: EndOptions,
   ) {
     const limits = options.limits ?? defaultSessionLimits;
@@ -99,6 +103,7 @@ export class End {
       role,
       limits,
       rdmaRead: options.rdmaRead ?? true,
+      suspends: options.suspends ?? false,
       sendBuffers: this.sendBuffers,
       sendWords: this.sendBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
       receiveBuffers: this.receiveBuffers,
@@ -237,6 +242,9 @@ export class End {
       case ActionKind.disconnect:
         this.pair.disconnect(this);
         return;
+      case ActionKind.quiet:
+        this.isQuiet = true;
+        return;
       default:
         return;
     }
@@ -330,8 +338,8 @@ function makeRequest(bytes: Uint8Array, flags: number, cuts: readonly number[]):
 
 export class Pair {
   readonly prng: Prng;
-  readonly a: End;
-  readonly b: End;
+  a: End;
+  b: End;
   readonly regions = new Map<number, Region>();
   nextToken = 1;
   now = 0;
@@ -358,6 +366,25 @@ export class Pair {
   connect(): void {
     this.b.act((session, now) => session.handleConnected(now));
     this.a.act((session, now) => session.handleConnected(now));
+  }
+
+  /** Another process goes on in place of `old`, which is quiet: a new session with its state. */
+  move(old: End): End {
+    expect(old.isQuiet).toBe(true);
+    expect([old.inFlight.length, old.peer.inFlight.length]).toEqual([0, 0]);
+    expect([old.registered.size, old.peer.registered.size, this.regions.size]).toEqual([0, 0, 0]);
+    const state = old.session.moving.save();
+    old.session.moving.leave();
+    old.drain();
+    old.posted.length = 0;
+    const next = new End(`${old.name}'`, this, old.role, old.options);
+    if (this.a === old) this.a = next;
+    else this.b = next;
+    next.act((session, now) => {
+      expect(session.moving.load(state, now)).toBe(true);
+      session.moving.resume(now);
+    });
+    return next;
   }
 
   schedule(run: () => void): void {
