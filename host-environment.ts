@@ -3,6 +3,7 @@
 // benchmarks stop here and drive a provider by themselves.
 
 import { availableParallelism } from 'node:os';
+import { UnixChannels } from './native/control-channels.js';
 import { SystemError } from './native/errors.js';
 import { FabricDirectory } from './native/fabric-directory.js';
 import { HandoverFiles } from './native/handover-files.js';
@@ -27,6 +28,7 @@ import type { Agent, ProgressLoop } from './runtime/progress.js';
 import { HostAgents } from './host-agents.js';
 import { checkOptions, HostOptionsError } from './host-options.js';
 import type { Hook, HostOptions, ProviderSource } from './host-options.js';
+import type { SharingServices } from './switch/sharing/channel.js';
 
 /** Workers pay from this many cores on: two hosts of a connection, a thread and an engine each. */
 const CORES_FOR_WORKERS = 4;
@@ -41,6 +43,8 @@ export interface HostEnvironment {
   readonly address: number;
   readonly memory: HostMemory;
   readonly progress: ProgressLoop;
+  /** What a switch shares connections with other processes by. */
+  readonly sharing: SharingServices;
   /** See HostThread.wakeup. */
   readonly wakeup: () => Promise<void>;
   /** What is in use now; all zero after everything was closed and freed. */
@@ -119,6 +123,11 @@ function makeEnvironment(parts: {
   const { nic } = opened;
   const memory = watchedMemory(opened.memory, options.hooks ?? []);
   const agents = new HostAgents(host.progress);
+  const handover = new HandoverFiles({
+    directory: new FabricDirectory(options.fabric).path,
+    address: options.address,
+    processId: process.pid,
+  });
   const environment: HostProviderEnvironment = {
     clock: host.clock,
     random: new Prng(options.seed ?? native.now() >>> 0),
@@ -128,11 +137,7 @@ function makeEnvironment(parts: {
     profile: PROFILES[options.profile ?? 'documented'],
     nic,
     sockets: { reactor: host.reactor, hostAddress: address, blocking: host.progress },
-    handover: new HandoverFiles({
-      directory: new FabricDirectory(options.fabric).path,
-      address: options.address,
-      processId: process.pid,
-    }),
+    handover,
     processId: process.pid,
   };
   const agent = nicAgent(nic, engine);
@@ -144,6 +149,7 @@ function makeEnvironment(parts: {
     address,
     memory,
     progress: host.progress,
+    sharing: { handover, channels: new UnixChannels(host.reactor) },
     wakeup: host.wakeup,
     usage: () => ({
       queuePairs: nic.queuePairCount,

@@ -73,6 +73,7 @@ function makeHost(options: HostOptions, host: HostEnvironment, providers: HostPr
     profile,
     hostAddress: host.address,
     processId,
+    sharing: host.sharing,
     wakeup: host.wakeup,
     providerEnded: (id) => providers.ended(id),
     readFile,

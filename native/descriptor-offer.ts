@@ -7,15 +7,10 @@ import { errno } from './errors.js';
 import { native } from './load.js';
 import { EPOLLIN } from './reactor.js';
 import type { Reactor, WatchToken } from './reactor.js';
+import { acceptAt, connectTo, listenAt, processAt } from './unix-socket.js';
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
-const SO_PEERCRED = 17;
 const SCM_RIGHTS = 1;
-const BACKLOG = 8;
-/** struct ucred: process, user, group. */
-const CREDENTIAL_BYTES = 12;
 /** struct cmsghdr: 64 bits of length, level, type; then the descriptor, padded. */
 const CONTROL_HEADER_BYTES = 16;
 const CONTROL_LENGTH = CONTROL_HEADER_BYTES + 4;
@@ -74,9 +69,9 @@ export class DescriptorOffer {
   }
 
   #serve(): void {
-    const asking = native.socketAccept(this.#listener, new Uint8Array(128));
+    const asking = acceptAt(this.#listener);
     if (asking < 0) return;
-    const isMeant = isProcess(asking, this.#options.processId);
+    const isMeant = processAt(asking) === this.#options.processId;
     if (isMeant) sendDescriptor(asking, this.#copy);
     native.closeDescriptor(asking);
     if (isMeant) this.close();
@@ -101,13 +96,8 @@ export class DescriptorTaking {
 
   /** The taking, or a negative errno: ECONNREFUSED when nobody offers this any more. */
   static open(reactor: Reactor, name: string): DescriptorTaking | number {
-    const fd = native.socketCreate(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0) return fd;
-    const path = abstractName(name);
-    const result = native.socketConnect(fd, path, path.length);
-    if (result === 0) return new DescriptorTaking(reactor, fd);
-    native.closeDescriptor(fd);
-    return result;
+    const fd = connectTo(name);
+    return fd < 0 ? fd : new DescriptorTaking(reactor, fd);
   }
 
   get isOver(): boolean {
@@ -119,30 +109,6 @@ export class DescriptorTaking {
     this.#reactor.unwatch(this.#token);
     native.closeDescriptor(this.#fd);
   }
-}
-
-function listenAt(name: string): number {
-  const fd = native.socketCreate(AF_UNIX, SOCK_STREAM, 0);
-  if (fd < 0) return fd;
-  const path = abstractName(name);
-  let result = native.socketBind(fd, path, path.length);
-  if (result === 0) result = native.socketListen(fd, BACKLOG);
-  if (result === 0) return fd;
-  native.closeDescriptor(fd);
-  return result;
-}
-
-/** struct sockaddr_un: the family, and a name that begins with a zero byte and is in no directory. */
-function abstractName(name: string): Uint8Array {
-  return Buffer.concat([Uint8Array.of(AF_UNIX, 0, 0), Buffer.from(`wsd-${name}`)]);
-}
-
-/** Whether the other end is the process `processId` of this user. */
-function isProcess(fd: number, processId: number): boolean {
-  const credentials = new Uint8Array(CREDENTIAL_BYTES);
-  const length = native.socketGetOption(fd, SOL_SOCKET, SO_PEERCRED, credentials);
-  const [pid, uid] = new Int32Array(credentials.buffer);
-  return length === CREDENTIAL_BYTES && pid === processId && uid === process.getuid?.();
 }
 
 function sendDescriptor(to: number, fd: number): void {

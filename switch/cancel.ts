@@ -54,6 +54,6 @@ function cancel(core: SwitchCore, socket: SwitchSocket, request: AppRequest): vo
     // It ends at once, but is fetched with the next turn, like everything that TCP/IP ends.
     core.tcpExtensions.cancel(socket.descriptor, request.inner, null, ref(0));
   } else {
-    socket.connection?.cancel(request);
+    (socket.connection ?? socket.share?.connection)?.cancel(request);
   }
 }

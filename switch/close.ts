@@ -25,28 +25,41 @@ export function shutdown(
   if (socket.isStream && (socket.state !== SocketState.connected || socket.needsContext)) {
     return fail(lpErrno, wsa.WSAENOTCONN);
   }
-  const { connection } = socket;
-  if (connection === null) {
+  const { connection, share } = socket;
+  if (connection === null && share === null) {
     if (core.tcp.lpWSPShutdown(socket.descriptor, how, lpErrno) !== 0) return ws.SOCKET_ERROR;
   }
-  if (how !== ws.SD_SEND) {
-    socket.receiveShut = true;
-    // W9.10.4: a receive that is under way still gets its data.
-    if (connection !== null && socket.receivesPending === 0) {
-      connection.session.shutdownReceive(connection.now());
-      connection.drain();
-    }
-  }
-  if (how !== ws.SD_RECEIVE) {
-    socket.sendShut = true;
-    if (connection !== null) endSending(connection);
-  }
+  if (how !== ws.SD_SEND) socket.receiveShut = true;
+  if (how !== ws.SD_RECEIVE) socket.sendShut = true;
+  if (connection !== null) shutdownConnection(socket, connection, how);
+  else share?.shutdown(how);
   return 0;
+}
+
+/** The part of shutdown() that the connection has. */
+export function shutdownConnection(
+  socket: SwitchSocket,
+  connection: Connection,
+  how: number,
+): void {
+  // W9.10.4: a receive that is under way still gets its data.
+  if (how !== ws.SD_SEND && socket.receivesPending === 0) {
+    connection.session.shutdownReceive(connection.now());
+    connection.drain();
+  }
+  if (how !== ws.SD_RECEIVE) endSending(connection);
 }
 
 /** closesocket. 0, or SOCKET_ERROR with the socket still open. */
 export function closeSocket(core: SwitchCore, socket: SwitchSocket, lpErrno: Ref<number>): number {
   const { connection } = socket;
+  if (socket.share?.close() === true) {
+    // Others have it: what is ended is this process's part only. [W3.7]
+    for (const call of [...socket.extended]) call.cancel(wsa.WSA_OPERATION_ABORTED);
+    socket.selectedMask = 0;
+    core.sockets.remove(socket);
+    return 0;
+  }
   if (connection !== null && !connection.session.isOver && mustWait(socket)) {
     if (!linger(core, socket, connection)) return fail(lpErrno, wsa.WSAEWOULDBLOCK);
   }
@@ -58,11 +71,24 @@ export function closeSocket(core: SwitchCore, socket: SwitchSocket, lpErrno: Ref
   if (connection === null || connection.session.isOver) {
     return closeTcp(core, socket, lpErrno);
   }
+  endConnection(core, socket, connection);
+  return 0;
+}
+
+/** Nobody has the socket any more: its connection ends as SO_LINGER says. */
+export function endConnection(
+  core: SwitchCore,
+  socket: SwitchSocket,
+  connection: Connection,
+): void {
+  if (connection.session.isOver) {
+    closeTcp(core, socket, ws.ref(0));
+    return;
+  }
   const hard = socket.lingerOn;
   release(core, socket, connection);
   if (hard) connection.abort(wsa.WSA_OPERATION_ABORTED);
   else connection.closeGracefully();
-  return 0;
 }
 
 /** The connection outlives its socket; TCP/IP's descriptor goes last. */
@@ -77,7 +103,8 @@ function release(core: SwitchCore, socket: SwitchSocket, connection: Connection)
   };
 }
 
-function closeTcp(core: SwitchCore, socket: SwitchSocket, lpErrno: Ref<number>): number {
+/** Closes what TCP/IP has of the socket. */
+export function closeTcp(core: SwitchCore, socket: SwitchSocket, lpErrno: Ref<number>): number {
   socket.state = SocketState.closed;
   const result = core.tcp.lpWSPCloseSocket(socket.descriptor, lpErrno);
   // What only held the numbers of further descriptors. [COMP-01]

@@ -5,7 +5,7 @@
 
 import * as wsa from '../provider/spi/error-codes.js';
 import { wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
-import type { WSAOVERLAPPED } from '../provider/spi/winsock2.js';
+import type { WSAOVERLAPPED, WSAPROTOCOL_INFO } from '../provider/spi/winsock2.js';
 import { createOverlapped, INVALID_SOCKET, ref } from '../provider/spi/winsock2.js';
 import type { SanExtensions, WSABUFEX } from '../provider/spi/ws2san.js';
 import type { SanProcTable } from '../provider/spi/ws2spi.js';
@@ -287,6 +287,23 @@ export class ConnectionCalls {
     }
   }
 
+  /**
+   * Hands the connection to another process, with nothing but receives pending: what names it there goes
+   * into `info`, and the socket is closed. 0, or the error, after which the connection goes on, or
+   * INVALID_SOCKET when it cannot. [DUP-08, DUP-09, DUP-11]
+   */
+  handOver(processId: number, info: WSAPROTOCOL_INFO): number {
+    const { lpWSPDuplicateSocket } = this.#procs;
+    this.registrations.deregisterUnused({ sends: false, receives: true, handles: [] });
+    const errno = ref(0);
+    if (lpWSPDuplicateSocket(this.#s, processId, info, errno) !== 0) {
+      return this.registrations.registerAgain() ? errno.value : INVALID_SOCKET;
+    }
+    this.#procs.lpWSPCloseSocket(this.#s, this.#errno);
+    this.#s = INVALID_SOCKET;
+    return 0;
+  }
+
   /** The provider did not end its calls after the close: they count as aborted. */
   abandon(): void {
     this.#receivesOut = 0;
@@ -401,6 +418,14 @@ export class ConnectionCalls {
     flags.value = 0;
     lpWSPRecv(INVALID_SOCKET, buffers, 1, this.#bytes, flags, spare, null, null, errno);
   }
+}
+
+/**
+ * What a lost connection means to the application: a receive that was flushed although nobody here
+ * closed is a connection that the other side lost. [CLOSE-01, WSPRECV-07, W14.19]
+ */
+export function lossError(error: number): number {
+  return error === wsa.WSA_OPERATION_ABORTED ? wsa.WSAECONNRESET : error;
 }
 
 function callOn(buf: Uint8Array, event: number): MessageCall {

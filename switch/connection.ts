@@ -4,36 +4,24 @@
 // SHUT-01, COMP-12.
 
 import * as wsa from '../provider/spi/error-codes.js';
-import type { WSAOVERLAPPED } from '../provider/spi/winsock2.js';
+import type { WSAOVERLAPPED, WSAPROTOCOL_INFO } from '../provider/spi/winsock2.js';
 import { MSG_OOB } from '../provider/spi/winsock2.js';
 import { assert } from '../runtime/assert.js';
 import type { Nanos } from '../runtime/clock.js';
 import { seconds } from '../runtime/clock.js';
 import type { AppRequest } from './app-request.js';
 import type { CallEnds } from './connection-calls.js';
-import { ConnectionCalls } from './connection-calls.js';
+import { ConnectionCalls, lossError } from './connection-calls.js';
 import type { ConnectionMemory } from './connection-memory.js';
+import { type ConnectionWatcher, NOBODY } from './connection-watcher.js';
 import type { SwitchCore } from './core.js';
 import type { CompletionSink } from './handle-table.js';
 import type { Companion } from './companion.js';
 import type { ShortWay } from './session/short-way.js';
 import { HEADER_BYTES, Session, SessionAction, ActionKind, ResultFlag } from './session/session.js';
+import type { SessionState } from './session/state.js';
 
-/** Whoever the connection is for: a connect, a listener, later the application's socket. */
-export interface ConnectionWatcher {
-  /** The negotiation is complete. */
-  established(connection: Connection): void;
-  /** Something readable, writable, urgent or at its end may be there. */
-  changed(connection: Connection): void;
-  /** The SAN socket has been closed: `error` is 0 after a graceful end. */
-  ended(connection: Connection, error: number): void;
-}
-
-const NOBODY: ConnectionWatcher = {
-  established: () => undefined,
-  changed: () => undefined,
-  ended: () => undefined,
-};
+export type { ConnectionWatcher } from './connection-watcher.js';
 
 /** How long a provider may take to end its calls after WSPCloseSocket before they count as ended. */
 const ABANDON_NANOS = seconds(2);
@@ -53,6 +41,8 @@ export class Connection implements CompletionSink, CallEnds {
   hasUrgent = false;
   /** Released by its owner: nobody is left to tell. */
   isOrphan = false;
+  /** Bytes kept for nonblocking senders since the suspension under way began. [DUP-10] */
+  bytesHeld = 0;
   /** Sends of the application that the session has not handed back. */
   sendsPending = 0;
   #heldLoss = 0;
@@ -67,6 +57,10 @@ export class Connection implements CompletionSink, CallEnds {
   /** And will be until the connection is gone: its end is in sight. */
   #ending = false;
   #draining = false;
+  /** A suspension is under way: its calls are polled for. */
+  #suspending = false;
+  /** Told when both sides are quiet, by whoever has asked for it; takes note only. [DUP-09] */
+  onQuiet: (() => void) | null = null;
   #endError = 0;
   #abandonAt: Nanos = Infinity;
   #isGone = false;
@@ -74,7 +68,7 @@ export class Connection implements CompletionSink, CallEnds {
   constructor(
     core: SwitchCore,
     companion: Companion,
-    role: 'connector' | 'acceptor',
+    readonly role: 'connector' | 'acceptor',
     memory: ConnectionMemory,
   ) {
     const { provider, limits, descriptor } = companion;
@@ -86,6 +80,7 @@ export class Connection implements CompletionSink, CallEnds {
       role,
       limits,
       rdmaRead: provider.extensions.WSPRdmaRead !== null,
+      suspends: provider.handsOver,
       sendBuffers: memory.sendBuffers,
       sendWords: memory.sendWords,
       receiveBuffers: memory.receiveBuffers,
@@ -111,13 +106,19 @@ export class Connection implements CompletionSink, CallEnds {
     });
   }
 
-  /** Begins the negotiation. 0, or the error, with the connection closed and gone. */
-  start(watcher: ConnectionWatcher): number {
+  /**
+   * Begins the negotiation, or goes on from what the connection was in another process. 0, or the error,
+   * with the connection closed and gone. [DUP-12]
+   */
+  start(watcher: ConnectionWatcher, state: SessionState | null = null): number {
     this.watcher = watcher;
     const entry = this.companion.handle;
     if (entry !== null) entry.sink = this;
     this.#core.connections.add(this);
-    const error = this.#calls.registrations.registerRegions();
+    let error = this.#calls.registrations.registerRegions();
+    if (error === 0 && state !== null && !this.session.moving.load(state, this.now())) {
+      error = wsa.WSAENOBUFS;
+    }
     if (error !== 0) {
       this.watcher = NOBODY;
       this.session.abort(error, this.now());
@@ -125,7 +126,7 @@ export class Connection implements CompletionSink, CallEnds {
       return error;
     }
     this.poll();
-    this.session.handleConnected(this.now());
+    if (state === null) this.session.handleConnected(this.now());
     this.drain();
     return 0;
   }
@@ -283,7 +284,8 @@ export class Connection implements CompletionSink, CallEnds {
       }
     }
     if (work > 0) this.drain();
-    if (this.#exact && !this.#ending && this.session.isEstablished) {
+    const mayRelax = !this.#ending && !this.#suspending;
+    if (this.#exact && mayRelax && this.session.isEstablished) {
       this.#exact = this.session.deadline !== Infinity;
     }
     if (this.#calls.isClosed) this.#leave();
@@ -406,6 +408,31 @@ export class Connection implements CompletionSink, CallEnds {
     this.drain();
   }
 
+  // From process to process: switch/sharing ------------------------------------------------------
+
+  /** Ends what has begun and makes both sides quiet: onQuiet. Nothing new may be begun. [DUP-08] */
+  suspend(): void {
+    this.#exact = true;
+    this.session.moving.suspend(this.now());
+    this.drain();
+  }
+
+  resume(): void {
+    this.session.moving.resume(this.now());
+    this.drain();
+  }
+
+  /** See ConnectionCalls.handOver: on success this end of the connection is no more. */
+  handOver(processId: number, info: WSAPROTOCOL_INFO): number {
+    const error = this.#calls.handOver(processId, info);
+    if (error !== 0) return error;
+    this.session.moving.leave();
+    this.#exact = true;
+    this.#abandonAt = this.#core.environment.clock.now() + ABANDON_NANOS;
+    this.poll();
+    return 0;
+  }
+
   abort(error: number): void {
     this.watchDeadlines();
     this.session.abort(error, this.now());
@@ -449,6 +476,19 @@ export class Connection implements CompletionSink, CallEnds {
       case ActionKind.connectComplete:
         this.#exact = this.#ending;
         this.watcher.established(this);
+        return;
+      case ActionKind.hold:
+        this.#suspending = true;
+        this.bytesHeld = 0;
+        this.#exact = true;
+        this.session.moving.handleHeld(this.now());
+        this.poll();
+        return;
+      case ActionKind.quiet:
+        this.onQuiet?.();
+        return;
+      case ActionKind.release:
+        this.#suspending = false;
         return;
       case ActionKind.peerShutdown:
         return;
@@ -513,12 +553,4 @@ export class Connection implements CompletionSink, CallEnds {
   get endError(): number {
     return this.#endError;
   }
-}
-
-/**
- * What a lost connection means to the application: a receive that was flushed although nobody here
- * closed is a connection that the other side lost. [CLOSE-01, WSPRECV-07, W14.19]
- */
-function lossError(error: number): number {
-  return error === wsa.WSA_OPERATION_ABORTED ? wsa.WSAECONNRESET : error;
 }

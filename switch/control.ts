@@ -52,7 +52,9 @@ export function control(
 
 /** What the switch answers itself: 0 or the error; null: it is TCP/IP's. */
 function own(core: SwitchCore, socket: SwitchSocket, call: ControlCall): number | null {
-  const { connection } = socket;
+  const { connection, share } = socket;
+  // What another process controls is asked for, and is not there yet. [DUP-04]
+  if (connection === null) share?.look();
   switch (call.code >>> 0) {
     case ws.FIONBIO:
       return setMode(socket, call);
@@ -61,9 +63,10 @@ function own(core: SwitchCore, socket: SwitchSocket, call: ControlCall): number 
     case ws.SIO_BASE_HANDLE:
       return answer(call, socket.handle);
     case ws.FIONREAD:
-      return connection === null ? null : answer(call, connection.session.readableBytes);
+      if (connection !== null) return answer(call, connection.session.readableBytes);
+      return share === null ? null : answer(call, 0);
     case ws.SIOCATMARK:
-      if (connection === null) return null;
+      if (connection === null) return share === null ? null : answer(call, 1);
       return answer(call, connection.session.urgentMark >= 0 ? 0 : 1);
     case ws.SIO_FLUSH:
       if (connection === null || !core.profile.flushSupported) return null;

@@ -23,6 +23,7 @@ import type { MemoryPool } from './connection-memory.js';
 import { REGISTRATION_BOUNDS } from './limits.js';
 import { RegistrationCache } from './registration-cache.js';
 import { RoutingTable } from './routing.js';
+import { Shares } from './sharing/shares.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketTable } from './socket-table.js';
 import type { TcpExtensions } from './tcp-extensions.js';
@@ -51,6 +52,8 @@ export class SwitchCore {
   /** Memory that connections keep registered for their next large transfer. */
   readonly registrations = new RegistrationCache(REGISTRATION_BOUNDS);
   readonly statistics = new StatisticsLedger();
+  /** Sockets that other processes have too. */
+  readonly shares: Shares;
   providers: readonly LoadedProvider[] = [];
   /** TCP/IP's functions; each fails with WSAENETDOWN until the switch has started. */
   tcp: FullProcTable;
@@ -76,6 +79,7 @@ export class SwitchCore {
     this.requests = new RequestPool(this.events, this.apcs);
     this.routing = new RoutingTable(environment.hostAddress);
     this.memory = memory;
+    this.shares = new Shares(environment.progress);
     this.tcp = failingProcTable(WSAENETDOWN);
     this.tcpExtensions = fetchTcpExtensions(this.tcp);
   }

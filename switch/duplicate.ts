@@ -1,5 +1,6 @@
 // WSADuplicateSocket, and WSASocket with what it filled in: in this process a further descriptor of the
-// same socket, whatever carries it; in another one a socket of TCP/IP's, passed by the base provider.
+// same socket, whatever carries it; in another one a socket of TCP/IP's, passed by the base provider, or
+// a share of a connection over a SAN, which is sharing/.
 // Sources: W3.7, DUP-02, DUP-07; docs/duplication.md.
 
 import * as wsa from '../provider/spi/error-codes.js';
@@ -10,6 +11,7 @@ import { attachTcp } from './accept.js';
 import type { SwitchCore } from './core.js';
 import { listen } from './listen.js';
 import type { SocketKind } from './socket-arguments.js';
+import { isShared, offerShared, takeShared } from './sharing/duplicate.js';
 import { SocketState, SwitchSocket } from './socket.js';
 
 const NAME_BYTES = 32;
@@ -28,7 +30,7 @@ export class Duplicates {
   /**
    * Fills `info` in for one WSASocket of the process `processId`. Nothing happens to the socket yet.
    * [DUP-04] WSAEFAULT; WSAEINVAL for no process, or a socket that is connecting; WSAEOPNOTSUPP for a
-   * connection over a SAN and another process.
+   * connection over a SAN that cannot move; WSAENOBUFS.
    */
   offer(
     socket: SwitchSocket,
@@ -45,9 +47,10 @@ export class Duplicates {
       Object.assign(info, entry, { dwProviderReserved: this.#keep(socket) });
       return 0;
     }
-    if (socket.connection !== null || socket.descriptor !== socket.handle) {
-      return fail(lpErrno, wsa.WSAEOPNOTSUPP);
+    if (socket.connection !== null || socket.share !== null) {
+      return offerShared(core, socket, processId, info, lpErrno);
     }
+    if (socket.descriptor !== socket.handle) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
     if (socket.state === SocketState.connecting) return fail(lpErrno, wsa.WSAEINVAL);
     const { lpWSPDuplicateSocket } = core.tcp;
     const result = lpWSPDuplicateSocket(socket.descriptor, processId, entry, lpErrno);
@@ -59,6 +62,9 @@ export class Duplicates {
   take(kind: SocketKind, info: WSAPROTOCOL_INFO, flags: number, lpErrno: Ref<number>): number {
     const name = info.dwProviderReserved;
     const socket = this.#waiting.get(name);
+    if (socket === undefined && isShared(this.#core, info)) {
+      return takeShared(this.#core, kind, info, flags, lpErrno);
+    }
     if (socket === undefined) return this.#takeFromProcess(kind, info, flags, lpErrno);
     this.#waiting.delete(name);
     if (socket.openHandles === 0) {

@@ -6,6 +6,7 @@ import type { Clock } from '../runtime/clock.js';
 import type { ProgressLoop } from '../runtime/progress.js';
 import type { HostMemory, Logger, RandomSource } from '../provider/spi/provider.js';
 import type { Profile } from '../provider/spi/profile.js';
+import type { SharingServices } from './sharing/channel.js';
 
 export interface SwitchEnvironment {
   readonly clock: Clock;
@@ -18,6 +19,8 @@ export interface SwitchEnvironment {
   /** The host's IPv4 address in host order; connections to it stay with TCP/IP. */
   readonly hostAddress: number;
   readonly processId: number;
+  /** Absent where connections of SAN providers are not shared with other processes. */
+  readonly sharing?: SharingServices;
   /**
    * Resolves when something on this thread may have moved, or when the loop's nextDeadline() has
    * come: how the promise twins wait without a timer of their own.

@@ -16,6 +16,10 @@ export interface SocketHandle {
   sink: CompletionSink | null;
 }
 
+interface Expectation {
+  entry: SocketHandle | null;
+}
+
 const FIRST_HANDLE = 0x2000_0000;
 const SLOT_BITS = 16;
 const SLOT_COUNT = 1 << SLOT_BITS;
@@ -28,6 +32,8 @@ export class HandleTable {
   readonly #free: number[] = [];
   #count = 0;
   #newest: SocketHandle | null = null;
+  /** Who waits for the next handle, for a call that may make others meanwhile. */
+  readonly #expecting: Expectation[] = [];
 
   get count(): number {
     return this.#count;
@@ -44,6 +50,7 @@ export class HandleTable {
     this.#slots[slot] = entry;
     this.#count++;
     this.#newest = entry;
+    for (const waiting of this.#expecting.splice(0)) waiting.entry = entry;
     return entry;
   }
 
@@ -62,6 +69,19 @@ export class HandleTable {
     this.#count--;
     if (this.#newest === entry) this.#newest = null;
     return true;
+  }
+
+  /** The first handle that is made from now on, whatever is made after it. */
+  expect(): { taken(): SocketHandle | null } {
+    const waiting: Expectation = { entry: null };
+    this.#expecting.push(waiting);
+    return {
+      taken: () => {
+        const at = this.#expecting.indexOf(waiting);
+        if (at >= 0) this.#expecting.splice(at, 1);
+        return waiting.entry;
+      },
+    };
   }
 
   /** Forgets which handle was made last; called before a WSPSocket or WSPAccept. */

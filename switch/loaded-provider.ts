@@ -27,6 +27,8 @@ export interface LoadedProvider {
   readonly providerId: string;
   readonly procs: SanProcTable;
   readonly extensions: SanExtensions;
+  /** Connections can be handed from process to process. [DUPSOCK-01] */
+  readonly handsOver: boolean;
   /** IPv4 addresses of its NICs, host order; refreshed by queryAddresses. */
   addresses: readonly number[];
   /** Sockets of it that the switch has not closed: a removed provider ends with the last one. */
@@ -103,8 +105,9 @@ export function introduceProvider(
     if (isStartFailure(addresses)) return addresses;
     const extensions = fetchExtensions(procs, s);
     if (isStartFailure(extensions)) return extensions;
-    const { name, providerId } = provider;
-    return { name, providerId, procs, extensions, addresses, companions: 0 };
+    const { name, providerId, capabilities } = provider;
+    const handsOver = capabilities.duplicate;
+    return { name, providerId, procs, extensions, handsOver, addresses, companions: 0 };
   } finally {
     procs.lpWSPCloseSocket(s, errno);
   }

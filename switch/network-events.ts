@@ -47,6 +47,7 @@ export function receiveRefused(core: SwitchCore, socket: SwitchSocket): void {
     evaluate(core, socket);
     return;
   }
+  if (socket.share !== null) return;
   const { lpWSPRecv } = core.tcp;
   const { descriptor } = socket;
   lpWSPRecv(descriptor, null, 0, ws.ref(0), ws.ref(0), null, null, null, ws.ref(0));
@@ -91,7 +92,7 @@ export function takeTcpEvents(core: SwitchCore, socket: SwitchSocket): void {
   if ((bits & ws.FD_CONNECT) !== 0) {
     socket.attempt?.tcpEnded(seen.iErrorCode[ws.FD_CONNECT_BIT] ?? 0);
   }
-  if (socket.connection !== null) return;
+  if (socket.connection !== null || socket.share !== null) return;
   if ((bits & ws.FD_ACCEPT) !== 0 && socket.listener?.hasWaiter === true) {
     // W10.9: taken without a word. What is left, TCP/IP reports again.
     socket.listener.serve();
@@ -107,6 +108,7 @@ export function takeTcpEvents(core: SwitchCore, socket: SwitchSocket): void {
 /** Records what holds now, whichever provider knows of it. */
 export function refresh(core: SwitchCore, socket: SwitchSocket): void {
   if (socket.connection !== null) evaluate(core, socket);
+  else if (socket.share !== null) socket.share.look();
   else if (socket.tcpEvent !== 0) takeTcpEvents(core, socket);
 }
 

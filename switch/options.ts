@@ -29,6 +29,7 @@ export function setOption(
     const error = updateContext(core, socket, name, bytes);
     return error === 0 ? 0 : fail(lpErrno, error);
   }
+  socket.share?.optionSet({ level, name, value: bytes.slice() });
   if (level === ws.SOL_SOCKET && isOwn(name)) return setOwn(socket, name, bytes, lpErrno);
   const { descriptor } = socket;
   if (core.tcp.lpWSPSetSockOpt(descriptor, level, name, bytes, bytes.length, lpErrno) !== 0) {

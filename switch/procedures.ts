@@ -267,7 +267,7 @@ export class SwitchProcedures {
   ): number {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
-    if (socket.connection === null || socket.localName === null) {
+    if (!isCarried(socket) || socket.localName === null) {
       return this.#core.tcp.lpWSPGetSockName(socket.descriptor, name, namelen, lpErrno);
     }
     return giveName(socket.localName, name, namelen, lpErrno);
@@ -282,7 +282,7 @@ export class SwitchProcedures {
     const socket = this.#core.sockets.find(s);
     if (socket === null) return fail(lpErrno, wsa.WSAENOTSOCK);
     if (socket.needsContext) return fail(lpErrno, wsa.WSAENOTCONN);
-    if (socket.connection === null || socket.peerName === null) {
+    if (!isCarried(socket) || socket.peerName === null) {
       return this.#core.tcp.lpWSPGetPeerName(socket.descriptor, name, namelen, lpErrno);
     }
     return giveName(socket.peerName, name, namelen, lpErrno);
@@ -360,6 +360,11 @@ export class SwitchProcedures {
     if (attempt === null || !attempt.isEnded) return fail(lpErrno, wsa.WSAEALREADY);
     return fail(lpErrno, attempt.error === 0 ? wsa.WSAEISCONN : attempt.error);
   }
+}
+
+/** By a SAN provider, here or in another process. */
+function isCarried({ connection, share }: SwitchSocket): boolean {
+  return connection !== null || share !== null;
 }
 
 function giveName(

@@ -175,6 +175,17 @@ export class Registrations implements RegistrationOwner {
     }
   }
 
+  /** What deregisterUnused() has ended without the socket's being closed is registered again. */
+  registerAgain(): boolean {
+    this.#sendHandle = this.#register(this.#memory.sendRegion, MEM_READ);
+    const staging = this.#memory.staging();
+    if (this.#stagingHandle !== 0 && this.#stagingHandle !== this.#receiveHandle && staging) {
+      this.#stagingHandle = this.#register(staging, MEM_READWRITE);
+      if (this.#stagingHandle === 0) return false;
+    }
+    return this.#sendHandle !== 0;
+  }
+
   /** Asks how long a descriptor is; the answer is an error, and not one. [REGRDMA-03, REGRDMA-04] */
   #probe(memory: Uint8Array, access: number): void {
     this.#probes = false;

@@ -13,6 +13,7 @@ import * as ws from '../provider/spi/winsock2.js';
 import type { AppRequest } from './app-request.js';
 import { deadlineAfter, nudge, wait, waitAlertably, waitForReceive } from './blocking.js';
 import { CallMode } from './call-mode.js';
+import { uint32 } from './companion.js';
 import type { Connection } from './connection.js';
 import type { SwitchCore } from './core.js';
 import { OVERLAPPED_COUNT_MAX } from './limits.js';
@@ -276,6 +277,9 @@ export class SanTransfers {
       if (session.error !== 0) return session.error;
       space = session.sendSpace;
     }
+    if (space === 0 && session.moving.isSuspended) {
+      return this.#sendHeld(socket, connection, buffers, total, count, flags);
+    }
     if (space === 0) {
       reenable(socket, ws.FD_WRITE);
       return wsa.WSAEWOULDBLOCK;
@@ -285,7 +289,7 @@ export class SanTransfers {
     const urgent = (flags & ws.MSG_OOB) !== 0 ? RequestFlag.urgent : 0;
     const partial = this.#core.profile.partialNonblockingSend;
     if (total > space && !partial)
-      return this.#sendCopy(connection, request, buffers, count, urgent);
+      return this.#sendCopy(connection, request, buffers, count, total, urgent);
     capture(request, buffers, count, Math.min(total, space));
     request.session.flags = RequestFlag.byMessage | urgent;
     connection.sendsPending++;
@@ -296,16 +300,40 @@ export class SanTransfers {
     return this.#endSynchronous(request);
   }
 
-  /** Profile windows: the transport takes everything, into memory of its own. */
+  /** DUP-10: while the peer moves, SO_SNDBUF bytes are kept for it, and no more. */
+  #sendHeld(
+    socket: SwitchSocket,
+    connection: Connection,
+    buffers: readonly WSABUF[] | null,
+    total: number,
+    count: number,
+    flags: number,
+  ): number {
+    const room = sendBufferBytes(this.#core, socket) - connection.bytesHeld;
+    const isAll = total <= room;
+    if (room <= 0 || (!isAll && !this.#core.profile.partialNonblockingSend)) {
+      reenable(socket, ws.FD_WRITE);
+      return wsa.WSAEWOULDBLOCK;
+    }
+    const bytes = isAll ? total : room;
+    const urgent = (flags & ws.MSG_OOB) !== 0 && isAll ? RequestFlag.urgent : 0;
+    connection.bytesHeld += bytes;
+    const request = this.#core.requests.take(socket, true);
+    return this.#sendCopy(connection, request, buffers, count, bytes, urgent);
+  }
+
+  /** The transport takes `bytes` bytes into memory of its own; all of them in profile windows. */
   #sendCopy(
     connection: Connection,
     request: AppRequest,
     buffers: readonly WSABUF[] | null,
     count: number,
+    bytes: number,
     urgent: number,
   ): number {
     const parts = (buffers ?? []).slice(0, count);
-    const copy = Buffer.concat(parts.map(({ buf, len }) => (buf ?? NO_BYTES).subarray(0, len)));
+    const views = parts.map(({ buf, len }) => (buf ?? NO_BYTES).subarray(0, len));
+    const copy = Buffer.concat(views, bytes);
     request.session.add(copy, copy.length);
     request.session.flags = urgent | RequestFlag.accepted;
     connection.sendsPending++;
@@ -340,9 +368,11 @@ export class SanTransfers {
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** What SO_SNDBUF is where TCP/IP does not say. */
+const SEND_BUFFER_BYTES = 65_536;
 
 /** Hands the first `total` bytes of the caller's buffers to the session's request. [W4.8] */
-function capture(
+export function capture(
   request: AppRequest,
   buffers: readonly WSABUF[] | null,
   count: number,
@@ -358,6 +388,16 @@ function capture(
     left -= taken;
     if (left === 0) return;
   }
+}
+
+/** SO_SNDBUF, which is TCP/IP's to know. */
+function sendBufferBytes({ tcp }: SwitchCore, { descriptor }: SwitchSocket): number {
+  const value = new Uint8Array(4);
+  const length = ws.ref(value.length);
+  const { SOL_SOCKET, SO_SNDBUF } = ws;
+  const failed =
+    tcp.lpWSPGetSockOpt(descriptor, SOL_SOCKET, SO_SNDBUF, value, length, ws.ref(0)) !== 0;
+  return failed ? SEND_BUFFER_BYTES : uint32(value);
 }
 
 function sendDeadline(core: SwitchCore, socket: SwitchSocket): number {

@@ -135,12 +135,18 @@ function push(set: fd_set, descriptor: number): void {
 
 /** TCP/IP has a say: it carries the socket, or listens or connects beside a SAN provider. */
 function hasTcpPart(socket: SwitchSocket): boolean {
-  return socket.connection === null && socket.state !== SocketState.closed;
+  if (socket.connection !== null || socket.share !== null) return false;
+  return socket.state !== SocketState.closed;
 }
 
 function ownReadiness({ socket, wanted }: Question): number {
   const { connection } = socket;
   let found = 0;
+  if (socket.connection === null && socket.share !== null) {
+    // What control would show, once it is here; nothing can come of a connection that has ended.
+    socket.share.look();
+    return socket.share.end === null ? 0 : wanted & ~Ready.except;
+  }
   if (connection === null) {
     if (isOwnReady(socket, wanted & Ready.read)) found |= Ready.read;
     // A connect that a SAN provider has ended for good is nothing TCP/IP knows of.
@@ -158,6 +164,7 @@ function ownReadiness({ socket, wanted }: Question): number {
 /** The part of hasNews that is the switch's own: state only, nothing is fetched. */
 function isOwnReady(socket: SwitchSocket, wanted: number): boolean {
   const { connection, listener } = socket;
+  if (connection === null && socket.share !== null) return socket.share.end !== null;
   if (connection === null) return (wanted & Ready.read) !== 0 && listener?.hasArrival === true;
   if ((wanted & Ready.read) !== 0 && connection.session.isReadable) return true;
   if ((wanted & Ready.write) !== 0 && connection.canWrite()) return true;

@@ -11,6 +11,7 @@ import type { CompletionPort } from './completion-port.js';
 import type { ConnectAttempt } from './connect.js';
 import type { Connection } from './connection.js';
 import type { Listener } from './listen.js';
+import type { Share } from './sharing/share.js';
 
 export const SocketState = {
   open: 0,
@@ -64,6 +65,10 @@ export class SwitchSocket implements RoutineOwner {
   readonly extended: Cancellable[] = [];
   /** The application's data goes through a SAN provider; null: through TCP/IP. */
   connection: Connection | null = null;
+  /** Other processes have the socket too; without `connection` one of them controls it. [DUP-01] */
+  share: Share | null = null;
+  /** Whose connection it is that is shared: the same provider in every process. [DUP-06] */
+  sanProviderId = '';
   attempt: ConnectAttempt | null = null;
   listener: Listener | null = null;
   /** Cached sockaddrs; null where TCP/IP is asked. [SPI-04] */

@@ -123,6 +123,7 @@ export class Switch implements Agent {
     this.closeAll();
     const { clock } = this.#environment;
     wait(core, this.#delivered, clock.now() + STOP_NANOS_MAX);
+    for (const share of core.shares.all()) share.abandon();
     for (const connection of core.connections) connection.abort(WSA_OPERATION_ABORTED);
     // A provider that does not end its calls is waited for by each connection's own limit.
     wait(core, this.#quiet, clock.now() + STOP_NANOS_MAX);
@@ -151,7 +152,8 @@ export class Switch implements Agent {
 
   /** Nothing is under way at any provider: no connection, open or closing, and no operation. */
   get isQuiet(): boolean {
-    return this.core.connections.size === 0 && this.core.tcpBusy.length === 0;
+    const { connections, shares, tcpBusy } = this.core;
+    return connections.size === 0 && tcpBusy.length === 0 && shares.count === 0;
   }
 
   /** How long stop() waits for that before it resets what is left. */
@@ -200,7 +202,7 @@ export class Switch implements Agent {
 
   /** Quiet, or nothing is on its way any more: every peer has all that was sent, and its end. */
   readonly #delivered = (): boolean => {
-    if (this.core.tcpBusy.length > 0) return false;
+    if (this.core.tcpBusy.length > 0 || this.core.shares.count > 0) return false;
     for (const { session } of this.core.connections) {
       if (!session.isOver && !session.sendFinished) return false;
     }

@@ -16,6 +16,7 @@ import type { SwitchCore } from './core.js';
 import { evaluate, receiveRefused, reenable } from './network-events.js';
 import { OVERLAPPED_COUNT_MAX } from './limits.js';
 import { SanTransfers } from './san-transfer.js';
+import { SharedTransfers } from './sharing/shared-transfers.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
 import { TcpTransfers } from './tcp-transfer.js';
@@ -28,6 +29,7 @@ export class Transfers {
   readonly #core: SwitchCore;
   readonly san: SanTransfers;
   readonly tcp: TcpTransfers;
+  readonly #shared: SharedTransfers;
   /** Set by the promise twins around a call: overlapped, even on a socket made without. */
   forceOverlapped = false;
 
@@ -35,6 +37,7 @@ export class Transfers {
     this.#core = core;
     this.san = new SanTransfers(core);
     this.tcp = new TcpTransfers(core);
+    this.#shared = new SharedTransfers(core, this.san);
   }
 
   send(
@@ -72,12 +75,19 @@ export class Transfers {
     }
     const ov = isOverlapped ? overlapped : null;
     const apc = isOverlapped ? routine : null;
-    const error =
-      socket.connection === null
-        ? this.tcp.send(socket, buffers, count, flags, mode, ov, apc)
-        : this.san.send(socket, buffers, total, count, flags, mode, ov, apc);
+    let error: number;
+    let bytes: number;
+    if (socket.connection !== null) {
+      error = this.san.send(socket, buffers, total, count, flags, mode, ov, apc);
+      bytes = this.san.bytes;
+    } else if (socket.share === null) {
+      error = this.tcp.send(socket, buffers, count, flags, mode, ov, apc);
+      bytes = this.tcp.bytes;
+    } else {
+      error = this.#shared.send(socket, buffers, total, count, flags, mode, ov, apc);
+      bytes = this.#shared.bytes;
+    }
     if (error !== 0) return fail(lpErrno, error);
-    const bytes = socket.connection === null ? this.tcp.bytes : this.san.bytes;
     if (lpBytes !== null) lpBytes.value = bytes;
     if (!isOverlapped) fillIgnored(this.#core, socket, overlapped, bytes, 0);
     return 0;
@@ -109,7 +119,8 @@ export class Transfers {
     const isOverlapped = mode === CallMode.overlapped;
     const ov = isOverlapped ? overlapped : null;
     const apc = isOverlapped ? routine : null;
-    const path = socket.connection === null ? this.tcp : this.san;
+    const other = socket.share === null ? this.tcp : this.#shared;
+    const path = socket.connection === null ? other : this.san;
     const error = path.receive(socket, buffers, total, count, flags, mode, ov, apc);
     if (socket.selectedMask !== 0) evaluate(core, socket);
     if (error !== 0) {

@@ -41,6 +41,8 @@ export function disconnectEx(
 function refusal(socket: SwitchSocket | null, flags: number, reserved: number): number {
   if (socket === null) return wsa.WSAENOTSOCK;
   if ((flags & ~TF_REUSE_SOCKET) !== 0 || reserved !== 0) return wsa.WSAEINVAL;
+  // Others have the connection too: closesocket ends this process's part of it. [W3.7]
+  if (socket.share !== null) return wsa.WSAEOPNOTSUPP;
   return socket.state === SocketState.connected ? 0 : wsa.WSAENOTCONN;
 }
 

@@ -32,7 +32,7 @@ export const ActionKind = {
   disconnect: 10,
   /** The session has failed with `error`: close the SAN socket at once. */
   abort: 11,
-  /** A suspension begins, here or at the peer: calls must be polled for, and deadlines may be set. */
+  /** A suspension begins: poll for calls, read the clock for every event; ends with handleHeld. */
   hold: 12,
   /** Both sides are quiet: the connection may be handed to another process, or resumed. */
   quiet: 13,

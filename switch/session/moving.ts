@@ -36,6 +36,12 @@ export class Moving {
     exchange.pump();
   }
 
+  /** Answers a hold action: from now on time is exact. */
+  handleHeld(now: Nanos): void {
+    this.#parts.core.now = now;
+    this.#parts.suspension.startClock();
+  }
+
   /** Ends a suspension that this side has begun, or that load() goes on with. [DUP-13] */
   resume(now: Nanos): void {
     const { core, suspension, exchange } = this.#parts;

@@ -61,6 +61,13 @@ export class Suspension {
     this.#core.actions.push(ActionKind.hold, 0, 0);
   }
 
+  /** The shell knows the time, which it may not have known when the peer's request came. */
+  startClock(): void {
+    const { suspension, now, limits } = this.#core;
+    const isPeer = suspension === State.answering || suspension === State.suspended;
+    if (isPeer) this.#deadline = now + limits.resumeNanosMax;
+  }
+
   /** The suspension is over as far as this side is concerned: RESUME, and everything goes on. */
   resume(): void {
     const core = this.#core;
@@ -95,7 +102,6 @@ export class Suspension {
     if (pulls.activeCount > 0 || pulls.announcedCount > 0) return 'SUSPEND before the end of data';
     this.#parts.inbound.hold();
     core.suspension = State.answering;
-    this.#deadline = core.now + core.limits.resumeNanosMax;
     if (sources.activeWriteCount > 0) return 'SUSPEND with writes under way';
     return '';
   }

@@ -218,18 +218,4 @@ describe('a socket of TCP/IP in another process', () => {
     for (const s of [client, server]) host.winsock.closesocket(s);
     await end();
   });
-
-  it('is not offered over a SAN, and goes on there', async () => {
-    const { a, b, atA, atB } = await openPair();
-    const { winsock } = a;
-    const info = spi.emptyProtocolInfo();
-    const other = process.pid + 1;
-    expect(failureOf(winsock, () => winsock.WSADuplicateSocket(atA, other, info))).toBe(
-      spi.WSAEOPNOTSUPP,
-    );
-    expect(carry({ host: a, socket: atA }, { host: b, socket: atB }, 'on')).toBe('on');
-    a.winsock.closesocket(atA);
-    b.winsock.closesocket(atB);
-    await closeClean(a, b);
-  });
 });

@@ -242,6 +242,9 @@ export class End {
       case ActionKind.disconnect:
         this.pair.disconnect(this);
         return;
+      case ActionKind.hold:
+        this.session.moving.handleHeld(this.pair.now);
+        return;
       case ActionKind.quiet:
         this.isQuiet = true;
         return;

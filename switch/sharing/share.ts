@@ -1,0 +1,442 @@
+// A socket that other processes have too, whose connection a SAN provider carries: the shell around a
+// Group. Carries out its actions, keeps what the application asks for while another process has control,
+// and moves the connection. In control the socket is like any other, and nothing here is in the way of
+// its data. Sources: DUP-01 … DUP-13, ERR-02; docs/duplication.md, "Control".
+
+import * as wsa from '../../provider/spi/error-codes.js';
+import * as ws from '../../provider/spi/winsock2.js';
+import type { AppRequest } from '../app-request.js';
+import { cancelRequests } from '../cancel.js';
+import { carry } from '../carrier.js';
+import { closeTcp, endConnection, shutdownConnection } from '../close.js';
+import type { Connection } from '../connection.js';
+import type { ConnectionWatcher } from '../connection-watcher.js';
+import type { SwitchCore } from '../core.js';
+import type { SwitchSocket } from '../socket.js';
+import type { ChannelEvents, ChannelListener, ControlChannel, SharingServices } from './channel.js';
+import { type GroupAction, Group } from './group.js';
+import { decodeMessage, encodeMessage } from './messages.js';
+import { applyOptions, optionsOf, type SetOption } from './options.js';
+import { decodeState, encodeState } from './state.js';
+import { takeConnection } from './take.js';
+
+export class Share {
+  readonly group: Group;
+  readonly #core: SwitchCore;
+  readonly #socket: SwitchSocket;
+  readonly #services: SharingServices;
+  readonly #listener: ChannelListener;
+  readonly #channels = new Map<number, ControlChannel>();
+  #lastChannel = 0;
+  /** The connection while this process has control; the socket has none while it yields. */
+  #connection: Connection | null = null;
+  #carrier: ConnectionWatcher | null = null;
+  /** What begins when control is here, in order. */
+  readonly #held: AppRequest[] = [];
+  readonly #shutdowns: number[] = [];
+  readonly #options: SetOption[] = [];
+  #isQuiet = false;
+  #isRunning = false;
+  #isClosed = false;
+
+  private constructor(
+    core: SwitchCore,
+    socket: SwitchSocket,
+    services: SharingServices,
+    parts: { readonly hub: string | null },
+  ) {
+    this.#core = core;
+    this.#socket = socket;
+    this.#services = services;
+    const listener = services.channels.listen((channel) => this.#adopt(channel));
+    this.#listener = listener ?? NO_LISTENER;
+    const { name } = this.#listener;
+    this.group = parts.hub === null ? Group.controlling(name) : Group.joining(name, parts.hub);
+  }
+
+  /** Begins to share a connected socket; null: there is nothing left to do it with. */
+  static begin(core: SwitchCore, socket: SwitchSocket, services: SharingServices): Share | null {
+    const share = new Share(core, socket, services, { hub: null });
+    if (share.#listener === NO_LISTENER) return null;
+    share.#connection = socket.connection;
+    return share.#register();
+  }
+
+  /** Comes to a socket that another process shares; null: that process is not there any more. */
+  static join(
+    core: SwitchCore,
+    socket: SwitchSocket,
+    services: SharingServices,
+    hub: string,
+  ): Share | null {
+    const share = new Share(core, socket, services, { hub });
+    if (share.#listener === NO_LISTENER) return null;
+    share.run(false);
+    if (share.group.phase === 'member') return share.#register();
+    share.#letGo();
+    return null;
+  }
+
+  #register(): this {
+    this.#socket.share = this;
+    this.#core.shares.add(this);
+    return this;
+  }
+
+  /** By which another process reaches this one. */
+  get name(): string {
+    return this.#listener.name;
+  }
+
+  /** The connection, wherever it is kept; null while another process has it. */
+  get connection(): Connection | null {
+    return this.#socket.connection ?? this.#connection;
+  }
+
+  /** Nothing will bring control any more: why not, 0 after a graceful end; null while it may come. */
+  get end(): number | null {
+    return this.group.phase === 'ended' || this.group.phase === 'gone' ? this.group.error : null;
+  }
+
+  // What the application asks for without control ------------------------------------------------
+
+  /** It needs control; the order of asking is kept. [DUP-03, DUP-04] */
+  want(): void {
+    this.group.want();
+    this.run(false);
+  }
+
+  /** It looks what there is, which takes control as well. */
+  look(): void {
+    if (this.#socket.connection === null && this.end === null) this.want();
+  }
+
+  /** What control was needed for begins now. */
+  used(): void {
+    this.group.used();
+  }
+
+  /** Keeps an operation, its call still running, until control is here. */
+  hold(request: AppRequest): void {
+    const { requests } = this.#core;
+    const error = this.end;
+    if (error !== null) {
+      requests.complete(request, request.isSend && error === 0 ? wsa.WSAECONNABORTED : error, 0, 0);
+      return;
+    }
+    request.cancellable = {
+      cancel: (reason) => {
+        this.#held.splice(this.#held.indexOf(request), 1);
+        request.cancellable = null;
+        requests.complete(request, reason, 0, 0);
+      },
+    };
+    this.#held.push(request);
+    this.want();
+  }
+
+  shutdown(how: number): void {
+    this.#shutdowns.push(how);
+    this.want();
+  }
+
+  /** An option that was set here counts from when control is here, whatever it was elsewhere. */
+  optionSet(option: SetOption): void {
+    if (this.#socket.connection === null) this.#options.push(option);
+  }
+
+  /**
+   * The application closes its last descriptor. False: nobody else has the socket, which then is like
+   * any other again. [W3.7]
+   */
+  close(): boolean {
+    if (this.group.isAlone) {
+      this.#letGo();
+      return false;
+    }
+    const core = this.#core;
+    this.#isClosed = true;
+    // What has begun to leave still leaves; a reader is not there any more.
+    cancelRequests(core, this.#socket, (request) => !request.isSend || this.#isHeld(request));
+    this.group.leave(this.#now());
+    this.run(false);
+    return true;
+  }
+
+  /** A duplicate could not be offered: without others the socket is shared with nobody. */
+  withdraw(): void {
+    if (this.group.isAlone) this.#letGo();
+  }
+
+  /** WSACleanup could not wait any longer. */
+  abandon(): void {
+    const { connection } = this;
+    this.group.failed(wsa.WSAECONNABORTED);
+    this.run(false);
+    this.#letGo();
+    connection?.abort(wsa.WSA_OPERATION_ABORTED);
+    if (this.#isClosed) closeTcp(this.#core, this.#socket, ws.ref(0));
+  }
+
+  #isHeld(request: AppRequest): boolean {
+    return this.#held.includes(request);
+  }
+
+  // Turns ----------------------------------------------------------------------------------------
+
+  get deadline(): number {
+    return this.group.deadline;
+  }
+
+  /** Whether there is something to do in a turn. */
+  turn(): number {
+    if (this.#isRunning) return 0;
+    const { connection } = this;
+    if (connection?.session.isOver === true && this.group.phase !== 'taking') {
+      if (!this.group.isAlone) this.group.failed(connection.session.error);
+    } else if (this.#isQuiet) {
+      this.#isQuiet = false;
+      this.group.yielded(this.#now());
+    } else {
+      this.group.turn(this.#now());
+    }
+    return this.run(true);
+  }
+
+  /** Carries out what the group asks for; `mayWait`: a provider may be called that waits. */
+  run(mayWait: boolean): number {
+    if (this.#isRunning) return 0;
+    this.#isRunning = true;
+    let work = 0;
+    for (let next = this.group.poll(mayWait); next !== null; next = this.group.poll(mayWait)) {
+      this.#carryOut(next);
+      work++;
+    }
+    this.#isRunning = false;
+    if (this.group.phase === 'gone') this.#vanish();
+    return work;
+  }
+
+  #carryOut(action: GroupAction): void {
+    switch (action.kind) {
+      case 'send':
+        this.#channels.get(action.to)?.send(encodeMessage(action.message));
+        return;
+      case 'connect':
+        this.#connect(action.name);
+        return;
+      case 'disconnect':
+        this.#drop(action.from);
+        return;
+      case 'yield':
+        this.#yield();
+        return;
+      case 'resume':
+        this.#connection?.resume();
+        this.#carryAgain();
+        return;
+      case 'hand-over':
+        this.#handOver(action.to);
+        return;
+      case 'take':
+        this.#take(action.state);
+        return;
+      case 'begin':
+        this.#begin();
+        return;
+      case 'end':
+        this.#end(action.error);
+        return;
+      case 'close':
+        if (this.#connection !== null) endConnection(this.#core, this.#socket, this.#connection);
+        this.#connection = null;
+        this.#isClosed = false;
+        return;
+    }
+  }
+
+  // The connection -------------------------------------------------------------------------------
+
+  /** From now on the application's requests are held, as everywhere else. [DUP-08, DUP-10] */
+  #yield(): void {
+    const connection = this.#socket.connection ?? this.#connection;
+    if (connection === null || connection.session.isOver) {
+      this.group.failed(connection?.session.error ?? wsa.WSAECONNABORTED);
+      return;
+    }
+    const carrier = connection.watcher;
+    this.#socket.connection = null;
+    this.#connection = connection;
+    this.#carrier = carrier;
+    connection.watcher = {
+      established: () => undefined,
+      changed: () => undefined,
+      ended: (ended, error) => {
+        this.group.failed(error);
+        carrier.ended(ended, error);
+      },
+    };
+    connection.onQuiet = () => {
+      this.#isQuiet = true;
+    };
+    connection.suspend();
+  }
+
+  #carryAgain(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    if (this.#carrier !== null) connection.watcher = this.#carrier;
+    connection.onQuiet = null;
+    this.#carrier = null;
+    if (!this.#isClosed) this.#socket.connection = connection;
+  }
+
+  /** DUP-11: from here on the connection is the other process's. */
+  #handOver(to: number): void {
+    const connection = this.#connection;
+    const channel = this.#channels.get(to);
+    if (connection === null || channel === undefined || connection.session.isOver) {
+      this.group.failed(connection?.session.error ?? wsa.WSAECONNABORTED);
+      return;
+    }
+    const { role, companion, session } = connection;
+    const { limits } = companion;
+    const state = session.moving.save();
+    const info = { ...this.#core.tcpInfo };
+    const error = connection.handOver(channel.processId, info);
+    if (error === 0) {
+      const options = optionsOf(this.#socket);
+      const reserved = info.dwProviderReserved;
+      this.#connection = null;
+      this.#carrier = null;
+      this.group.handedOver(to, encodeState({ reserved, role, limits, session: state, options }));
+    } else if (error === ws.INVALID_SOCKET) {
+      connection.abort(wsa.WSAENOBUFS);
+      this.group.failed(wsa.WSAENOBUFS);
+    } else {
+      this.group.refused(to, error, this.#now());
+    }
+  }
+
+  /** DUP-12: the connection comes here, which waits for the provider. */
+  #take(bytes: Uint8Array): void {
+    const state = decodeState(bytes);
+    const core = this.#core;
+    const socket = this.#socket;
+    if (state === null) {
+      this.group.failed(wsa.WSAECONNABORTED);
+      return;
+    }
+    const taken = takeConnection(core, this.#socket.sanProviderId, state);
+    if (typeof taken === 'number') {
+      this.group.failed(taken);
+      return;
+    }
+    applyOptions(core, socket, state.options, this.#options.splice(0));
+    carry(core, socket, taken);
+    this.#connection = taken;
+    if (this.#isClosed) socket.connection = null;
+    taken.resume();
+    this.group.taken(this.#now());
+  }
+
+  /** DUP-13. */
+  #begin(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    if (this.#held.length > 0 || this.#shutdowns.length > 0) this.group.used();
+    for (const request of this.#held.splice(0)) {
+      request.cancellable = null;
+      if (request.isSend) {
+        connection.sendsPending++;
+        connection.session.send(request.session, connection.now());
+        connection.drain();
+      } else {
+        connection.receive(request);
+      }
+    }
+    for (const how of this.#shutdowns.splice(0)) {
+      shutdownConnection(this.#socket, connection, how);
+    }
+    // Whoever has selected something learns of what was found.
+    connection.drain();
+  }
+
+  #end(error: number): void {
+    const { requests } = this.#core;
+    for (const request of this.#held.splice(0)) {
+      request.cancellable = null;
+      const reason = request.isSend && error === 0 ? wsa.WSAECONNABORTED : error;
+      requests.complete(request, reason, 0, 0);
+    }
+    // Where it was carried last, what is left of it can be read.
+    this.#carryAgain();
+    if (error !== 0 && this.#socket.connection === null) this.#socket.pendingError = error;
+  }
+
+  // Channels -------------------------------------------------------------------------------------
+
+  #adopt(channel: ControlChannel): ChannelEvents {
+    const id = ++this.#lastChannel;
+    this.#channels.set(id, channel);
+    return this.#eventsOf(id);
+  }
+
+  #connect(name: string): void {
+    const id = ++this.#lastChannel;
+    const channel = this.#services.channels.connect(name, this.#eventsOf(id));
+    if (channel === null) {
+      this.group.closed(0, this.#now());
+      return;
+    }
+    this.#channels.set(id, channel);
+    this.group.opened(id);
+  }
+
+  #eventsOf(id: number): ChannelEvents {
+    return {
+      received: (bytes) => {
+        const message = decodeMessage(bytes);
+        if (message !== null) {
+          this.group.received(id, message, this.#now());
+          this.run(false);
+          return;
+        }
+        this.#drop(id);
+        this.group.closed(id, this.#now());
+      },
+      closed: () => {
+        this.#channels.delete(id);
+        this.group.closed(id, this.#now());
+        this.run(false);
+      },
+    };
+  }
+
+  #drop(id: number): void {
+    this.#channels.get(id)?.close();
+    this.#channels.delete(id);
+  }
+
+  /** Nothing is left to do here, once what was said last has left. */
+  #vanish(): void {
+    for (const { isFlushed } of this.#channels.values()) if (!isFlushed) return;
+    const isClosed = this.#isClosed;
+    this.#letGo();
+    if (isClosed) closeTcp(this.#core, this.#socket, ws.ref(0));
+  }
+
+  #letGo(): void {
+    for (const id of [...this.#channels.keys()]) this.#drop(id);
+    this.#listener.close();
+    this.#core.shares.delete(this);
+    if (this.#socket.share === this) this.#socket.share = null;
+    this.#isClosed = false;
+  }
+
+  #now(): number {
+    return this.#core.environment.clock.now();
+  }
+}
+
+const NO_LISTENER: ChannelListener = { name: '', close: () => undefined };

@@ -1,0 +1,169 @@
+// Three or more processes and one connection: A1 and B are hosts of this thread, the other processes that
+// share A1's end are children. Everything a test asks of a child goes on while this thread gives its own
+// hosts turns. It must not assert anything itself but that calls succeed.
+
+import { createHash } from 'node:crypto';
+import type { Host } from '../../index.js';
+import * as spi from '../../provider/spi/index.js';
+import { Prng } from '../../runtime/prng.js';
+import { Child } from './child.js';
+import type { ShareTask } from './children/share.js';
+import { A, B, connect, Deadline, listen, must, newFabric, open } from './fixture.js';
+import type { Engine } from './fixture.js';
+
+export interface Outcome {
+  readonly result: number;
+  readonly error: number;
+  readonly digest?: string;
+}
+
+export class SharingProcess {
+  readonly child: Child;
+  readonly #trio: Trio;
+
+  constructor(trio: Trio, address: string) {
+    this.#trio = trio;
+    this.child = new Child('share', { fabric: trio.fabric, address, engine: trio.engine });
+  }
+
+  /** What it says next, with everything here going on meanwhile. */
+  async said<T = Outcome>(): Promise<T> {
+    let isSaid = false;
+    const said = this.child.said<T>();
+    const note = (): void => {
+      isSaid = true;
+    };
+    said.then(note, note);
+    await this.#trio.until(() => isSaid, 'the child');
+    return said;
+  }
+
+  async ask<T = Outcome>(task: ShareTask): Promise<T> {
+    this.child.tell(task);
+    return this.said<T>();
+  }
+
+  /** Takes a duplicate of A1's socket. */
+  take(info: spi.WSAPROTOCOL_INFO): Promise<Outcome> {
+    return this.ask({ act: 'take', info });
+  }
+
+  /** Ends as a program does. */
+  async end(): Promise<void> {
+    await this.ask({ act: 'end' });
+    await this.said();
+    await this.child.ended;
+  }
+}
+
+export class Trio {
+  readonly fabric = newFabric();
+  readonly engine: Engine;
+  #a: Host | null = null;
+  #b: Host | null = null;
+  atA = 0;
+  atB = 0;
+  #children = 0;
+
+  private constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  /** `connects`: which of the two ends has asked for the connection. */
+  static async open(engine: Engine = 'inline', connects: 'a' | 'b' = 'a'): Promise<Trio> {
+    const trio = new Trio(engine);
+    const { fabric } = trio;
+    trio.#a = await open({ fabric, address: A, engine });
+    trio.#b = await open({ fabric, address: B, engine });
+    const [from, to] = connects === 'a' ? [trio.a, trio.b] : [trio.b, trio.a];
+    const { listener, port } = listen(to);
+    const near = connect(from, to.address, port);
+    const far = must(to.winsock, 'accept', to.winsock.accept(listener, null, null));
+    to.winsock.closesocket(listener);
+    [trio.atA, trio.atB] = connects === 'a' ? [near, far] : [far, near];
+    return trio;
+  }
+
+  get a(): Host {
+    if (this.#a === null) throw new Error('A1 is not open');
+    return this.#a;
+  }
+
+  get b(): Host {
+    if (this.#b === null) throw new Error('B is not open');
+    return this.#b;
+  }
+
+  /** Another process, which has a host. */
+  async process(): Promise<SharingProcess> {
+    this.#children++;
+    const child = new SharingProcess(this, `127.77.0.${10 + this.#children}`);
+    await child.said();
+    return child;
+  }
+
+  /** Another process that has a duplicate of A1's socket. */
+  async sharing(): Promise<SharingProcess> {
+    const child = await this.process();
+    const { result } = await child.take(this.duplicate(child.child.pid));
+    if (result !== 0) throw new Error('the duplicate cannot be taken');
+    return child;
+  }
+
+  duplicate(processId: number): spi.WSAPROTOCOL_INFO {
+    const info = spi.emptyProtocolInfo();
+    const { winsock } = this.a;
+    must(winsock, 'WSADuplicateSocket', winsock.WSADuplicateSocket(this.atA, processId, info));
+    return info;
+  }
+
+  async until(done: () => boolean, what: string): Promise<void> {
+    const deadline = new Deadline(what);
+    while (!done()) {
+      deadline.check();
+      this.a.progress();
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+  }
+
+  /** Sends a pattern, overlapped; large data only ends when it is received. */
+  async send(end: 'a' | 'b', bytes: number, seed: number): Promise<void> {
+    const host = end === 'a' ? this.a : this.b;
+    const socket = end === 'a' ? this.atA : this.atB;
+    const data = pattern(bytes, seed);
+    const sent = await host.winsock.promises.send(socket, data, data.length, 0);
+    if (sent !== bytes) throw new Error(`${sent} of ${bytes} bytes were sent`);
+  }
+
+  /** Receives until so much is here, by nonblocking calls; the digest of it. */
+  async receive(end: 'a' | 'b', bytes: number): Promise<string> {
+    const { winsock } = end === 'a' ? this.a : this.b;
+    const socket = end === 'a' ? this.atA : this.atB;
+    const into = Buffer.alloc(bytes);
+    let at = 0;
+    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(1));
+    await this.until(() => {
+      const count = winsock.recv(socket, into.subarray(at), bytes - at, 0);
+      if (count === 0) throw new Error('the stream ended early');
+      if (count > 0) at += count;
+      else if (winsock.WSAGetLastError() !== spi.WSAEWOULDBLOCK) {
+        throw new spi.WsaError(winsock.WSAGetLastError(), { call: 'recv' });
+      }
+      return at === bytes;
+    }, `${bytes} bytes at ${end}`);
+    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(0));
+    return digest(into);
+  }
+}
+
+export function pattern(bytes: number, seed: number): Uint8Array {
+  const memory = new Uint8Array(bytes);
+  new Prng(seed).fill(memory);
+  return memory;
+}
+
+export function digest(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
