@@ -8,7 +8,7 @@ import * as spi from '../../provider/spi/index.js';
 import { Prng } from '../../runtime/prng.js';
 import { Child } from './child.js';
 import type { ShareTask } from './children/share.js';
-import { A, B, connect, Deadline, listen, must, newFabric, open } from './fixture.js';
+import { A, B, closeClean, connect, Deadline, listen, must, newFabric, open } from './fixture.js';
 import type { Engine } from './fixture.js';
 
 export interface Outcome {
@@ -43,6 +43,12 @@ export class SharingProcess {
     return this.said<T>();
   }
 
+  /** The same with nothing going on here meanwhile. */
+  askAlone(task: ShareTask): Promise<Outcome> {
+    this.child.tell(task);
+    return this.child.said<Outcome>();
+  }
+
   /** Takes a duplicate of A1's socket. */
   take(info: spi.WSAPROTOCOL_INFO): Promise<Outcome> {
     return this.ask({ act: 'take', info });
@@ -75,13 +81,18 @@ export class Trio {
     const { fabric } = trio;
     trio.#a = await open({ fabric, address: A, engine });
     trio.#b = await open({ fabric, address: B, engine });
-    const [from, to] = connects === 'a' ? [trio.a, trio.b] : [trio.b, trio.a];
+    trio.connect(connects);
+    return trio;
+  }
+
+  /** A connection, in place of the one before. */
+  connect(connects: 'a' | 'b' = 'a'): void {
+    const [from, to] = connects === 'a' ? [this.a, this.b] : [this.b, this.a];
     const { listener, port } = listen(to);
     const near = connect(from, to.address, port);
     const far = must(to.winsock, 'accept', to.winsock.accept(listener, null, null));
     to.winsock.closesocket(listener);
-    [trio.atA, trio.atB] = connects === 'a' ? [near, far] : [far, near];
-    return trio;
+    [this.atA, this.atB] = connects === 'a' ? [near, far] : [far, near];
   }
 
   get a(): Host {
@@ -103,8 +114,8 @@ export class Trio {
   }
 
   /** Another process that has a duplicate of A1's socket. */
-  async sharing(): Promise<SharingProcess> {
-    const child = await this.process();
+  async sharing(existing?: SharingProcess): Promise<SharingProcess> {
+    const child = existing ?? (await this.process());
     const { result } = await child.take(this.duplicate(child.child.pid));
     if (result !== 0) throw new Error('the duplicate cannot be taken');
     return child;
@@ -137,8 +148,69 @@ export class Trio {
     if (sent !== bytes) throw new Error(`${sent} of ${bytes} bytes were sent`);
   }
 
-  /** Receives until so much is here, by nonblocking calls; the digest of it. */
-  async receive(end: 'a' | 'b', bytes: number): Promise<string> {
+  /** A nonblocking receive, whose result is told as the function tells it. */
+  tryReceive(end: 'a' | 'b'): number {
+    const { winsock } = end === 'a' ? this.a : this.b;
+    const socket = end === 'a' ? this.atA : this.atB;
+    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(1));
+    const count = winsock.recv(socket, new Uint8Array(1), 1, 0);
+    const error = winsock.WSAGetLastError();
+    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(0));
+    winsock.WSASetLastError(error);
+    return count;
+  }
+
+  /** Gives everything here enough turns to do what it can without the children. */
+  async turns(): Promise<void> {
+    for (let turn = 0; turn < 200; turn++) {
+      this.a.progress();
+      if (turn % 20 !== 0) continue;
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+  }
+
+  /** A hard close. */
+  reset(end: 'a' | 'b'): void {
+    const { winsock } = end === 'a' ? this.a : this.b;
+    const socket = end === 'a' ? this.atA : this.atB;
+    // struct linger: on, with no time.
+    const value = Uint8Array.of(1, 0, 0, 0);
+    winsock.setsockopt(socket, spi.SOL_SOCKET, spi.SO_LINGER, value, value.length);
+    winsock.closesocket(socket);
+  }
+
+  /** The connection ends: everybody closes, the children first. */
+  async disconnect(...children: readonly SharingProcess[]): Promise<void> {
+    for (const child of children) await child.ask({ act: 'close' });
+    this.a.winsock.closesocket(this.atA);
+    this.b.winsock.closesocket(this.atB);
+  }
+
+  /** The same, and everything ends; nothing is left. */
+  async finish(...children: readonly SharingProcess[]): Promise<void> {
+    await this.disconnect(...children);
+    for (const child of children) await child.end();
+    // Whoever comes next removes what the dead have left.
+    const { fabric, engine } = this;
+    const sweeper = await open({ fabric, address: '127.77.0.99', engine });
+    await closeClean(this.a, this.b, sweeper);
+  }
+
+  /** Receives so much, overlapped or else by nonblocking calls; the digest of it. */
+  async receive(end: 'a' | 'b', bytes: number, how?: 'overlapped'): Promise<string> {
+    if (how === 'overlapped') {
+      const host = end === 'a' ? this.a : this.b;
+      const into = Buffer.alloc(bytes);
+      const count = await host.winsock.promises.recv(
+        end === 'a' ? this.atA : this.atB,
+        into,
+        bytes,
+        0,
+      );
+      return digest(into.subarray(0, count));
+    }
     const { winsock } = end === 'a' ? this.a : this.b;
     const socket = end === 'a' ? this.atA : this.atB;
     const into = Buffer.alloc(bytes);
