@@ -65,25 +65,28 @@ export class Group {
   /** While another process controls: the way to it. 0: none yet. */
   #hub = 0;
   #hubName = '';
+  /** The moves of control before the one that is known here to be the last; -1: unknown. */
+  #term: number;
   #wants = false;
   #leaving = false;
   #isQuiet = false;
   #tenureEnds: Nanos = 0;
   #rejoinEnds: Nanos = 0;
 
-  private constructor(name: string, phase: GroupPhase) {
+  private constructor(name: string, phase: GroupPhase, term: number) {
     this.#name = name;
+    this.#term = term;
     this.#phase = phase;
   }
 
   /** The process that has the connection. `name`: by which others reach it. */
   static controlling(name: string): Group {
-    return new Group(name, 'controls');
+    return new Group(name, 'controls', 0);
   }
 
   /** A process that has taken a duplicate from the one that is reached by `hub`. */
   static joining(name: string, hub: string): Group {
-    const group = new Group(name, 'member');
+    const group = new Group(name, 'member', -1);
     group.#connect(hub);
     return group;
   }
@@ -158,7 +161,8 @@ export class Group {
   /** The channel that was asked for is open. */
   opened(hub: number): void {
     this.#hub = hub;
-    this.#send(hub, { kind: 'join', name: this.#name, wants: this.#wants });
+    const wants = this.#wants;
+    this.#send(hub, { kind: 'join', name: this.#name, wants, term: this.#term });
     if (this.#leaving) this.#send(hub, { kind: 'leave' });
   }
 
@@ -178,7 +182,7 @@ export class Group {
   }
 
   received(id: number, message: ControlMessage, now: Nanos): void {
-    if (message.kind === 'join') this.#joined(id, message.name, message.wants);
+    if (message.kind === 'join') this.#joined(id, message);
     else if (message.kind === 'want') this.#wanted(id);
     else if (message.kind === 'leave') this.#left(id);
     else if (id === this.#hub && this.#phase === 'member') this.#told(message, now);
@@ -203,9 +207,11 @@ export class Group {
       return;
     }
     const waiting = this.#waiting.filter((name) => name !== next.name);
+    const { name } = next;
+    const term = ++this.#term;
     for (const { id } of this.#members.values()) {
-      if (id === to) this.#send(id, { kind: 'grant', from: this.#name, waiting, state });
-      else this.#send(id, { kind: 'moved', name: next.name });
+      if (id === to) this.#send(id, { kind: 'grant', term, from: this.#name, waiting, state });
+      else this.#send(id, { kind: 'moved', name, term });
     }
     this.#phase = 'member';
     this.#isQuiet = false;
@@ -214,7 +220,7 @@ export class Group {
     this.#waiting = [];
     this.#offers = 0;
     this.#hub = to;
-    this.#hubName = next.name;
+    this.#hubName = name;
     if (this.#leaving) this.#send(to, { kind: 'leave' });
   }
 
@@ -242,10 +248,7 @@ export class Group {
 
   /** The connection has ended, or could not be moved: for everybody. [ERR-02] */
   failed(error: number): void {
-    if (this.#phase === 'ended' || this.#phase === 'gone') return;
-    for (const { id } of this.#members.values()) this.#send(id, { kind: 'ended', error });
-    this.#members.clear();
-    this.#end(error);
+    if (this.#phase !== 'ended' && this.#phase !== 'gone') this.#end(error);
   }
 
   /** Takes whatever step time or events have made due. */
@@ -294,10 +297,11 @@ export class Group {
     this.#actions.push({ kind: 'hand-over', to: member.id });
   }
 
-  #joined(id: number, name: string, wants: boolean): void {
-    if (this.#phase === 'member') {
+  #joined(id: number, { name, wants, term }: Extract<ControlMessage, { kind: 'join' }>): void {
+    // One who knows of a later move than this process does knows that control is on its way here.
+    if (this.#phase === 'member' && term <= this.#term) {
       this.#offers = Math.max(0, this.#offers - 1);
-      this.#send(id, { kind: 'moved', name: this.#hubName });
+      this.#send(id, { kind: 'moved', name: this.#hubName, term: this.#term });
       return;
     }
     if (this.#phase === 'ended' || this.#phase === 'gone') {
@@ -332,7 +336,10 @@ export class Group {
       case 'grant':
         this.#members.set(this.#hub, { id: this.#hub, name: message.from });
         this.#hub = 0;
-        this.#waiting = message.waiting.filter((name) => name !== this.#name);
+        this.#term = message.term;
+        this.#waiting = [...new Set([...message.waiting, ...this.#waiting])].filter((name) => {
+          return name !== this.#name;
+        });
         this.#phase = 'taking';
         this.#rejoinEnds = now + REJOIN_NANOS_MAX;
         this.#actions.push({ kind: 'take', state: message.state });
@@ -340,6 +347,7 @@ export class Group {
       case 'moved':
         this.#actions.push({ kind: 'disconnect', from: this.#hub });
         this.#hub = 0;
+        this.#term = message.term;
         this.#connect(message.name);
         return;
       case 'ended':
@@ -362,6 +370,8 @@ export class Group {
   }
 
   #end(error: number): void {
+    for (const { id } of this.#members.values()) this.#send(id, { kind: 'ended', error });
+    this.#members.clear();
     this.#phase = 'ended';
     this.#error = error;
     this.#waiting = [];

@@ -3,19 +3,26 @@
 // nothing in it is believed unchecked. Source: docs/duplication.md, "Control"; DUP-03, DUP-04.
 
 export type ControlMessage =
-  /** A process that shares the socket, at whoever it believes to have control. */
-  | { readonly kind: 'join'; readonly name: string; readonly wants: boolean }
+  /** A process that shares the socket, at whoever it believes to have control, in this term. */
+  | {
+      readonly kind: 'join';
+      readonly name: string;
+      readonly wants: boolean;
+      readonly term: number;
+    }
   /** It has something to do that needs control. */
   | { readonly kind: 'want' }
   /** Its application has closed the socket. */
   | { readonly kind: 'leave' }
   /** Yes, and nothing more will come. */
   | { readonly kind: 'bye' }
-  /** Somebody else has control, or is about to. */
-  | { readonly kind: 'moved'; readonly name: string }
+  /** Somebody else has control, or is about to, in this term. */
+  | { readonly kind: 'moved'; readonly name: string; readonly term: number }
   /** Control is yours, and others wait for it in this order. */
   | {
       readonly kind: 'grant';
+      /** Counts the moves. */
+      readonly term: number;
       readonly from: string;
       readonly waiting: readonly string[];
       readonly state: Uint8Array;
@@ -43,21 +50,23 @@ export function decodeMessage(bytes: Uint8Array): ControlMessage | null {
   const head = end < 0 ? null : objectOf(bytes.subarray(0, end));
   if (head === null) return null;
   const { kind, name, wants, from, waiting, error } = head;
+  const term = isTerm(head['term']) ? head['term'] : null;
   switch (kind) {
     case 'want':
     case 'leave':
     case 'bye':
       return { kind };
     case 'join':
-      return isName(name) && typeof wants === 'boolean' ? { kind, name, wants } : null;
+      if (!isName(name) || typeof wants !== 'boolean' || term === null) return null;
+      return { kind, name, wants, term };
     case 'moved':
-      return isName(name) ? { kind, name } : null;
+      return isName(name) && term !== null ? { kind, name, term } : null;
     case 'ended':
       return isCount(error) ? { kind, error } : null;
     case 'grant': {
       const isGood = isName(from) && Array.isArray(waiting) && waiting.length <= WAITING_MAX;
-      if (!isGood || !waiting.every(isName)) return null;
-      return { kind, from, waiting, state: bytes.subarray(end + 1) };
+      if (!isGood || !waiting.every(isName) || term === null) return null;
+      return { kind, term, from, waiting, state: bytes.subarray(end + 1) };
     }
     default:
       return null;
@@ -74,6 +83,11 @@ export function objectOf(bytes: Uint8Array): Readonly<Record<string, unknown>> |
   }
   const isObject = typeof found === 'object' && found !== null && !Array.isArray(found);
   return isObject ? (found as Readonly<Record<string, unknown>>) : null;
+}
+
+/** -1: whoever has control, it was not told which move that was. */
+function isTerm(value: unknown): value is number {
+  return value === -1 || isCount(value);
 }
 
 export function isCount(value: unknown): value is number {
