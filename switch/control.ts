@@ -53,8 +53,6 @@ export function control(
 /** What the switch answers itself: 0 or the error; null: it is TCP/IP's. */
 function own(core: SwitchCore, socket: SwitchSocket, call: ControlCall): number | null {
   const { connection, share } = socket;
-  // What another process controls is asked for, and is not there yet. [DUP-04]
-  if (connection === null) share?.look();
   switch (call.code >>> 0) {
     case ws.FIONBIO:
       return setMode(socket, call);
@@ -64,9 +62,14 @@ function own(core: SwitchCore, socket: SwitchSocket, call: ControlCall): number 
       return answer(call, socket.handle);
     case ws.FIONREAD:
       if (connection !== null) return answer(call, connection.session.readableBytes);
+      // What another process controls is asked for, and is not there yet. [DUP-04]
+      share?.look();
       return share === null ? null : answer(call, 0);
     case ws.SIOCATMARK:
-      if (connection === null) return share === null ? null : answer(call, 1);
+      if (connection === null) {
+        share?.look();
+        return share === null ? null : answer(call, 1);
+      }
       return answer(call, connection.session.urgentMark >= 0 ? 0 : 1);
     case ws.SIO_FLUSH:
       if (connection === null || !core.profile.flushSupported) return null;

@@ -8,13 +8,18 @@ const FIRST_ADDRESS = 0x7f4d0001;
 
 type Call = (args: readonly string[]) => string;
 
+/** What WSADuplicateSocket has filled in, by the names of a script: how it gets from process to process. */
+export type Offers = Map<string, spi.WSAPROTOCOL_INFO>;
+
 export class Application {
   readonly #host: SimHost;
+  readonly #offers: Offers;
   readonly #sockets = new Map<string, number>();
   readonly #operations = new Map<string, spi.WSAOVERLAPPED>();
 
-  constructor(host: SimHost) {
+  constructor(host: SimHost, offers: Offers) {
     this.#host = host;
+    this.#offers = offers;
   }
 
   /** What came of a call, as a script writes it: `ok`, a number, or the name of an error. */
@@ -42,6 +47,22 @@ export class Application {
       if (s === spi.INVALID_SOCKET) return this.#error();
       winsock.ioctlsocket(s, spi.FIONBIO, spi.ref(1));
       this.#sockets.set(name, s);
+      return 'ok';
+    },
+    WSADuplicateSocket: ([s = '', to = '', name = '']) => {
+      const info = spi.emptyProtocolInfo();
+      this.#offers.set(name, info);
+      const { winsock } = this.#host;
+      return this.#ok(winsock.WSADuplicateSocket(this.#socket(s), processOf(to), info));
+    },
+    WSASocket: ([name = '', as = '']) => {
+      const { winsock } = this.#host;
+      const from = spi.FROM_PROTOCOL_INFO;
+      const info = this.#offers.get(name) ?? null;
+      const s = winsock.WSASocket(from, from, from, info, 0, spi.WSA_FLAG_OVERLAPPED);
+      if (s === spi.INVALID_SOCKET) return this.#error();
+      winsock.ioctlsocket(s, spi.FIONBIO, spi.ref(1));
+      this.#sockets.set(as, s);
       return 'ok';
     },
     bind: ([s = '', at = '']) => {
@@ -114,6 +135,11 @@ export class Application {
   #error(): string {
     return spi.errorName(this.#host.winsock.WSAGetLastError());
   }
+}
+
+/** The process of a host by letter. */
+function processOf(letter: string): number {
+  return letter.charCodeAt(0) - 'a'.charCodeAt(0) + 1;
 }
 
 /** `b:4000`: a host by letter; `any:4000`: every address of the host. */

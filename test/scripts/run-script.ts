@@ -7,9 +7,10 @@ import * as spi from '../../provider/spi/index.js';
 import { Prng } from '../../runtime/prng.js';
 import { SimHost } from '../sim/host.js';
 import { SimLoop } from '../sim/loop.js';
+import { Neighbours } from '../sim/neighbours.js';
 import type { SimMachine } from '../sim/machine.js';
 import { FakeTcpNetwork } from '../switch/fakes/fake-tcp.js';
-import { Application } from './application.js';
+import { Application, type Offers } from './application.js';
 import type { Passed } from './record.js';
 import { Recorder } from './record.js';
 import type { PassLine, Script, ScriptLine } from './script.js';
@@ -74,6 +75,8 @@ class ScriptRun {
     const verifier: VerifyHook | null = world.verify ? verify() : null;
     const reactor = this.#reactor;
     this.#loop.add({ role: 'reactor', doWork: () => reactor.poll(0) });
+    const neighbours = new Neighbours(this.#loop);
+    const offers: Offers = new Map();
     for (let index = 0; index < world.hosts; index++) {
       const recorder = new Recorder(this.#loop.clock, () => this.#order++);
       const host = await SimHost.open({
@@ -81,13 +84,14 @@ class ScriptRun {
         reactor,
         loop: this.#loop,
         tcpNetwork,
+        neighbours,
         world,
         index,
         watch: recorder.hook,
         verifier,
         starts: false,
       });
-      const application = new Application(host);
+      const application = new Application(host, offers);
       this.#actors.push({ host, recorder, application });
     }
     for (const [index, actor] of this.#actors.entries()) {

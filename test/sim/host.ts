@@ -22,6 +22,7 @@ import { FakeTcp } from '../switch/fakes/fake-tcp.js';
 import type { FakeTcpNetwork } from '../switch/fakes/fake-tcp.js';
 import type { SimLoop } from './loop.js';
 import { Group } from './loop.js';
+import type { Neighbours } from './neighbours.js';
 import type { SimMachine } from './machine.js';
 import type { WorldPlan } from './plan.js';
 
@@ -41,6 +42,8 @@ export interface SimHostParts {
   readonly watch: ProviderHook;
   /** Around the provider, inside of its faults. */
   readonly verifier: VerifyHook | null;
+  /** Other processes of the machine, to share connections with; without it there are none. */
+  readonly neighbours?: Neighbours;
   /** Whether WSAStartup is called at once. */
   readonly starts: boolean;
   /** Between the switch and everything else, for mutants. */
@@ -76,8 +79,10 @@ export class SimHost {
     this.address = spi.ipv4Text(FIRST_ADDRESS + index);
     this.tcp = new FakeTcp(parts.tcpNetwork, this.address);
     const environment = this.#environment(parts);
+    const sharing = parts.neighbours?.servicesOf(environment.processId);
     this.theSwitch = new Switch({
       ...environment,
+      ...(sharing === undefined ? {} : { sharing }),
       progress: loop,
       hostAddress: FIRST_ADDRESS + index,
       wakeup: () => Promise.resolve(),
@@ -228,7 +233,8 @@ export class SimHost {
     await this.#opened.close();
   }
 
-  #environment({ loop, world, index }: SimHostParts): spi.ProviderEnvironment<OpenedNic['nic']> {
+  #environment(parts: SimHostParts): spi.ProviderEnvironment<OpenedNic['nic']> {
+    const { loop, world, index, neighbours } = parts;
     const { memory, nic } = this.#opened;
     const silent = (): void => undefined;
     return {
@@ -247,6 +253,7 @@ export class SimHost {
       profile: spi.PROFILES[world.profile],
       nic,
       sockets: null,
+      ...(neighbours === undefined ? {} : { handover: neighbours.servicesOf(index + 1).handover }),
       processId: index + 1,
     };
   }
