@@ -3,7 +3,6 @@
 
 import { describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
-import { closeClean } from './fixture.js';
 import { digest, pattern, type SharingProcess, Trio } from './sharing.js';
 import { failureOf } from './sockets.js';
 
