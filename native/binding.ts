@@ -263,8 +263,8 @@ export interface NativeBinding {
   ): number;
   /**
    * A ping-pong of `bytes` between two threads over blocking kernel sockets of 127.0.0.1, of type
-   * SOCK_STREAM (1) or SOCK_DGRAM (2), at least 100 iterations. Returns the median round trip in
-   * nanoseconds over batches of 100.
+   * SOCK_STREAM (1) or SOCK_DGRAM (2), at least 100 iterations, one on the first and one on the last
+   * processor that the caller may use. Returns the median round trip in nanoseconds over batches of 100.
    */
   socketPingPong(type: number, bytes: number, iterations: number): number;
 }

@@ -1,7 +1,9 @@
 // Measures 64-byte ping-pongs between two processes over the kernel's TCP and UDP: the base provider
 // alone, the whole stack, plain Node, and as the floor two C++ threads with blocking sockets. All take
 // short turns, each right after a turn of the floor; the median of the ratios of such pairs counts.
-// The CPU time is this process's share of a round trip. Not a test: its numbers depend on the machine.
+// Everything twice: with both sides on one core, and with a core for each, since a wake-up of another core
+// costs more than all the rest. The CPU time is this process's share of a round trip. Not a test: its
+// numbers depend on the machine.
 //
 //   npx tsx scripts/measure-sockets.ts [turns [name]]     name: only the ways that have it in theirs
 
@@ -45,7 +47,7 @@ const KINDS: readonly Kind[] = [
       stack.open(type, calls, fabric, port, tell),
   })),
   {
-    name: plain,
+    name: `${plain}, ${transport}`,
     type,
     echo: () => node.echo(type),
     open: (_fabric, port, tell) => node.open(type, port, tell),
@@ -54,8 +56,19 @@ const KINDS: readonly Kind[] = [
 
 const thisFile = fileURLToPath(import.meta.url);
 
-function start(role: string, kind: Kind, fabric = ''): ChildProcess {
-  return fork(thisFile, [role, kind.name, fabric], { execArgv: ['--import', 'tsx'] });
+/** The cores of the near and of the far side. */
+type Place = readonly [near: number, far: number];
+
+function start(role: string, kind: Kind, place: Place, fabric = ''): ChildProcess {
+  const args = [role, kind.name, place.join(), fabric];
+  return fork(thisFile, args, { execArgv: ['--import', 'tsx'] });
+}
+
+/** Both sides on one core, and a core for each where there are two. */
+function places(): readonly Place[] {
+  const [first = 0, second] = native.affinity();
+  const together: Place = [first, first];
+  return second === undefined ? [together] : [together, [first, second]];
 }
 
 interface Turn extends Cost {
@@ -63,9 +76,9 @@ interface Turn extends Cost {
 }
 
 /** The near end of a kind, a process of its own: a turn for every message, until there are no more. */
-async function serveTurns(kind: Kind): Promise<void> {
+async function serveTurns(kind: Kind, place: Place): Promise<void> {
   const fabric = `ping-pong-${process.pid}`;
-  const echo = start('echo', kind, fabric);
+  const echo = start('echo', kind, place, fabric);
   const ended = once(echo, 'exit');
   const [port] = (await once(echo, 'message')) as [number];
   const ready = once(echo, 'message');
@@ -96,9 +109,9 @@ class Candidate {
   best = Infinity;
   readonly #near: ChildProcess;
 
-  constructor(kind: Kind) {
+  constructor(kind: Kind, place: Place) {
     this.kind = kind;
-    this.#near = start('near', kind);
+    this.#near = start('near', kind, place);
   }
 
   async ready(): Promise<void> {
@@ -144,11 +157,11 @@ function report({ name, nanos, best, ratio, cpu }: Line): void {
   );
 }
 
-async function measure(turns: number, name: string): Promise<void> {
+async function measure(turns: number, name: string, place: Place): Promise<void> {
   const kinds = KINDS.filter((kind) => kind.name.includes(name));
   const candidates: Candidate[] = [];
   for (const kind of kinds) {
-    const candidate = new Candidate(kind);
+    const candidate = new Candidate(kind, place);
     await candidate.ready();
     candidates.push(candidate);
   }
@@ -157,6 +170,8 @@ async function measure(turns: number, name: string): Promise<void> {
     [SOCK_DGRAM, []],
   ]);
   const floorCpu: number[] = [];
+  const everywhere = native.affinity();
+  pin([...new Set(place)]);
   for (let turn = 0; turn < turns; turn++) {
     for (const candidate of candidates) {
       const { type } = candidate.kind;
@@ -169,6 +184,7 @@ async function measure(turns: number, name: string): Promise<void> {
     }
   }
   for (const [type, nanos] of floors) {
+    if (nanos.length === 0) continue;
     const name = type === SOCK_STREAM ? 'floor tcp' : 'floor udp';
     report({ name, nanos, best: Math.min(...nanos), ratio: 1, cpu: median(floorCpu) });
     for (const { kind, medians, best, ratios, cpu } of candidates) {
@@ -178,10 +194,25 @@ async function measure(turns: number, name: string): Promise<void> {
     }
   }
   for (const candidate of candidates) await candidate.stop();
+  pin(everywhere);
 }
 
-const [role = '30', name = '', fabric = ''] = process.argv.slice(2);
+function pin(cores: readonly number[]): void {
+  if (native.setAffinity(cores) < 0) throw new Error('this process may not choose its cores');
+}
+
+const [role = '30', name = '', cores = '0,0', fabric = ''] = process.argv.slice(2);
 const kind = KINDS.find((candidate) => candidate.name === name);
-if (role === 'echo') await kind?.echo(fabric);
-else if (role === 'near' && kind !== undefined) await serveTurns(kind);
-else await measure(Number(role), name);
+const [nearCore = 0, farCore = 0] = cores.split(',').map(Number);
+if (role === 'echo') {
+  pin([farCore]);
+  await kind?.echo(fabric);
+} else if (role === 'near' && kind !== undefined) {
+  pin([nearCore]);
+  await serveTurns(kind, [nearCore, farCore]);
+} else {
+  for (const place of places()) {
+    console.log(new Set(place).size === 1 ? 'both sides on one core' : 'a core for each side');
+    await measure(Number(role), name, place);
+  }
+}

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -92,6 +93,32 @@ void Echo(const Socket& socket, uint64_t bytes, uint64_t iterations) {
   }
 }
 
+// The near side on the first processor that the caller may use, the far one on the last, until the end.
+class Places {
+ public:
+  Places() : is_known_(sched_getaffinity(0, sizeof all_, &all_) == 0) {}
+  ~Places() {
+    if (is_known_) sched_setaffinity(0, sizeof all_, &all_);
+  }
+
+  void TakeFirst() const { Take(+1); }
+  void TakeLast() const { Take(-1); }
+
+ private:
+  void Take(int step) const {
+    if (!is_known_) return;
+    int at = step > 0 ? 0 : CPU_SETSIZE - 1;
+    while (!CPU_ISSET(at, &all_)) at += step;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(at, &one);
+    sched_setaffinity(0, sizeof one, &one);
+  }
+
+  cpu_set_t all_;
+  const bool is_known_;
+};
+
 double Median(std::vector<double>& values) {
   auto middle = values.begin() + long(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -107,7 +134,12 @@ double SocketPingPong(int type, uint64_t bytes, uint64_t iterations) {
   const Socket near(Open(type));
   const Socket far(near.fd() < 0 ? -1 : Pair(type, near));
   if (far.fd() < 0) return -ENETDOWN;
-  std::thread echo([&] { Echo(far, bytes, iterations); });
+  const Places places;
+  std::thread echo([&] {
+    places.TakeLast();
+    Echo(far, bytes, iterations);
+  });
+  places.TakeFirst();
   std::vector<char> message(bytes);
   std::vector<double> batches;
   double start = machine::Now();
