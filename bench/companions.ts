@@ -2,11 +2,19 @@
 // processes or threads, and other people's benchmarks, as far as they are installed.
 
 import type { FloorPlan } from './floors.js';
-import { FUTEX_FLOOR, measureCopy, measureFloor, SPIN_FLOOR, SPIN_STEADINESS } from './floors.js';
+import {
+  FUTEX_FLOOR,
+  measureCopy,
+  measureFloor,
+  measureReach,
+  SPIN_FLOOR,
+  SPIN_STEADINESS,
+} from './floors.js';
 import { measurePortLatency, measurePortStream } from './peers/message-port.js';
 import type { ToolFigures } from './peers/parsers.js';
 import type { Tool } from './peers/tools.js';
 import { findProgram, runTool, toolIterations, TOOLS } from './peers/tools.js';
+import type { FloorMemory } from './machine.js';
 import type { CasePlan } from './plan.js';
 import type { BenchRequest, Described, Partner } from './run.js';
 import { measureTcpLatency, measureTcpStream } from './tcp.js';
@@ -73,15 +81,28 @@ function floorsOf(
     ];
   }
   if (test !== 'bw' && test !== 'mixed') return [];
-  return plans.map(({ bytes, slotCount }) => ({
+  return plans.flatMap((plan) => copyFloors(partner, memory, plan));
+}
+
+function copyFloors(partner: Partner, floors: FloorMemory, plan: CasePlan): Described[] {
+  const { bytes, slotCount, memory } = plan;
+  const copy: Described = {
     name: `floor.copy.${bytes}`,
     title: `floor: memmove ${bytes} B over ${slotCount} buffers`,
     origin: 'floor',
     ...BANDWIDTH,
-    steady: { better: 'more' } as const,
+    steady: { better: 'more' },
     bytes,
-    run: async () => measureCopy(memory, bytes, slotCount),
-  }));
+    run: async () => measureCopy(floors, bytes, slotCount),
+  };
+  if (memory === 'virtual') return [copy];
+  const reach: Described = {
+    ...copy,
+    name: `floor.reach.${bytes}`,
+    title: `floor: process_vm_readv ${bytes} B over ${slotCount} buffers`,
+    run: () => measureReach(partner, bytes, slotCount),
+  };
+  return [copy, reach];
 }
 
 function nodePeers(

@@ -2,7 +2,7 @@
 // sample, so that a moment in which somebody else had the core is left out.
 
 import type { FloorMemory } from './machine.js';
-import { now, pinToSide, unpin } from './machine.js';
+import { now, OrdinaryMemory, pinToSide, unpin } from './machine.js';
 import type { Reading } from './measure.js';
 import { median, spread } from './measure.js';
 import { threadName, ThreadWaits } from './noise.js';
@@ -94,6 +94,53 @@ export function measureCopy(floors: FloorMemory, bytes: number, slots?: number):
   }
 }
 
+interface Place {
+  readonly pid: number;
+  readonly address: number;
+}
+
+/**
+ * The kernel's own copy out of ordinary memory of the other process into ordinary memory of this one, in
+ * bytes per nanosecond: what a single mover can reach there.
+ */
+export async function measureReach(
+  peer: TaskStarter,
+  bytes: number,
+  slots: number,
+): Promise<Reading> {
+  const call = peer.start<Place, null>('memory', { bytes: bytes * slots });
+  const there = await call.told();
+  const here = new OrdinaryMemory(bytes * slots);
+  const count = Math.max(slots, Math.min(COPIES_MAX, Math.floor(COPY_BURST_BYTES / bytes)));
+  pinToSide(0);
+  const waits = new ThreadWaits([threadName()]);
+  try {
+    const { values, slices } = burstsOf(COPY_BURSTS, waits, () => {
+      const begin = now();
+      for (let at = 0; at < count; at++) here.pull(there, (at % slots) * bytes, bytes);
+      return (count * bytes) / (now() - begin);
+    });
+    return { value: median(values), slices, details: { spread: spread(values) ?? 0 } };
+  } finally {
+    waits.close();
+    unpin();
+    here.free();
+    call.note(null);
+    await call.result();
+  }
+}
+
+const memory = async (
+  { bytes }: { readonly bytes: number },
+  context: TaskContext,
+): Promise<null> => {
+  const here = new OrdinaryMemory(bytes);
+  await context.tell({ pid: here.pid, address: here.address } satisfies Place);
+  await context.hear();
+  here.free();
+  return null;
+};
+
 const floor = async (plan: FloorPlan, context: TaskContext): Promise<null> => {
   const { floors } = context;
   if (floors === null) throw new TypeError('floors need two processes of one command');
@@ -107,4 +154,4 @@ const floor = async (plan: FloorPlan, context: TaskContext): Promise<null> => {
   }
 };
 
-export const floorTasks: Readonly<Record<string, Task>> = { floor };
+export const floorTasks: Readonly<Record<string, Task>> = { floor, memory };

@@ -138,6 +138,10 @@ export const GATE: readonly GateLine[] = [
         ...{ name: 'app bw send 1 MiB of ordinary Buffers to memmove', against: 'floor.copy' },
         limit: atLeast(0.6),
       },
+      {
+        ...{ name: "app bw send 1 MiB of ordinary Buffers to the kernel's own copy" },
+        ...{ against: 'floor.reach', limit: atLeast(0.85) },
+      },
     ],
   },
   {

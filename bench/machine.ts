@@ -133,6 +133,31 @@ export class FloorMemory {
   }
 }
 
+/** Memory as `new Uint8Array` gives it, which another process reaches through the kernel alone. */
+export class OrdinaryMemory {
+  readonly pid = process.pid;
+  readonly address: number;
+  readonly #buffer: ArrayBuffer;
+
+  constructor(bytes: number) {
+    this.#buffer = new ArrayBuffer(bytes);
+    new Uint8Array(this.#buffer).fill(1);
+    this.address = native.addressOf(this.#buffer);
+    // Only what is accounted for may be copied to.
+    check(native.pinUnlocked(this.address, bytes), 'pin');
+  }
+
+  free(): void {
+    check(native.unpin(this.address, this.#buffer.byteLength), 'unpin');
+  }
+
+  /** Copies the same stretch of another process's memory here. Throws SystemError. */
+  pull(other: Pick<OrdinaryMemory, 'pid' | 'address'>, offset: number, length: number): void {
+    const [here, there] = [this.address + offset, other.address + offset];
+    check(native.move(0, here, other.pid, there, length), 'process_vm_readv');
+  }
+}
+
 function systemFailure(result: number): Error {
   try {
     check(result, 'mmap', 'an arena for the floors');

@@ -8,7 +8,7 @@ import type { HostPlan } from '../../bench/host-plan.js';
 import { PeerProcess } from '../../bench/peer-process.js';
 import { PeerDied, PeerFailure } from '../../bench/peer-protocol.js';
 import { parseReport, reportJson, reportTable } from '../../bench/report.js';
-import { measureFloor } from '../../bench/floors.js';
+import { measureFloor, measureReach } from '../../bench/floors.js';
 import * as tasks from '../../bench/tasks.js';
 
 const host: HostPlan = {
@@ -99,6 +99,11 @@ describe('the second process', () => {
     await expect(failed).rejects.toThrow('127.0.0.0/8');
     const floor = await measureFloor(peer, { kind: 'spin', rounds: 10, bursts: 2 });
     expect(floor.value).toBeGreaterThan(0);
+  });
+
+  it('copy out of the other process by the kernel alone, as a floor for ordinary memory', async () => {
+    const reach = await measureReach(peer, 4096, 4);
+    expect(reach.value).toBeGreaterThan(0);
   });
 
   it('fails whatever waits for it when it is killed', async () => {
