@@ -21,6 +21,25 @@ const KEPT_SHARE_MIN = 0.2;
 /** A measurement that lasts lets the event loop have a turn so often: signals arrive there. */
 const BREATH_NANOS = 50e6;
 
+/**
+ * What V8's compiler threads need for what a warm-up has shown to be hot. While both sides spin they have no
+ * core, and code gets fast after thousands of messages instead of hundreds.
+ */
+const COMPILING_MS = 30;
+
+/** A rest in the middle of a warm-up, for this side's compilers and, on this core, for the other's. */
+export async function letCompile(): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, COMPILING_MS);
+  });
+}
+
+/** How a warm-up is divided by such a rest. */
+export function warmUpParts({ warmUp }: { readonly warmUp: number }): [number, number] {
+  const last = warmUp >> 2;
+  return [warmUp - last, last];
+}
+
 /** Time in slices. The first one begins with the first `begin`. */
 export class Slices {
   readonly #waits: Waits;

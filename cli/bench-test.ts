@@ -278,7 +278,7 @@ async function requestOf(
     ...iterationsOf(options),
     ...(duration === undefined
       ? {}
-      : { warmUp: 0, duration: { nanos: duration * 1e9, marginNanos: margin * 1e9 } }),
+      : { duration: { nanos: duration * 1e9, marginNanos: margin * 1e9 } }),
     ...(test === 'mixed' ? { mix: options.mix ?? MIX } : {}),
     ...(options.pattern === undefined ? {} : { pattern: options.pattern }),
   };

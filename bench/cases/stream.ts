@@ -13,6 +13,7 @@ import { Payload } from '../payload.js';
 import type { CasePlan } from '../plan.js';
 import { sequenceOf } from '../plan.js';
 import type { Slices } from '../slices.js';
+import { letCompile, warmUpParts } from '../slices.js';
 import type { Case, Measured } from './case.js';
 import { StreamClock } from './stream-clock.js';
 
@@ -96,7 +97,11 @@ async function measureOneWay(
   fillForReads(plan.operation === 'read' && plan.bidirectional ? endpoints : [], sequence);
   const closing = closingSlotOf(endpoint);
   if (plan.operation !== 'read') endpoint.postReceive(closing, CLOSING_BYTES);
-  starter.start(plan.warmUp);
+  const [first, last] = warmUpParts(plan);
+  starter.start(first);
+  starter.drain();
+  await letCompile();
+  starter.start(last);
   starter.drain();
   const clock = clockOf(plan, sequence, slices, starter.count);
   while (clock.isOpen) {
@@ -160,6 +165,7 @@ async function measurePromised(
   if (plan.operation !== 'read') endpoint.postReceive(closing, CLOSING_BYTES);
   await stream.start(plan.warmUp);
   await stream.drain();
+  await letCompile();
   const clock = clockOf(plan, sequence, slices, stream.count);
   while (clock.isOpen) {
     const count = clock.next();
