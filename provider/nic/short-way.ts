@@ -4,6 +4,7 @@
 // before a message is there is checked then: see vouch(). No number here ever needs a heap box.
 
 import { assert } from '../../runtime/assert.js';
+import { CACHE_LINE_BYTES } from '../../native/layout/struct.js';
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
@@ -29,6 +30,8 @@ const ACK_EVERY = ACK_INTERVAL;
 const SLOT_CONTROL = Slot.CONTROL;
 const SLOT_LENGTH = Slot.LENGTH;
 const SLOT_PAYLOAD = Slot.PAYLOAD;
+/** A word of a slot's second cache line. */
+const SECOND_LINE = CACHE_LINE_BYTES / 4;
 const ENTRY_ID = Wqe.ID;
 const ENTRY_LENGTH = Wqe.LENGTH;
 const ENTRY_TARGET = Wqe.TARGET;
@@ -39,7 +42,7 @@ const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
 assert(SendFlag.SOLICITED << 9 === SlotFlag.SOLICITED << 8, 'the flags are one bit apart');
 
 /** Looks at the slot where the next message will appear before a poll has found nothing. */
-const LOOKS = 8;
+const LOOKS = 16;
 /** Of Wqe.TARGET: a message takes the long way into this receive. */
 const NO_TARGET = -1;
 /** Of Wqe.CONTROL, shifted: the count of elements. */
@@ -118,7 +121,21 @@ export class ShortWay {
     words[slot + SLOT_CONTROL] = INLINE_SEND | slotFlags;
     words[slot + SLOT_LENGTH] = length;
     this.#requester.publish(qp, slot);
+    this.#claimNext(qp);
     return true;
+  }
+
+  /**
+   * Stores into both cache lines of the slot after the one that was published, so that they are on this
+   * core when the next message is: meanwhile the other side reads the last one. Only where the slot is
+   * known to be free.
+   */
+  #claimNext(qp: EngineQueuePair): void {
+    if (((qp.published - qp.acknowledged) | 0) >= SLOTS) return;
+    const words = this.#words;
+    const slot = qp.outboundRing + (qp.published & (SLOTS - 1)) * WORDS;
+    words[slot + SECOND_LINE] = 0;
+    words[slot + SLOT_LENGTH] = 0;
   }
 
   /**
