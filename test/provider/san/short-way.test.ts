@@ -3,7 +3,12 @@
 // tell but by the clock: order, outcomes and errors are those of the long way.
 
 import { expect, it } from 'vitest';
+import { Prng } from '../../../runtime/prng.js';
+import { RegisteredBuffers } from '../../../provider/san/registered-buffers.js';
+import { Registration } from '../../../provider/san/registration.js';
 import * as spi from '../../../provider/spi/index.js';
+import { PATIENCE_NANOS } from '../../../bench/endpoint.js';
+import { Deadline } from '../../../bench/measure.js';
 import { newFabric } from '../../integration/fixture.js';
 import type { RawEnd } from '../../integration/children/raw-pair.js';
 import { openRawPair } from '../../integration/children/raw-pair.js';
@@ -17,6 +22,8 @@ const flags = spi.ref(0);
 /** An end with a registered block, which sends from and receives into parts of it. */
 class End {
   readonly #end: RawEnd;
+  /** One turn of this end's NIC, and of nothing else. */
+  readonly turn = (): number => this.#end.raw.environment.environment.nic.progress();
   readonly memory: Uint8Array;
 
   constructor(end: RawEnd) {
@@ -61,6 +68,24 @@ class End {
     }
     expect(errno.value).toBe(spi.WSA_IO_INCOMPLETE);
     return -1;
+  }
+
+  close(): void {
+    this.#end.raw.table.lpWSPCloseSocket(this.#end.socket, errno);
+  }
+
+  /** Polls until the operation has failed, while nobody else drives this end; the error. */
+  failure(overlapped: spi.WSAOVERLAPPED, meanwhile: () => void): number {
+    const { raw, socket } = this.#end;
+    const { lpWSPGetOverlappedResult } = raw.table;
+    const patience = new Deadline(PATIENCE_NANOS, 'the failure');
+    for (;;) {
+      const isDone = lpWSPGetOverlappedResult(socket, overlapped, bytes, false, flags, errno);
+      if (!isDone && errno.value !== spi.WSA_IO_INCOMPLETE) return errno.value;
+      expect(isDone).toBe(false);
+      meanwhile();
+      patience.check();
+    }
   }
 
   /** Waits in the thread's loop. */
@@ -126,4 +151,49 @@ it('more small messages than the ring of slots holds all arrive [WSPSEND-11]', a
     for (const one of sent) expect(a.poll(one)).toBe(8);
     for (let message = 0; message < 32; message++) expect(b.finish(b.receive(0, 8))).toBe(8);
   });
+});
+
+it('whoever does nothing but poll one receive learns that the peer has gone [CLOSE-07]', async () => {
+  await withEnds((a, b) => {
+    const received = b.receive(0, 64);
+    for (let look = 0; look < 1_000; look++) expect(b.poll(received)).toBe(-1);
+    a.close();
+    expect(b.failure(received, a.turn)).toBe(spi.WSAECONNRESET);
+  });
+});
+
+it('a message for an earlier receive ends that one, whichever of the two is asked about [OVL-05]', async () => {
+  await withEnds((a, b) => {
+    const [first, second] = [b.receive(0, 64), b.receive(64, 64)];
+    a.send(0, 24);
+    expect(b.poll(second)).toBe(-1);
+    expect(first.Internal).toBe(0);
+    expect(b.poll(first)).toBe(24);
+    a.send(0, 32);
+    expect(b.poll(second)).toBe(32);
+  });
+});
+
+it('as many buffers as a window of messages has are recognised without their addresses [IMPL-03]', () => {
+  const memory = new Uint8Array(BLOCK_BYTES);
+  const region = { address: 4_096, length: BLOCK_BYTES, access: 1, localKey: 5, remoteKey: 6 };
+  const registration = new Registration({ remove: () => undefined }, 1, memory, 0, region);
+  const registered = new RegisteredBuffers(new Prng(1), () => undefined);
+  registered.add(registration);
+  let asked = 0;
+  const addressOf = (buffer: Uint8Array): number => {
+    asked++;
+    return region.address + buffer.byteOffset;
+  };
+  const buffers = Array.from({ length: 200 }, (_, at) => memory.subarray(64 * at, 64 * at + 64));
+  for (let round = 0; round < 3; round++) {
+    for (const [at, buffer] of buffers.entries()) {
+      const found = registered.find(buffer, 64, { addressOf });
+      expect(found?.address).toBe(region.address + 64 * at);
+    }
+  }
+  expect(asked).toBe(buffers.length);
+  registered.remove(registration);
+  expect(registered.find(memory.subarray(0, 64), 64, { addressOf })).toBe(null);
+  for (const buffer of buffers) expect(registered.find(buffer, 64, { addressOf })).toBe(null);
 });
