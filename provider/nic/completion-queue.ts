@@ -49,11 +49,6 @@ export class SharedCompletionQueue implements CompletionQueue, CompletionNotific
     this.#host = options.host;
   }
 
-  get isEmpty(): boolean {
-    const entry = this.#ring + (this.#consumed & this.#mask) * CQE_WORDS;
-    return this.#view.loadAcquire(entry + Cqe.SEQUENCE) !== ((this.#consumed + 1) | 0);
-  }
-
   poll(completion: WorkCompletion): boolean {
     const view = this.#view;
     const words = view.words;

@@ -75,8 +75,6 @@ export interface CompletionQueue {
    * the NIC takes no more work until there is room.
    */
   poll(completion: WorkCompletion): boolean;
-  /** Whether poll() would find nothing. */
-  readonly isEmpty: boolean;
 }
 
 export interface QueuePairOptions {

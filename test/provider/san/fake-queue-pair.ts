@@ -66,10 +66,6 @@ export class FakeCompletionQueue implements CompletionQueue {
     this.#completions.push(completion);
   }
 
-  get isEmpty(): boolean {
-    return this.#completions.length === 0;
-  }
-
   poll(into: WorkCompletion): boolean {
     const completion = this.#completions.shift();
     if (completion === undefined) return false;
