@@ -30,6 +30,7 @@ export interface FixtureOptions {
 export interface Observers {
   readonly hooks: readonly ProviderHook[];
   readonly history: () => readonly string[];
+  readonly forgetHistory?: () => void;
   readonly violations: () => readonly string[];
 }
 
@@ -128,13 +129,23 @@ async function openSide(
 }
 
 function conformanceHost({ host, provider, observers, address }: OpenSide): ConformanceHost {
-  const { history, violations } = observers;
+  const { history, forgetHistory = (): void => undefined, violations } = observers;
   const usage = (): Record<string, number> => ({ ...host.usage() });
   const { processId } = host.environment;
-  return { provider, address, processId, memory: host.memory, history, violations, usage };
+  return {
+    provider,
+    address,
+    processId,
+    memory: host.memory,
+    history,
+    forgetHistory,
+    violations,
+    usage,
+  };
 }
 
 function traced(): Observers {
   const tracer = trace();
-  return { hooks: [tracer], history: () => tracer.lines(), violations: () => [] };
+  const { lines: history, clear: forgetHistory } = tracer;
+  return { hooks: [tracer], history, forgetHistory, violations: () => [] };
 }

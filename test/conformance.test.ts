@@ -9,12 +9,13 @@ import { environmentFixture } from '../cli/conformance-fixture.js';
 import { createProvider } from '../provider/san/provider.js';
 import { entryPoint } from '../runtime/entry-point.js';
 import { runWsd } from './cli/wsd-process.js';
-import type { CaseResult } from './conformance/index.js';
+import type { CaseResult, ConformanceCase } from './conformance/index.js';
 import {
   ALL_CASES,
   caseId,
   clauseRows,
   clauseTable,
+  ConformanceFailure,
   junitReport,
   runCases,
   tapReport,
@@ -87,6 +88,29 @@ describe('mutants', () => {
     expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
     expect(MUTANTS.length).toBeGreaterThan(20);
     for (const { source } of MUTANTS) expect(source).not.toBe('');
+  });
+});
+
+describe('a case that fails', () => {
+  it('shows what it has done itself, and nothing of the cases before it', async () => {
+    const parts = { group: 'self', clauses: [], title: '' };
+    const cases: ConformanceCase[] = [
+      { ...parts, name: 'good', run: (context) => void context.left.bound(context.port()) },
+      {
+        ...parts,
+        name: 'bad',
+        run: ({ left }) => {
+          left.socket();
+          throw new ConformanceFailure('it', 'right', 'wrong');
+        },
+      },
+    ];
+    const history: string[] = [];
+    for await (const result of runCases(reference, cases, { seed: SEED })) {
+      history.push(...result.history);
+    }
+    expect(history.filter((line) => line.includes('WSPSocket'))).toHaveLength(1);
+    expect(history.filter((line) => line.includes('WSPBind'))).toEqual([]);
   });
 });
 

@@ -20,6 +20,8 @@ export interface ConformanceHost {
   readonly memory: HostMemory;
   /** The last calls and upcalls, oldest first, one sentence each; empty without a trace. */
   readonly history: () => readonly string[];
+  /** Told when a case begins: what it shows of the history is then its own. */
+  readonly forgetHistory?: () => void;
   /** What a verifier around the provider found since the last call, one sentence each. */
   readonly violations: () => readonly string[];
   /** What is in use below the provider, by name; all zero after its last WSPCleanup. */

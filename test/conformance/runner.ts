@@ -119,7 +119,10 @@ async function runOne(
 
 /** One case from start to end on both sides; throws what is wrong. */
 function attempt(pair: ConformancePair, begin: () => CaseContext, one: ConformanceCase): void {
-  for (const [, host] of hostsOf(pair)) host.violations();
+  for (const [, host] of hostsOf(pair)) {
+    host.violations();
+    host.forgetHistory?.();
+  }
   const context = begin();
   try {
     one.run(context);
