@@ -83,6 +83,8 @@ export class ConnectionCalls {
    * indexes, which is the order in which messages fill and leave them. [OVL-14]
    */
   #receivesOut = 0;
+  /** The provider has refused a receive: the connection goes. */
+  #isRefused = false;
   #oldestReceive = 0;
   /** Receives that were taken and are to be posted again. */
   spentCount = 0;
@@ -129,7 +131,11 @@ export class ConnectionCalls {
 
   /** Posts receive buffer `index`, whose turn it is. 0, or the error with which the connection is gone. */
   postReceive(index: number): number {
-    assert(index === this.#nextReceive, 'receive buffers are posted in turn');
+    if (index !== this.#nextReceive) {
+      // The connection is going; what was to be posted behind a refused receive has no turn.
+      assert(this.#isRefused, 'receive buffers are posted in turn');
+      return 0;
+    }
     const { overlapped, buffers } = at(this.#receives, index);
     overlapped.InternalHigh = 0;
     overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
@@ -147,6 +153,7 @@ export class ConnectionCalls {
     }
     if (errno.value === wsa.WSA_IO_PENDING) return 0;
     this.#receivesOut--;
+    this.#isRefused = true;
     return errno.value;
   }
 

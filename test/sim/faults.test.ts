@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
 import type { Plan, RunResult, Step } from './index.js';
-import { makePlan, runPlan, SimMachine } from './index.js';
+import { makePlan, parsePlan, runPlan, SimMachine } from './index.js';
 import { FAILABLE, FAILABLE_ONCE } from './plan.js';
 
 const PLANS = 400;
@@ -90,6 +90,19 @@ describe('a fault', () => {
     expect(plain.text).not.toMatch(shows);
     expect(text).not.toMatch(arrived);
     expect(text).toMatch(shows);
+  });
+
+  it('of WSPRecv while a stream ends and several receives are to be posted ends well, too', async () => {
+    const plan = `
+    sim seed=601736 hosts=3 profile=real-switch cost=infiniband-ddr read=1 threshold=300 completion=immediate cache=1 verify=0 once=none
+    connect from=2 to=1 port=1
+    turns count=21
+    send-now conn=0 side=a length=3408
+    shutdown conn=0 side=b
+    fail host=2 call=WSPRecv error=10055 of=1
+    turns count=18
+    turns count=24`;
+    expect((await runPlan(machine, parsePlan(plan, 'plan'))).failure).toBeNull();
   });
 
   it('that is a late notification occurs, and everything arrives', async () => {

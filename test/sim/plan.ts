@@ -99,7 +99,7 @@ const worldSchema = z.strictObject({
   cache: yes,
   verify: yes,
   /** What fails in host 0, and its error is WSAENETDOWN. */
-  once: z.enum(FAILABLE_ONCE),
+  once: z.enum(FAILABLE_ONCE).default('none'),
 });
 
 export type WorldPlan = z.infer<typeof worldSchema>;
