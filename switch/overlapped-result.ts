@@ -39,22 +39,33 @@ export function overlappedResult(
       look(core, socket, overlapped);
     }
   }
-  const status = overlapped.Internal;
-  if (status === WSS_OPERATION_IN_PROGRESS) {
+  if (overlapped.Internal !== 0) {
     // W9.11.3, profile windows: an event that is set already counts as the end.
-    const counts = core.profile.signalledEventEndsWait && fWait;
-    if (!counts) {
-      lpErrno.value = wsa.WSA_IO_INCOMPLETE;
-      return false;
+    if (!isPending(overlapped) || !(fWait && core.profile.signalledEventEndsWait)) {
+      return unsuccessful(core, overlapped, lpcbTransfer, lpErrno);
     }
-  } else if (status !== 0) {
-    lpErrno.value = outcomeOf(overlapped);
-    if (core.profile.failedResultWritesCount) lpcbTransfer.value = overlapped.InternalHigh;
-    return false;
+    lpcbTransfer.value = overlapped.InternalHigh;
+    lpdwFlags.value = 0;
+    return true;
   }
   lpcbTransfer.value = overlapped.InternalHigh;
-  lpdwFlags.value = status === 0 ? overlapped.Offset : 0;
+  lpdwFlags.value = overlapped.Offset;
   return true;
+}
+
+function unsuccessful(
+  core: SwitchCore,
+  overlapped: WSAOVERLAPPED,
+  lpcbTransfer: Ref<number>,
+  lpErrno: Ref<number>,
+): false {
+  if (isPending(overlapped)) {
+    lpErrno.value = wsa.WSA_IO_INCOMPLETE;
+    return false;
+  }
+  lpErrno.value = outcomeOf(overlapped);
+  if (core.profile.failedResultWritesCount) lpcbTransfer.value = overlapped.InternalHigh;
+  return false;
 }
 
 /** The error of an operation that has ended, exact where the structure says more than its status. */
