@@ -21,8 +21,8 @@ import { Ring } from './ring.js';
 
 /** What a connection wants to know about its calls. */
 export interface CallEnds {
-  /** A receive has ended inside its call: it can be taken. */
-  receiveReady(): void;
+  /** A receive has ended inside its call: it can be taken in the next turn. */
+  queue(): void;
   sendEnded(index: number, error: number): void;
   transferEnded(slot: number, error: number): void;
 }
@@ -148,7 +148,7 @@ export class ConnectionCalls {
     if (lpWSPRecv(this.#s, buffers, 1, bytes, this.#flags, overlapped, null, null, errno) === 0) {
       overlapped.InternalHigh = bytes.value;
       overlapped.Internal = 0;
-      this.#ends.receiveReady();
+      this.#ends.queue();
       return 0;
     }
     if (errno.value === wsa.WSA_IO_PENDING) return 0;
@@ -300,6 +300,7 @@ export class ConnectionCalls {
    * INVALID_SOCKET when it cannot. [DUP-08, DUP-09, DUP-11]
    */
   handOver(processId: number, info: WSAPROTOCOL_INFO): number {
+    assert(this.spentCount === 0, 'all receives that are counted as posted are posted');
     const { lpWSPDuplicateSocket } = this.#procs;
     this.registrations.deregisterUnused({ sends: false, receives: true, handles: [] });
     const errno = ref(0);
@@ -308,6 +309,7 @@ export class ConnectionCalls {
     }
     this.#procs.lpWSPCloseSocket(this.#s, this.#errno);
     this.#s = INVALID_SOCKET;
+    this.isClosed = true;
     return 0;
   }
 

@@ -19,6 +19,7 @@ import type { CompletionSink } from './handle-table.js';
 import type { Companion } from './companion.js';
 import type { ShortWay } from './session/short-way.js';
 import { HEADER_BYTES, Session, SessionAction, ActionKind, ResultFlag } from './session/session.js';
+import { Receiving, type ReceivingShell } from './receiving.js';
 import type { SessionState } from './session/state.js';
 
 export type { ConnectionWatcher } from './connection-watcher.js';
@@ -26,10 +27,7 @@ export type { ConnectionWatcher } from './connection-watcher.js';
 /** How long a provider may take to end its calls after WSPCloseSocket before they count as ended. */
 const ABANDON_NANOS = seconds(2);
 
-/** Receives that may wait to be posted again: few of the peer's credits, so that it never notices. */
-const SPENT_MAX = 4;
-
-export class Connection implements CompletionSink, CallEnds {
+export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   readonly session: Session;
   readonly #shortWay: ShortWay;
   readonly companion: Companion;
@@ -51,7 +49,7 @@ export class Connection implements CompletionSink, CallEnds {
   readonly #memory: ConnectionMemory;
   readonly #action = new SessionAction();
   readonly #halfOfSends: number;
-  readonly #spentMax: number;
+  readonly #receiving: Receiving;
   /** Deadlines are near: time is read for every event, not once in a while. */
   #exact = true;
   /** And will be until the connection is gone: its end is in sight. */
@@ -61,7 +59,6 @@ export class Connection implements CompletionSink, CallEnds {
   #suspending = false;
   /** Told when both sides are quiet, by whoever has asked for it; takes note only. [DUP-09] */
   onQuiet: (() => void) | null = null;
-  #endError = 0;
   #abandonAt: Nanos = Infinity;
   #isGone = false;
 
@@ -88,7 +85,6 @@ export class Connection implements CompletionSink, CallEnds {
       lendStaging: () => this.#calls.registrations.lendStaging(),
     });
     this.#shortWay = this.session.shortWay;
-    this.#spentMax = Math.min(SPENT_MAX, limits.receiveCount >> 2);
     const events = core.profile.transferEvent === 'event';
     this.#calls = new ConnectionCalls({
       procs: provider.procs,
@@ -104,6 +100,9 @@ export class Connection implements CompletionSink, CallEnds {
       taggedEvent: companion.event | 1,
       ends: this,
     });
+    const { requests } = core;
+    const count = limits.receiveCount;
+    this.#receiving = new Receiving(this.#calls, this.session, requests, count, this);
   }
 
   /**
@@ -136,30 +135,37 @@ export class Connection implements CompletionSink, CallEnds {
     return this.#exact ? this.#core.environment.clock.now() : 0;
   }
 
-  get isGone(): boolean {
-    return this.#isGone;
-  }
-
   // What ends, from ConnectionCalls -------------------------------------------------------------
 
   /** From the upcall: takes note only. */
   operationCompleted(_overlapped: WSAOVERLAPPED): void {
-    this.#queue();
+    this.queue();
   }
 
-  /** A receive that was posted found its message waiting. */
-  receiveReady(): void {
-    this.#queue();
+  receiveEnded(index: number, error: number, bytes: number): void {
+    if (!this.session.isOver) {
+      if (error !== 0) this.lost(lossError(error));
+      else this.session.handleReceive(index, bytes, this.now());
+    }
+    this.drain();
+  }
+
+  received(): void {
+    this.watcher.changed(this);
   }
 
   /**
    * The connection is gone. If the peer had ended its stream and nothing of ours waits, a reader may
    * still take what has arrived, as from a TCP peer that has closed; the loss is told when it matters.
    */
-  #lost(error: number): void {
+  lost(error: number): void {
     const mayHold = this.session.peerHasShutdown && this.sendsPending === 0;
     if (mayHold && !this.isOrphan && !this.#exact) this.#heldLoss = error;
     else this.session.handleDisconnect(error, this.now());
+  }
+
+  get isLossHeld(): boolean {
+    return this.#heldLoss !== 0;
   }
 
   /** Something is to be sent, or the socket closed: a loss that was held back matters now. */
@@ -186,81 +192,22 @@ export class Connection implements CompletionSink, CallEnds {
   /** Handles the receives that have ended, in order, and pays debts. Returns how much that was. */
   service(): number {
     this.isQueued = false;
-    return this.#takeReceived() + this.#payDebts();
-  }
-
-  #takeReceived(): number {
-    let work = 0;
-    while (this.#calls.hasReceived) {
-      this.#take();
-      work++;
-    }
+    const work = this.#receiving.takeAll() + this.#receiving.payDebts();
     if (this.#calls.isClosed) this.#leave();
     return work;
   }
 
   /** Somebody polls for something of this connection: its next message, and nothing else. */
   attend(): void {
-    if (this.#calls.askReceive()) this.#take();
+    this.#receiving.poll();
   }
 
   /** Somebody polls in vain: the time for what was put off, and for other calls that are awaited. */
   attendFurther(): void {
-    if (this.#calls.spentCount > 0) this.#payDebts();
+    if (this.#calls.spentCount > 0) this.#receiving.payDebts();
     // It stays queued for the next turn if it is, which finds nothing left.
-    if (this.#calls.hasReceived) this.#takeReceived();
+    if (this.#calls.hasReceived) this.#receiving.takeAll();
     if (this.#calls.isAwaited) this.turn(true);
-  }
-
-  /** Takes the oldest receive, which has ended. */
-  #take(): void {
-    const calls = this.#calls;
-    const index = calls.takeReceived();
-    const { endedError, endedBytes } = calls;
-    if (endedError === 0) {
-      const received = this.#shortWay.receive(index, endedBytes);
-      if (received !== null) {
-        this.#core.requests.complete(received.owner as AppRequest, 0, received.bytes, 0);
-        this.#owe();
-        return;
-      }
-      // Buffers are posted in turn, and the session is about to ask for this one.
-      if (calls.spentCount > 0) this.#payDebts();
-    }
-    this.#receiveEnded(index, endedError, endedBytes);
-    this.drain();
-  }
-
-  #receiveEnded(index: number, error: number, bytes: number): void {
-    if (this.session.isOver) return;
-    if (error !== 0) this.#lost(lossError(error));
-    else this.session.handleReceive(index, bytes, this.now());
-  }
-
-  /**
-   * A message went the short way: its buffer is posted again when nobody waits for this side, at the next
-   * poll in vain or turn, but before the peer could miss it. [XFER-05; docs/decisions/0085-put-off.md]
-   */
-  #owe(): void {
-    const calls = this.#calls;
-    calls.spentCount++;
-    if (calls.spentCount >= this.#spentMax) this.#payDebts();
-    else this.#queue();
-    this.watcher.changed(this);
-  }
-
-  /** Posts again what was put off. Returns how many. */
-  #payDebts(): number {
-    const calls = this.#calls;
-    let work = 0;
-    while (calls.spentCount > 0 && !this.session.isOver && this.#heldLoss === 0) {
-      const error = calls.repost();
-      if (error === 0) this.#shortWay.reposted();
-      else this.#lost(lossError(error));
-      work++;
-    }
-    if (this.session.hasWork || this.#heldLoss !== 0) this.drain();
-    return work;
   }
 
   /** Sends that have ended give their buffers back, when there begins to be need of them. */
@@ -412,6 +359,8 @@ export class Connection implements CompletionSink, CallEnds {
 
   /** Ends what has begun and makes both sides quiet: onQuiet. Nothing new may be begun. [DUP-08] */
   suspend(): void {
+    // What the other process goes on with counts every receive as posted.
+    this.#receiving.payDebts();
     this.#exact = true;
     this.session.moving.suspend(this.now());
     this.drain();
@@ -441,7 +390,7 @@ export class Connection implements CompletionSink, CallEnds {
 
   // ---------------------------------------------------------------------------------------------
 
-  #queue(): void {
+  queue(): void {
     if (this.isQueued || this.#isGone) return;
     this.isQueued = true;
     this.#core.ready.push(this);
@@ -508,7 +457,7 @@ export class Connection implements CompletionSink, CallEnds {
 
   #postReceive(index: number): void {
     const error = this.#calls.postReceive(index);
-    if (error !== 0) this.#lost(lossError(error));
+    if (error !== 0) this.lost(lossError(error));
   }
 
   #sendMessage(index: number, length: number): void {
@@ -523,7 +472,6 @@ export class Connection implements CompletionSink, CallEnds {
 
   #close(error: number): void {
     if (this.#calls.isClosed) return;
-    this.#endError = error;
     this.#exact = true;
     this.#calls.close(this.#core.profile.callsAfterClose);
     this.#abandonAt = this.#core.environment.clock.now() + ABANDON_NANOS;
@@ -547,10 +495,5 @@ export class Connection implements CompletionSink, CallEnds {
     this.#core.statistics.sessionEnded(this.session.statistics);
     this.companion.release();
     this.#core.memory.giveBack(this.#memory, isInUse);
-  }
-
-  /** With which error the SAN socket was closed; for reports. */
-  get endError(): number {
-    return this.#endError;
   }
 }

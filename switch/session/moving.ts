@@ -38,7 +38,7 @@ export class Moving {
 
   /** Answers a hold action: from now on time is exact. */
   handleHeld(now: Nanos): void {
-    this.#parts.core.now = now;
+    this.#parts.core.enter(now);
     this.#parts.suspension.startClock();
   }
 
