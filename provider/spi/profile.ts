@@ -87,8 +87,6 @@ export interface Profile {
   readonly maxRdmaBytes: number | null;
 
   // What the switch does ------------------------------------------------------------------------
-  /** Buffers per WSPSend and WSPRecv; null: as many as the message has. [WSPSEND-16, RDMA-11] */
-  readonly maxBuffersPerCall: number | null;
   /** Buffers per RDMA call; null: as many as the transfer has. [RDMA-11] */
   readonly maxRdmaBuffersPerCall: number | null;
   /**
@@ -135,7 +133,6 @@ const documented: Profile = {
   repeatedRegistration: 'counted',
   maxMessageBytes: null,
   maxRdmaBytes: null,
-  maxBuffersPerCall: null,
   maxRdmaBuffersPerCall: null,
   transferEvent: 'event',
   receivesPosted: null,
@@ -173,7 +170,6 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     completion: 'always-pending',
     sendQueueDepth: 16,
     receiveQueueDepth: 16,
-    maxBuffersPerCall: 1,
     maxRdmaBuffersPerCall: 4,
     transferEvent: 'zero-or-odd',
     receivesPosted: 12,
