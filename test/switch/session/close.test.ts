@@ -1,6 +1,7 @@
 // The end of a session: half-close, graceful close, loss, and what is thrown away.
 
 import { describe, expect, it } from 'vitest';
+import { MessageType } from '../../../switch/session/messages.js';
 import { ActionKind, RequestFlag, RequestState } from '../../../switch/session/session.js';
 import { ownBytes, Pair, pattern, WSA_OPERATION_ABORTED, WSAECONNRESET } from './pair.js';
 
@@ -56,6 +57,23 @@ describe('half-close', () => {
 });
 
 describe('close', () => {
+  it('a BYE that fails because the peer has closed upon its arrival is no failure [SHUT-02 CLOSE-01]', () => {
+    const pair = Pair.connected();
+    const transmit = pair.transmit.bind(pair);
+    pair.transmit = (from, index, bytes): void => {
+      transmit(from, index, bytes);
+      if (bytes?.[0] !== MessageType.bye) return;
+      // It arrives; its WSPSend is told of the connection's end, not of that.
+      from.inFlight.pop();
+      from.session.handleSendComplete(index, WSAECONNRESET, pair.now);
+    };
+    pair.a.act((session, now) => session.close(now));
+    pair.b.act((session, now) => session.close(now));
+    pair.drive();
+    expect([pair.a.session.error, pair.a.session.isOver]).toEqual([0, true]);
+    expect(pair.a.kinds).not.toContain(ActionKind.abort);
+  });
+
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'although a close loses messages on their way, both sides end without error, seed %i [SHUT-02 CLOSE-01]',
     (seed) => {

@@ -45,7 +45,7 @@ export interface EndOptions {
   readonly suspends?: boolean;
   /** One registration of application memory in this many fails; 0 for none. */
   readonly registrationFailureEvery?: number;
-  /** Receives that the short way has emptied and that may wait to be posted again. */
+  /** Receives that the short way has emptied and that may wait for a turn; Infinity: for repost(). */
   readonly spentMax?: number;
 }
 
@@ -198,7 +198,7 @@ export class End {
       this.spent.push(index);
       const spentMax = this.options.spentMax ?? this.limits.receiveCount >> 2;
       if (this.spent.length >= spentMax) this.repost();
-      else this.pair.schedule(() => this.repost());
+      else if (spentMax !== Infinity) this.pair.schedule(() => this.repost());
     } else {
       this.repost();
       this.session.handleReceive(index, message.bytes.length, this.pair.now);

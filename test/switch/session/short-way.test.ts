@@ -64,3 +64,42 @@ it('after the end of the stream nothing small is sent any more', () => {
   pair.finish();
   pair.expectClean();
 });
+
+it('buffers that wait to be posted again keep back credits and nothing else [XFER-05 XFER-06]', () => {
+  const pair = Pair.connected({ b: { spentMax: Infinity } });
+  const { receiveCount } = pair.b.limits;
+  const before = pair.a.session.creditsAvailable;
+  const sent = Array.from({ length: receiveCount / 2 }, (_, index) => pattern(SMALL, index));
+  const receives = sent.map(() => pair.b.receive(SMALL));
+  for (const bytes of sent) pair.a.send(bytes);
+  pair.drive();
+  expect(receives.map(ownBytes)).toEqual(sent);
+  expect(pair.b.spent.length).toBe(sent.length);
+  expect(pair.b.session.receivesPosted.now).toBe(receiveCount - sent.length);
+  // A message of this side grants only what is posted.
+  pair.a.receive(SMALL);
+  pair.b.send(pattern(SMALL, 0));
+  pair.drive();
+  expect(pair.a.session.creditsAvailable).toBe(before - sent.length);
+  // Posted again they are half of all, which an update says by itself.
+  pair.b.repost();
+  pair.drive();
+  expect(pair.b.session.receivesPosted.now).toBe(receiveCount);
+  expect(pair.a.session.creditsAvailable).toBeGreaterThanOrEqual(before);
+  pair.finish();
+  pair.expectClean();
+});
+
+it('whatever takes the long way closes the short ways until the shell has done what it came to', () => {
+  const pair = Pair.connected();
+  const { session } = pair.a;
+  const index = session.shortWay.send(pattern(SMALL, 1), SMALL);
+  expect(index).toBeGreaterThanOrEqual(0);
+  expect(session.shortWay.sent(index)).toBe(true);
+  session.wantReadable(pair.now);
+  expect(session.shortWay.send(pattern(SMALL, 1), SMALL)).toBe(-1);
+  session.shortWay.settle(false);
+  expect(session.shortWay.send(pattern(SMALL, 1), SMALL)).toBe(-1);
+  session.shortWay.settle(true);
+  expect(session.shortWay.send(pattern(SMALL, 1), SMALL)).toBeGreaterThanOrEqual(0);
+});
