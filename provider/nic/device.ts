@@ -23,6 +23,8 @@ export interface NicAttributes {
   readonly maxMessageBytes: number;
   /** Messages up to this length travel in one piece with their request: the cheapest ones. */
   readonly inlineBytes: number;
+  /** RDMA up to this length is tried with injectWrite and injectRead; absent where that is useless. */
+  readonly directBytes?: number;
   readonly rdmaRead: boolean;
   readonly maxPrivateDataBytes: number;
   readonly maxQueuePairs: number;
@@ -117,6 +119,27 @@ export interface QueuePair {
    * anything is wrong: postSend says what. No other request may be outstanding.
    */
   inject(address: number, length: number, localKey: number): boolean;
+  /**
+   * An RDMA WRITE of `length` bytes at `address` that is carried out in the call, without the peer: it
+   * then is complete, and no completion follows. The last word, or byte, is written after all others.
+   * Addresses are offsets in the segments of the two hosts; addresses and keys are signed 32-bit
+   * numbers. False, with nothing done, whenever it cannot be so or anything is wrong: postSend then.
+   */
+  injectWrite(
+    address: number,
+    length: number,
+    localKey: number,
+    remoteAddress: number,
+    remoteKey: number,
+  ): boolean;
+  /** The same for an RDMA READ. */
+  injectRead(
+    address: number,
+    length: number,
+    localKey: number,
+    remoteAddress: number,
+    remoteKey: number,
+  ): boolean;
   /**
    * Takes the next message into the oldest receive, if that can be done in the call: `completion` then
    * says which receive and how much it was (`id`, `byteLength`), and none appears in the queue. With

@@ -4,8 +4,9 @@
 import type { Nanos } from '../../runtime/clock.js';
 import type { CompletionRing } from './completion-ring.js';
 import type { WireEndpoint } from './layout.js';
-import { INLINE_BYTES } from './limits.js';
+import { DIRECT_PER_LOOK, INLINE_BYTES } from './limits.js';
 import type { PeerHost } from './peer-host.js';
+import { RemoteRegion } from './remote-region.js';
 import { QpState, RETRY_FOREVER } from './verbs.js';
 
 /** Numbers, not strings: the engine asks for them in every turn. */
@@ -82,6 +83,14 @@ export class EngineQueuePair {
   readonly patience: Patience;
   /** Keys of its memory regions. */
   readonly keys = new Set<number>();
+  /** Of those, the remote keys that the peer finds listed, by their place there; 0 for a free place. */
+  readonly exposedKeys: number[] = [];
+  // One-sided access of our own (direct-access.ts).
+  readonly remote = new RemoteRegion();
+  /** The peer knows that its regions are used so. */
+  isDirect = false;
+  /** Accesses before the peer's life is looked at. */
+  looksIn = DIRECT_PER_LOOK;
 
   // The send queue, and the count of entries taken from it.
   readonly sendQueue: number = 0;
@@ -92,6 +101,8 @@ export class EngineQueuePair {
   readonly ownState: number = 0;
   peer: PeerHost | null = null;
   peerSlot = 0;
+  /** Where the peer's segment lies in the arena, in bytes. */
+  peerSegment = 0;
   /** For every send queue entry, the count of slots published when its last slot was. */
   readonly lastSlot: Int32Array;
   /** RDMA READs published and not yet acknowledged. */
@@ -231,6 +242,7 @@ export class EngineQueuePair {
     this.peerSlot = endpoint.slot;
     this.outboundRing = peer.wordIndex(endpoint.ring);
     this.peerState = peer.wordIndex(endpoint.state);
+    this.peerSegment = peer.offset;
     this.outboundSequence = endpoint.sequence | 0;
     this.peerReleased = false;
     this.acknowledgesSends = acknowledgesSends || this.patience.ackTimeout > 0;

@@ -32,7 +32,7 @@ import { ringDoorbell } from './peer-host.js';
 import { Peers } from './peers.js';
 import { NO_PROCESS } from './process-of.js';
 import { QueuePairEnd } from './queue-pair-end.js';
-import { addKeys, removeKey } from './region-keys.js';
+import { addKeys, removeKeys } from './region-keys.js';
 import { RegionTable } from './regions.js';
 import { Requester } from './requester.js';
 import { Responder } from './responder.js';
@@ -192,11 +192,10 @@ export class NicEngine implements EngineCore, ConnectionHost {
         return;
       case 'register-memory':
         this.link?.register(command.length);
-        addKeys(this.regions, this.#queuePair(command.slot), command);
+        addKeys(this, this.#queuePair(command.slot), command);
         return;
       case 'deregister-memory':
-        removeKey(this.regions, this.#queuePair(command.slot), command.localKey);
-        removeKey(this.regions, this.#queuePair(command.slot), command.remoteKey);
+        removeKeys(this, this.#queuePair(command.slot), command);
         return;
       case 'listen':
         this.#connections.listen(command.port, command.address);

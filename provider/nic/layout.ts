@@ -9,7 +9,7 @@
 // and the public one is mapped by the peer:
 //
 //   inbound ring    WIRE_SLOTS slots  written by the PEER's engine, read by the engine
-//   state           two lines         written by the engine, read by the peer's engine
+//   state           six lines         written by the engine, read by the peer's engine
 //
 // Every entry and slot begins with a sequence word that is written last. It equals the number the
 // reader expects next, or the entry is not there yet; so no head or tail is shared, and a reader
@@ -17,7 +17,7 @@
 // value agreed at connection time, which keeps a stale writer out of a reused block.
 
 import { CACHE_LINE_BYTES, field, struct } from '../../native/layout/struct.js';
-import { ENTRY_BYTES, WIRE_SLOTS } from './limits.js';
+import { ENTRY_BYTES, EXPOSED_REGIONS, WIRE_SLOTS } from './limits.js';
 
 /** A send queue entry (work queue element). */
 export const Wqe = {
@@ -92,12 +92,31 @@ export const Cqe = {
   LENGTH: 4,
 } as const;
 
+/** Words of one entry of QueuePairState.exposed. */
+export const EXPOSED_WORDS = 4;
+
+/**
+ * A region that is open to the peer. The remote key is written last and taken away first; a key is never
+ * used twice, so whoever finds the same key before and after has read the range that belongs to it.
+ */
+export const Exposed = {
+  KEY: 0,
+  /** Byte offset in the owner's segment. */
+  OFFSET: 1,
+  LENGTH: 2,
+  /** Remote rights: Access. */
+  ACCESS: 3,
+} as const;
+
 /**
  * What an engine tells its peer about one queue pair. `acknowledged` is the count of slots of its
  * inbound ring that were executed; with `status` not SUCCESS the slot after that failed. `armed`
  * asks whoever publishes for this queue pair to ring the host's doorbell. `notReady` says that the
  * next slot waits for a receive: the peer is slow, not silent. `closed` revokes every reference to the
- * owner's memory. `pushing` is up while this engine writes into the peer's memory.
+ * owner's memory. `pushing` is up while this engine writes into the peer's memory for a READ of the
+ * peer's; `accessing` is the key of the region of the peer's that it is in the middle of using for a
+ * request of its own, and `isDirect` says that it ever did that. `exposed` are the regions that the
+ * peer may use so: see Exposed.
  */
 export const queuePairState = struct('QueuePairState', [
   field('acknowledged', 'u32', { align: CACHE_LINE_BYTES }),
@@ -106,6 +125,9 @@ export const queuePairState = struct('QueuePairState', [
   field('notReady', 'u32'),
   field('closed', 'u32', { align: CACHE_LINE_BYTES }),
   field('pushing', 'u32'),
+  field('accessing', 'u32'),
+  field('isDirect', 'u32'),
+  field('exposed', 'u32', { align: CACHE_LINE_BYTES, count: EXPOSED_REGIONS * EXPOSED_WORDS }),
 ]);
 
 export const STATE_ACKNOWLEDGED = queuePairState.word('acknowledged');
@@ -114,6 +136,9 @@ export const STATE_ARMED = queuePairState.word('armed');
 export const STATE_NOT_READY = queuePairState.word('notReady');
 export const STATE_CLOSED = queuePairState.word('closed');
 export const STATE_PUSHING = queuePairState.word('pushing');
+export const STATE_ACCESSING = queuePairState.word('accessing');
+export const STATE_IS_DIRECT = queuePairState.word('isDirect');
+export const STATE_EXPOSED = queuePairState.word('exposed');
 
 /** Where the parts of a queue pair lie: queues in a private block, ring and state in a public one. */
 export interface QueuePairBlock {

@@ -63,11 +63,24 @@ export const CONTROL_RETRY = milliseconds(2);
 export const REDIRECTIONS_MAX = 8;
 /** How long a destroyed queue pair's memory waits for the peer's word that it has let go. */
 export const RELEASE_TIMEOUT = seconds(4);
+/** The pause between two looks at a peer that is in the middle of an access of its own. */
+export const ACCESS_PAUSE = microseconds(200);
 /** Requests of one peer that may wait for an answer: as many as it can have queue pairs. */
 export const REQUESTS_PER_PEER = 4096;
 
 /** Receiver not ready: the timer of a queue pair that limits retries and states none. */
 export const DEFAULT_RNR_TIMER = microseconds(640);
+
+/** Regions of one queue pair that its peer may find and reach by itself; others it asks for by a slot. */
+export const EXPOSED_REGIONS = 16;
+/** The longest RDMA that its initiator carries out by itself: what takes about as long as one slot. */
+export const DIRECT_BYTES_MAX = 4096;
+/** The last offset that is a small integer, signed: what direct access works with. */
+export const OFFSET_MAX = 0x7fffffff;
+/** Up to here a loop of words beats a call that copies bytes. */
+export const WORD_LOOP_BYTES_MAX = 256;
+/** How many of those pass before the initiator asks the kernel whether the peer still lives. */
+export const DIRECT_PER_LOOK = 1024;
 
 /** Memory regions of one NIC: bounds the tables, and keeps guessing a key hopeless. */
 export const MAX_MEMORY_REGIONS = 1 << 16;

@@ -2,6 +2,7 @@
 // it lives. One per peer and engine, however many connections there are.
 
 import type { PeerHost as MappedHost } from '../../native/fabric-directory.js';
+import { waitOnWord } from '../../native/futex.js';
 import { PARKED_NO, QUEUE_PAIR_SLOTS, segmentHeader } from '../../native/layout/segment.layout.js';
 import type { SharedView } from '../../native/shared-view.js';
 import { CACHE_LINE_BYTES } from '../../native/layout/struct.js';
@@ -69,6 +70,12 @@ export class PeerHost {
   /** The process id that NativeBinding.move wants for an address of this peer. */
   moveId(address: number): number {
     return address < PROCESS_SPACE || this.#isSameProcess ? 0 : this.processId;
+  }
+
+  /** Sleeps for at most `nanos` while a word of its segment, by arena index, stays as it is. */
+  pauseOn(word: number, nanos: number): void {
+    const { arena } = this.#host.segment;
+    waitOnWord(arena, word, this.#view.loadAcquire(word), nanos);
   }
 
   wordIndex(byteOffset: number): number {

@@ -6,6 +6,7 @@ import type { EngineEvent } from './commands.js';
 import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import { QueuePairState } from './engine-queue-pair.js';
+import { withdrawAll } from './exposed-regions.js';
 import { STATE_ARMED, STATE_CLOSED } from './layout.js';
 import { removeAllKeys } from './region-keys.js';
 import type { Requester } from './requester.js';
@@ -102,6 +103,7 @@ export class QueuePairEnd {
     // barrier is seen by the flush that follows.
     view.exchange(qp.ownState + STATE_ARMED, 1);
     this.#host.native.barrier();
+    withdrawAll(this.#host.core, qp);
   }
 
   #reportRelease(qp: EngineQueuePair): void {

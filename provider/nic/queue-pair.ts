@@ -105,7 +105,7 @@ export class SharedQueuePair implements QueuePair {
     if (this.state !== LinkState.CONNECTED && this.state !== LinkState.DISCONNECTED)
       return PostResult.BAD_STATE;
     if (this.sendsOutstanding >= this.#sendDepth) return PostResult.QUEUE_FULL;
-    if (request.opcode === Opcode.SEND && request.sgeCount === 1 && this.#sentDirectly(request)) {
+    if (request.sgeCount === 1 && this.#sentDirectly(request)) {
       this.#sendsPosted = (this.#sendsPosted + 1) | 0;
       this.sendsOutstanding++;
       return PostResult.OK;
@@ -126,7 +126,12 @@ export class SharedQueuePair implements QueuePair {
   }
 
   #sentDirectly(request: WorkRequest): boolean {
-    return this.#half !== null && this.#way?.sendDirect(this.#half, request) === true;
+    const way = this.#way;
+    const half = this.#half;
+    if (way === null || half === null) return false;
+    return request.opcode === Opcode.SEND
+      ? way.sendDirect(half, request)
+      : way.direct.post(half, request);
   }
 
   inject(address: number, length: number, localKey: number): boolean {
@@ -134,6 +139,32 @@ export class SharedQueuePair implements QueuePair {
     const half = this.#half;
     if (way === null || half === null || this.sendsOutstanding !== 0) return false;
     return way.inject(half, address, length, localKey, 0);
+  }
+
+  injectWrite(
+    address: number,
+    length: number,
+    localKey: number,
+    remoteAddress: number,
+    remoteKey: number,
+  ): boolean {
+    const way = this.#way;
+    const half = this.#half;
+    if (way === null || half === null || this.sendsOutstanding !== 0) return false;
+    return way.direct.write(half, address, length, localKey, remoteAddress, remoteKey);
+  }
+
+  injectRead(
+    address: number,
+    length: number,
+    localKey: number,
+    remoteAddress: number,
+    remoteKey: number,
+  ): boolean {
+    const way = this.#way;
+    const half = this.#half;
+    if (way === null || half === null || this.sendsOutstanding !== 0) return false;
+    return way.direct.read(half, address, length, localKey, remoteAddress, remoteKey);
   }
 
   takeArrival(completion: WorkCompletion): Arrival {

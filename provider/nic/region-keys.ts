@@ -1,17 +1,21 @@
-// The keys of a queue pair's memory regions, in the engine's table and with the queue pair: they come
-// with a registration and go with it, or with the queue pair. Decides nothing about what a key opens:
-// regions.ts. Source: docs/nic.md, "Trust".
+// The keys of a queue pair's memory regions, in the engine's table and with the queue pair, and in the
+// list that the peer sees: they come with a registration and go with it, or with the queue pair. Decides
+// nothing about what a key opens: regions.ts. Source: docs/nic.md, "Trust".
 
 import type { EngineCommand } from './commands.js';
+import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
+import { expose, withdraw } from './exposed-regions.js';
 import type { RegionTable } from './regions.js';
 import { LOCAL_READ } from './requester.js';
 import { Access } from './verbs.js';
 
 type Registration = Extract<EngineCommand, { type: 'register-memory' }>;
+type Deregistration = Extract<EngineCommand, { type: 'deregister-memory' }>;
 
 /** A local key, and a remote one if the region has remote rights. */
-export function addKeys(regions: RegionTable, qp: EngineQueuePair, region: Registration): void {
+export function addKeys(core: EngineCore, qp: EngineQueuePair, region: Registration): void {
+  const { regions } = core;
   const { slot, address, length, access } = region;
   const local = LOCAL_READ | (access & Access.LOCAL_WRITE);
   regions.add(region.localKey, address, length, local, slot);
@@ -20,13 +24,16 @@ export function addKeys(regions: RegionTable, qp: EngineQueuePair, region: Regis
   if (remote === 0) return;
   regions.add(region.remoteKey, address, length, remote, slot);
   qp.keys.add(region.remoteKey);
+  expose(core, qp, { remoteKey: region.remoteKey, address, length, access: remote });
 }
 
-/** Nothing happens for a key that the queue pair does not have. */
-export function removeKey(regions: RegionTable, qp: EngineQueuePair, key: number): void {
-  if (!qp.keys.delete(key)) return;
-  regions.remove(key);
+/** Both keys; nothing happens for one that the queue pair does not have. The peer is out when it returns. */
+export function removeKeys(core: EngineCore, qp: EngineQueuePair, region: Deregistration): void {
+  for (const key of [region.localKey, region.remoteKey]) {
+    if (qp.keys.delete(key)) core.regions.remove(key);
+  }
   qp.forgetKeys();
+  withdraw(core, qp, region.remoteKey);
 }
 
 export function removeAllKeys(regions: RegionTable, qp: EngineQueuePair): void {

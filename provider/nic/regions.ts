@@ -1,6 +1,6 @@
 // The engine's table of memory regions: key → range, rights, owner. Keys are random and every region
-// belongs to one queue pair, so a key is worth nothing on any other connection. Not shared: only the
-// engine that owns the memory looks keys up, whoever asked for the access (MEM-03, MEM-04).
+// belongs to one queue pair, so a key is worth nothing on any other connection. Not shared: what peers see
+// of it is a copy (exposed-regions.ts), which decides nothing here (MEM-03, MEM-04).
 
 import { assert } from '../../runtime/assert.js';
 

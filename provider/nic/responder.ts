@@ -1,7 +1,7 @@
 // The responder's half of a connection: executes what the peer has published in the inbound ring, in
-// order, and acknowledges it. All access to this host's memory happens here, under the region table;
-// a peer hands over requests and references, never bytes into memory that is not its own. Every word
-// of a slot is read once and checked before use: the peer may write anything at any time.
+// order, and acknowledges it, under the region table. A peer hands over requests and references; only small
+// RDMA it carries out by itself, and then no slot comes (direct-access.ts). Every word of a slot is read
+// once and checked before use: the peer may write anything at any time.
 
 import type { SharedView } from '../../native/shared-view.js';
 import type { EngineCore } from './engine-core.js';

@@ -6,6 +6,7 @@
 import { assert } from '../../runtime/assert.js';
 import { CACHE_LINE_BYTES } from '../../native/layout/struct.js';
 import type { SharedView } from '../../native/shared-view.js';
+import { DirectAccess } from './direct-access.js';
 import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import { QueuePairState, Wait } from './engine-queue-pair.js';
@@ -57,6 +58,8 @@ export class ShortWay {
   readonly #requester: Requester;
   readonly #responder: Responder;
   readonly #segmentBytes: number;
+  /** Small RDMA. */
+  readonly direct: DirectAccess;
 
   constructor(core: EngineCore, requester: Requester, responder: Responder) {
     this.#view = core.view;
@@ -66,6 +69,7 @@ export class ShortWay {
     this.#requester = requester;
     this.#responder = responder;
     this.#segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
+    this.direct = new DirectAccess(core, this);
   }
 
   /**
@@ -108,7 +112,7 @@ export class ShortWay {
       qp.state !== RTS ||
       length > qp.directBytes ||
       (offset & 7) !== 0 ||
-      (key !== qp.sendKey && !this.#learnSendKey(qp, key)) ||
+      (key !== qp.sendKey && !this.learnSendKey(qp, key)) ||
       offset < qp.sendFrom ||
       offset + length > qp.sendTo ||
       (((qp.published - qp.acknowledged) | 0) >= SLOTS && !this.#requester.hasSlot(qp))
@@ -184,7 +188,7 @@ export class ShortWay {
   vouch(qp: EngineQueuePair, entry: number, offset: number, length: number, key: number): void {
     const isGood =
       (offset & 7) === 0 &&
-      (key === qp.receiveKey || this.#learnReceiveKey(qp, key)) &&
+      (key === qp.receiveKey || this.learnReceiveKey(qp, key)) &&
       offset >= qp.receiveFrom &&
       offset + length <= qp.receiveTo;
     this.#words[entry + ENTRY_TARGET] = isGood ? offset : NO_TARGET;
@@ -207,7 +211,8 @@ export class ShortWay {
     return true;
   }
 
-  #learnSendKey(qp: EngineQueuePair, key: number): boolean {
+  /** Whether `key` opens memory of the segment to be sent from; the queue pair then has it at hand. */
+  learnSendKey(qp: EngineQueuePair, key: number): boolean {
     const at = this.#regions.place(key, LOCAL_READ, qp.slot, this.#segmentBytes);
     if (at < 0) return false;
     qp.sendKey = key;
@@ -216,7 +221,8 @@ export class ShortWay {
     return true;
   }
 
-  #learnReceiveKey(qp: EngineQueuePair, key: number): boolean {
+  /** The same for memory to be received into. */
+  learnReceiveKey(qp: EngineQueuePair, key: number): boolean {
     const at = this.#regions.place(key, Access.LOCAL_WRITE, qp.slot, this.#segmentBytes);
     if (at < 0) return false;
     qp.receiveKey = key;

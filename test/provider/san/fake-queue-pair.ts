@@ -109,6 +109,14 @@ export class FakeQueuePair<Nic extends FakeQueuePairHost> implements QueuePair {
     return result;
   }
 
+  injectWrite(): boolean {
+    return false;
+  }
+
+  injectRead(): boolean {
+    return false;
+  }
+
   inject(): boolean {
     return false;
   }

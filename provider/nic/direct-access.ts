@@ -1,0 +1,210 @@
+// The initiator's side of one-sided RDMA: small WRITEs and READs of an inline engine are carried out here,
+// in the call, in memory that the peer has listed for this queue pair (exposed-regions.ts). The peer takes
+// no part. Either the whole of it is done or nothing: then the request goes by a slot, and the peer's
+// engine says what is wrong. Sources: RDMA-01, RDMA-09, RDMA-10, docs/shared-memory.md, "One-sided access".
+
+import type { SharedView } from '../../native/shared-view.js';
+import type { EngineCore } from './engine-core.js';
+import type { EngineQueuePair } from './engine-queue-pair.js';
+import { QueuePairState } from './engine-queue-pair.js';
+import {
+  Exposed,
+  EXPOSED_WORDS,
+  STATE_ACCESSING,
+  STATE_ACKNOWLEDGED,
+  STATE_EXPOSED,
+  STATE_IS_DIRECT,
+} from './layout.js';
+import {
+  DIRECT_BYTES_MAX,
+  DIRECT_PER_LOOK,
+  ENTRY_WORDS,
+  EXPOSED_REGIONS,
+  OFFSET_MAX,
+  WORD_LOOP_BYTES_MAX,
+} from './limits.js';
+import type { ShortWay } from './short-way.js';
+import { Access, Opcode, WcStatus } from './verbs.js';
+import type { WorkRequest } from './verbs.js';
+
+export class DirectAccess {
+  readonly #core: EngineCore;
+  readonly #view: SharedView;
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #shortWay: ShortWay;
+  readonly #hasBarrier: boolean;
+  readonly #own: number;
+
+  constructor(core: EngineCore, shortWay: ShortWay) {
+    this.#core = core;
+    this.#view = core.view;
+    this.#words = core.view.words;
+    this.#doubles = core.view.doubles;
+    this.#shortWay = shortWay;
+    this.#hasBarrier = core.hasBarrier;
+    this.#own = core.own.offset;
+  }
+
+  /** A posted request of one element; its completion is in the queue then. */
+  post(qp: EngineQueuePair, request: WorkRequest): boolean {
+    const address = request.addresses[0] as number;
+    const length = request.lengths[0] as number;
+    const { opcode, remoteAddress } = request;
+    const isWrite = opcode === Opcode.RDMA_WRITE;
+    if (!isWrite && opcode !== Opcode.RDMA_READ) return false;
+    if (address > OFFSET_MAX || remoteAddress > OFFSET_MAX || !qp.completions.hasRoom(1))
+      return false;
+    const key = (request.keys[0] as number) | 0;
+    const remoteKey = request.remoteKey | 0;
+    const isDone = isWrite
+      ? this.write(qp, address | 0, length | 0, key, remoteAddress | 0, remoteKey)
+      : this.read(qp, address | 0, length | 0, key, remoteAddress | 0, remoteKey);
+    if (!isDone) return false;
+    qp.lastSlot[qp.sendTaken & qp.sendMask] = qp.published;
+    qp.sendTaken = (qp.sendTaken + 1) | 0;
+    qp.sendCompleted = qp.sendTaken;
+    qp.completions.push(qp.slot, request.id | 0, opcode, WcStatus.SUCCESS, length);
+    return true;
+  }
+
+  /** Our bytes at `offset` → the peer's at `remoteOffset`. Keys and offsets are signed 32-bit numbers. */
+  write(
+    qp: EngineQueuePair,
+    offset: number,
+    length: number,
+    key: number,
+    remoteOffset: number,
+    remoteKey: number,
+  ): boolean {
+    if (!this.#isInOrder(qp, length)) return false;
+    if (key !== qp.sendKey && !this.#shortWay.learnSendKey(qp, key)) return false;
+    if (offset < qp.sendFrom || offset + length > qp.sendTo) return false;
+    if (!this.#begin(qp, remoteOffset, length, remoteKey, Access.REMOTE_WRITE)) return false;
+    this.#copy(qp.peerSegment + remoteOffset, this.#own + offset, length);
+    this.#view.storeRelease(qp.ownState + STATE_ACCESSING, 0);
+    return true;
+  }
+
+  /** The peer's bytes at `remoteOffset` → ours at `offset`. */
+  read(
+    qp: EngineQueuePair,
+    offset: number,
+    length: number,
+    key: number,
+    remoteOffset: number,
+    remoteKey: number,
+  ): boolean {
+    if (!this.#isInOrder(qp, length)) return false;
+    if (key !== qp.receiveKey && !this.#shortWay.learnReceiveKey(qp, key)) return false;
+    if (offset < qp.receiveFrom || offset + length > qp.receiveTo) return false;
+    if (!this.#begin(qp, remoteOffset, length, remoteKey, Access.REMOTE_READ)) return false;
+    this.#copy(this.#own + offset, qp.peerSegment + remoteOffset, length);
+    this.#view.storeRelease(qp.ownState + STATE_ACCESSING, 0);
+    return true;
+  }
+
+  /**
+   * Whether everything before is not only complete but executed by the peer: a WRITE is never seen before
+   * the SEND in front of it. Not where time or retries count: those need the peer's engine.
+   */
+  #isInOrder(qp: EngineQueuePair, length: number): boolean {
+    const words = this.#words;
+    const next = (qp.sendTaken + 1) | 0;
+    return (
+      length > 0 &&
+      length <= DIRECT_BYTES_MAX &&
+      qp.state === QueuePairState.RTS &&
+      qp.directBytes >= 0 &&
+      qp.sendTaken === qp.sendCompleted &&
+      words[qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS] !== next &&
+      words[qp.peerState + STATE_ACKNOWLEDGED] === qp.published
+    );
+  }
+
+  /**
+   * Says that the region is being used, then looks whether it is still listed: the owner takes it off the
+   * list, then looks whether it is being used. The fence between the two is the owner's barrier.
+   */
+  #begin(qp: EngineQueuePair, offset: number, length: number, key: number, right: number): boolean {
+    const { remote } = qp;
+    if (key !== remote.key && !this.#adopt(qp, key)) return false;
+    if (!remote.opens(offset, length, right)) return false;
+    if (--qp.looksIn === 0 && !this.#isPeerAlive(qp)) return false;
+    const word = qp.ownState + STATE_ACCESSING;
+    if (this.#hasBarrier) this.#view.storeRelease(word, key);
+    else this.#view.exchange(word, key);
+    if (this.#view.loadAcquire(remote.entry) === key) return true;
+    this.#view.storeRelease(word, 0);
+    remote.forget();
+    return false;
+  }
+
+  /** Finds a key in the peer's list and remembers what it opens. Believes nothing outside its segment. */
+  #adopt(qp: EngineQueuePair, key: number): boolean {
+    const { peer, remote } = qp;
+    const view = this.#view;
+    if (peer === null || key === 0) return false;
+    let entry = qp.peerState + STATE_EXPOSED;
+    const listEnd = entry + EXPOSED_REGIONS * EXPOSED_WORDS;
+    while (entry < listEnd && view.loadAcquire(entry) !== key) entry += EXPOSED_WORDS;
+    if (entry === listEnd) return false;
+    if (!qp.isDirect) {
+      // From here on the owner pays for a barrier when it takes a region back. A full fence.
+      view.exchange(qp.ownState + STATE_IS_DIRECT, 1);
+      qp.isDirect = true;
+    }
+    const offset = view.loadAcquire(entry + Exposed.OFFSET) >>> 0;
+    const length = view.loadAcquire(entry + Exposed.LENGTH) >>> 0;
+    const access = view.loadAcquire(entry + Exposed.ACCESS);
+    const end = Math.min(peer.bytes, OFFSET_MAX);
+    if (view.loadAcquire(entry) !== key || offset + length > end) return false;
+    remote.set(key, offset, length, access, entry);
+    return true;
+  }
+
+  /** Whoever only writes never looks at anything that would tell it of the peer's death. */
+  #isPeerAlive(qp: EngineQueuePair): boolean {
+    qp.looksIn = DIRECT_PER_LOOK;
+    return qp.peer?.isAlive() === true;
+  }
+
+  /**
+   * Copies between arena bytes that do not overlap, the last word, or byte, after everything else: whoever
+   * looks at it until it changes finds the rest.
+   */
+  #copy(target: number, source: number, length: number): void {
+    if (((target | source) & 7) !== 0 || (length & 3) !== 0 || length > WORD_LOOP_BYTES_MAX) {
+      this.#copyBytes(target, source, length);
+      return;
+    }
+    const words = this.#words;
+    const doubles = this.#doubles;
+    const to = target >>> 3;
+    const from = source >>> 3;
+    const last = (length >>> 2) - 1;
+    const count = last >>> 1;
+    let at = 0;
+    for (; at + 4 <= count; at += 4) {
+      doubles[(to + at) | 0] = doubles[(from + at) | 0] as number;
+      doubles[(to + at + 1) | 0] = doubles[(from + at + 1) | 0] as number;
+      doubles[(to + at + 2) | 0] = doubles[(from + at + 2) | 0] as number;
+      doubles[(to + at + 3) | 0] = doubles[(from + at + 3) | 0] as number;
+    }
+    for (; at < count; at++) doubles[to + at] = doubles[from + at] as number;
+    const toLast = (to << 1) + last;
+    const fromLast = (from << 1) + last;
+    if ((last & 1) !== 0) words[toLast - 1] = words[fromLast - 1] as number;
+    this.#view.storeRelease(toLast, words[fromLast] as number);
+  }
+
+  #copyBytes(target: number, source: number, length: number): void {
+    const rest = ((target | source | length) & 3) === 0 ? 4 : 1;
+    this.#view.copy(target, source, length - rest);
+    const { bytes } = this.#core.view;
+    const toLast = target + length - rest;
+    const fromLast = source + length - rest;
+    if (rest === 1) bytes[toLast] = bytes[fromLast] as number;
+    else this.#view.storeRelease(toLast / 4, this.#words[fromLast / 4] as number);
+  }
+}
