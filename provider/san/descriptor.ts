@@ -37,6 +37,16 @@ export function addressOf(descriptor: Uint8Array): number {
   return readUint32(descriptor, 8) + readUint32(descriptor, 12) * TWO_32;
 }
 
+/**
+ * A view of the descriptor's bytes as words: remote key, length, address low, address high. Null when it is
+ * too short, or begins where words cannot.
+ */
+export function wordsOf(descriptor: Uint8Array): Uint32Array | null {
+  const { buffer, byteOffset, length } = descriptor;
+  if (length < DESCRIPTOR_BYTES || byteOffset % 4 !== 0) return null;
+  return new Uint32Array(buffer, byteOffset, 4);
+}
+
 export function isSameDescriptor(one: Uint8Array, other: Uint8Array): boolean {
   for (let index = 0; index < DESCRIPTOR_BYTES; index++) {
     if (one[index] !== other[index]) return false;

@@ -14,6 +14,7 @@ import { MEM_READ, MEM_WRITE } from '../spi/ws2san.js';
 import { fail } from '../spi/ws2spi.js';
 import { addressOf, DESCRIPTOR_BYTES, lengthOf, remoteKeyOf } from './descriptor.js';
 import { abandon, bytesOf, notConnectedError, post, use } from './posting.js';
+import { injectedRdma } from './rdma-short-way.js';
 import type { Operation } from './record.js';
 import type { SanState } from './state.js';
 
@@ -44,6 +45,22 @@ export function wspRdma(
   if (socket.state !== 'connected') return fail(lpErrno, notConnectedError(socket));
   if (lpOverlapped === null || lpCompletionRoutine !== null) return fail(lpErrno, wsa.WSAEINVAL);
   const isRead = opcode === Opcode.RDMA_READ;
+  if (
+    dwBufferCount === 1 &&
+    injectedRdma(
+      state,
+      socket,
+      isRead,
+      lpBuffers,
+      lpTargetBufferDescriptor,
+      dwTargetDescriptorLength,
+      dwTargetBufferOffset,
+      dwFlags,
+      lpOverlapped,
+    )
+  ) {
+    return fail(lpErrno, wsa.WSA_IO_PENDING);
+  }
   const operation = socket.takeOperation();
   const error =
     describeEx(state, operation, lpBuffers, dwBufferCount, isRead ? MEM_WRITE : MEM_READ) ||

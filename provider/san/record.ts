@@ -10,6 +10,7 @@ import type { RandomSource } from '../spi/provider.js';
 import type { WSAOVERLAPPED } from '../spi/winsock2.js';
 import { createNetworkEvents } from '../spi/winsock2.js';
 import { SocketExposures } from './exposures.js';
+import { RdmaPlaces } from './rdma-short-way.js';
 import type { Registration } from './registration.js';
 import { SocketRegistrations } from './registrations.js';
 
@@ -175,6 +176,8 @@ export class SanSocket {
   readonly registrations: SocketRegistrations;
   /** What the peer may reach. */
   readonly exposures = new SocketExposures();
+  /** What the last RDMA on the short way was from or into. */
+  readonly rdmaPlaces = new RdmaPlaces();
 
   // Operations
   readonly operations: Operation[] = [];

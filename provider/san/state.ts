@@ -64,6 +64,8 @@ export class SanState {
   readonly limitsMessages: boolean;
   /** The longest message that QueuePair.inject is tried with; -1 where outcomes must not come so. */
   readonly injectBytesMax: number;
+  /** The same of QueuePair.injectWrite and injectRead. */
+  readonly directBytesMax: number;
   /** null: what is deregistered is unpinned. */
   readonly cache: RegistrationCache | null;
 
@@ -133,6 +135,8 @@ export class SanState {
       ? -1
       : Math.min(nic.attributes.inlineBytes, this.maxMessageBytes);
     this.maxRdmaBytes = Math.min(maxMessageBytes, profile.maxRdmaBytes ?? maxMessageBytes);
+    const directBytes = nic.attributes.directBytes ?? -1;
+    this.directBytesMax = this.completesAtOnce ? -1 : Math.min(directBytes, this.maxRdmaBytes);
     const limits = options.registrationCache ?? DEFAULT_CACHE_LIMITS;
     this.cache = limits === false ? null : new RegistrationCache(limits, environment.random);
     this.completionQueue = nic.createCompletionQueue();
