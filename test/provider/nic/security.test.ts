@@ -10,7 +10,11 @@ import { addressText } from '../../../provider/nic/address.js';
 import type { Frame } from '../../../provider/nic/cm-frame.js';
 import { emitFrame, FrameType, wakeFrame } from '../../../provider/nic/cm-frame.js';
 import type { MemoryRegion, QueuePair } from '../../../provider/nic/device.js';
-import { MAX_MEMORY_REGIONS, REQUESTS_PER_PEER } from '../../../provider/nic/limits.js';
+import {
+  DIRECT_BYTES_MAX,
+  MAX_MEMORY_REGIONS,
+  REQUESTS_PER_PEER,
+} from '../../../provider/nic/limits.js';
 import { Access, Opcode, WcStatus } from '../../../provider/nic/verbs.js';
 import type { LocalEnd } from './harness/end.js';
 import type { Connection } from './harness/pair.js';
@@ -173,15 +177,17 @@ describePair('keys', [INLINE], (pair) => {
   it('access after deregistration: nothing moves from the moment the call returns [MEM-05]', async () => {
     const { near, far } = pair();
     const [trial, other] = [await pair().connect(), await pair().connect()];
-    const target = await registered(near, trial.near, { bytes: BYTES });
-    const mine = await registered(far, trial.far, { bytes: BYTES });
-    await far.write(mine.block.id, 0, new Uint8Array(BYTES).fill(0xee));
+    // More than a peer writes by itself, so that the owner has to.
+    const bytes = DIRECT_BYTES_MAX + BYTES;
+    const target = await registered(near, trial.near, { bytes });
+    const mine = await registered(far, trial.far, { bytes });
+    await far.write(mine.block.id, 0, new Uint8Array(bytes).fill(0xee));
     const { address, remoteKey } = target.region;
     for (let id = 0; id < 10; id++) {
       await far.postSend(trial.far, {
         id,
         opcode: Opcode.RDMA_WRITE,
-        sges: [[mine.region.address, BYTES, mine.region.localKey]],
+        sges: [[mine.region.address, bytes, mine.region.localKey]],
         remoteAddress: address,
         remoteKey,
       });
@@ -189,7 +195,7 @@ describePair('keys', [INLINE], (pair) => {
     // They are all on their way: published, and not executed.
     await near.deregister(target.region.id);
     expect((await far.completion(trial.far)).status).toBe(WcStatus.REM_ACCESS_ERR);
-    expect(await near.read(target.block.id, 0, BYTES)).toEqual(new Uint8Array(BYTES));
+    expect(await near.read(target.block.id, 0, bytes)).toEqual(new Uint8Array(bytes));
     for (const end of [near, far]) await expectEvent(end, 'disconnected');
     await expectGoesOn(pair(), other);
     await near.release(target.block.id);

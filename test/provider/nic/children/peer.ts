@@ -1,6 +1,7 @@
 // The far end of a pair in a process of its own. Argument: EndOptions as JSON. Calls come as lines on
 // standard input, results go out as lines; the end of the input is the end of the process.
 
+import { blockingActs } from '../harness/blocking-acts.js';
 import type { EndOptions } from '../harness/end.js';
 import { LocalEnd } from '../harness/end.js';
 import type { Call, Result } from '../harness/rpc.js';
@@ -11,6 +12,7 @@ type Operations = Record<string, (...args: readonly unknown[]) => Promise<unknow
 
 const loop = new ThreadLoop();
 const end = await LocalEnd.open(loop, JSON.parse(process.argv[2] ?? '') as EndOptions);
+const acts = blockingActs(end);
 let isOpen = true;
 
 function answer(result: Result): void {
@@ -19,9 +21,10 @@ function answer(result: Result): void {
 
 async function carryOut({ call, operation, args }: Call): Promise<void> {
   try {
-    const act = (end as unknown as Operations)[operation];
+    const owner = operation in acts ? acts : end;
+    const act = (owner as unknown as Operations)[operation];
     if (act === undefined) throw new Error(`no operation ${operation}`);
-    const value = await act.apply(end, [...args]);
+    const value = await act.apply(owner, [...args]);
     answer({ call, value });
   } catch (thrown) {
     answer({ call, failure: String(thrown) });

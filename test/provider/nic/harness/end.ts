@@ -303,6 +303,23 @@ export class LocalEnd implements End {
     return this.#entry(slot).queuePair;
   }
 
+  get words(): Int32Array {
+    return this.#loop.arena.view.words;
+  }
+
+  /** A block as words of 32 bits, for tests that look at it while nothing else runs. */
+  wordsOf(block: number): Int32Array {
+    const { bytes } = this.#block(block);
+    return new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
+  }
+
+  /** The same of the block of the segment that begins at a NIC address. */
+  wordsAt(address: number): Int32Array {
+    for (const [id, { bytes }] of this.#blocks)
+      if (this.opened.nic.addressOf(bytes) === address) return this.wordsOf(id);
+    throw new Error(`no block begins at ${address}`);
+  }
+
   #counts(): Counts {
     const { nic, memory } = this.opened;
     return {

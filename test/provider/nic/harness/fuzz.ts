@@ -12,7 +12,7 @@ import type {
   NicEvent,
   QueuePair,
 } from '../../../../provider/nic/device.js';
-import { Slot, queuePairState } from '../../../../provider/nic/layout.js';
+import { Slot, STATE_EXPOSED, queuePairState } from '../../../../provider/nic/layout.js';
 import { ENTRY_WORDS, WIRE_SLOTS } from '../../../../provider/nic/limits.js';
 import { PROCESS_SPACE } from '../../../../provider/nic/mover.js';
 import {
@@ -228,10 +228,14 @@ export class Fuzz {
   #litterState(trial: Link): void {
     const random = this.random;
     const { words } = this.#machine.loop.arena.view;
-    const state = stateWord(random.pick([trial.victim, trial.other]));
+    const side = random.pick([trial.victim, trial.other]);
+    const state = stateWord(side);
     const place = random.chance(3, 4)
       ? state + random.below(STATE_WORDS)
       : state - 1 - random.below(WIRE_SLOTS * ENTRY_WORDS);
+    // Who changes what the victim lists as open writes into the victim's memory through its own mapping,
+    // with a detour: not defended against (docs/nic.md, "Trust"). Its own list may say anything.
+    if (side === trial.victim && place >= state + STATE_EXPOSED) return;
     const before = words[place] ?? 0;
     const value = random.pick([
       0,
