@@ -27,6 +27,15 @@ import type { ShortWay } from './short-way.js';
 import { Access, Opcode, WcStatus } from './verbs.js';
 import type { WorkRequest } from './verbs.js';
 
+// V8 checks an import, and loads a field of it, at every use; a constant of the module costs nothing.
+const { RTS } = QueuePairState;
+const { REMOTE_READ, REMOTE_WRITE } = Access;
+const ACCESSING = STATE_ACCESSING;
+const ACKNOWLEDGED = STATE_ACKNOWLEDGED;
+const WORDS = ENTRY_WORDS;
+const LENGTH_MAX = DIRECT_BYTES_MAX;
+const LOOP_MAX = WORD_LOOP_BYTES_MAX;
+
 export class DirectAccess {
   readonly #core: EngineCore;
   readonly #view: SharedView;
@@ -80,9 +89,9 @@ export class DirectAccess {
     if (!this.#isInOrder(qp, length)) return false;
     if (key !== qp.sendKey && !this.#shortWay.learnSendKey(qp, key)) return false;
     if (offset < qp.sendFrom || offset + length > qp.sendTo) return false;
-    if (!this.#begin(qp, remoteOffset, length, remoteKey, Access.REMOTE_WRITE)) return false;
+    if (!this.#begin(qp, remoteOffset, length, remoteKey, REMOTE_WRITE)) return false;
     this.#copy(qp.peerSegment + remoteOffset, this.#own + offset, length);
-    this.#view.storeRelease(qp.ownState + STATE_ACCESSING, 0);
+    this.#view.storeRelease(qp.ownState + ACCESSING, 0);
     return true;
   }
 
@@ -98,9 +107,9 @@ export class DirectAccess {
     if (!this.#isInOrder(qp, length)) return false;
     if (key !== qp.receiveKey && !this.#shortWay.learnReceiveKey(qp, key)) return false;
     if (offset < qp.receiveFrom || offset + length > qp.receiveTo) return false;
-    if (!this.#begin(qp, remoteOffset, length, remoteKey, Access.REMOTE_READ)) return false;
+    if (!this.#begin(qp, remoteOffset, length, remoteKey, REMOTE_READ)) return false;
     this.#copy(this.#own + offset, qp.peerSegment + remoteOffset, length);
-    this.#view.storeRelease(qp.ownState + STATE_ACCESSING, 0);
+    this.#view.storeRelease(qp.ownState + ACCESSING, 0);
     return true;
   }
 
@@ -113,12 +122,12 @@ export class DirectAccess {
     const next = (qp.sendTaken + 1) | 0;
     return (
       length > 0 &&
-      length <= DIRECT_BYTES_MAX &&
-      qp.state === QueuePairState.RTS &&
+      length <= LENGTH_MAX &&
+      qp.state === RTS &&
       qp.directBytes >= 0 &&
       qp.sendTaken === qp.sendCompleted &&
-      words[qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS] !== next &&
-      words[qp.peerState + STATE_ACKNOWLEDGED] === qp.published
+      words[qp.sendQueue + (qp.sendTaken & qp.sendMask) * WORDS] !== next &&
+      words[qp.peerState + ACKNOWLEDGED] === qp.published
     );
   }
 
@@ -131,7 +140,7 @@ export class DirectAccess {
     if (key !== remote.key && !this.#adopt(qp, key)) return false;
     if (!remote.opens(offset, length, right)) return false;
     if (--qp.looksIn === 0 && !this.#isPeerAlive(qp)) return false;
-    const word = qp.ownState + STATE_ACCESSING;
+    const word = qp.ownState + ACCESSING;
     if (this.#hasBarrier) this.#view.storeRelease(word, key);
     else this.#view.exchange(word, key);
     if (this.#view.loadAcquire(remote.entry) === key) return true;
@@ -174,7 +183,7 @@ export class DirectAccess {
    * looks at it until it changes finds the rest.
    */
   #copy(target: number, source: number, length: number): void {
-    if (((target | source) & 7) !== 0 || (length & 3) !== 0 || length > WORD_LOOP_BYTES_MAX) {
+    if (((target | source) & 7) !== 0 || (length & 3) !== 0 || length > LOOP_MAX) {
       this.#copyBytes(target, source, length);
       return;
     }

@@ -16,6 +16,10 @@ import type { SanState } from './state.js';
 const MAX_OFFSET = 0x7fffffff;
 
 const NO_WORDS = new Uint32Array(0);
+// V8 checks an import at every use; a constant of the module costs nothing.
+const TARGET_BYTES = DESCRIPTOR_BYTES;
+const READABLE = MEM_READ;
+const WRITABLE = MEM_WRITE;
 
 /**
  * What a socket's last RDMA on the short way was with. Programs take the same few objects again, and what
@@ -52,7 +56,7 @@ export function injectedRdma(
     state.finishedHead !== null ||
     queuePair === null ||
     buffers === null ||
-    descriptorLength !== DESCRIPTOR_BYTES
+    descriptorLength !== TARGET_BYTES
   ) {
     return false;
   }
@@ -63,7 +67,7 @@ export function injectedRdma(
   if (descriptor !== rdmaPlaces.descriptor && !findTarget(rdmaPlaces, descriptor)) return false;
   const { words } = rdmaPlaces;
   const registration = findSource(state, socket, buf, handle);
-  const right = isRead ? MEM_WRITE : MEM_READ;
+  const right = isRead ? WRITABLE : READABLE;
   if (
     registration === null ||
     len > rdmaPlaces.length ||
