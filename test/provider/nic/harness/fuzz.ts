@@ -226,15 +226,13 @@ export class Fuzz {
 
   /** What either side says of itself, and the ring that the victim writes. */
   #litterState(trial: Link): void {
-    const random = this.random;
-    const { words } = this.#machine.loop.arena.view;
+    const [random, { words }] = [this.random, this.#machine.loop.arena.view];
     const side = random.pick([trial.victim, trial.other]);
     const state = stateWord(side);
     const place = random.chance(3, 4)
       ? state + random.below(STATE_WORDS)
       : state - 1 - random.below(WIRE_SLOTS * ENTRY_WORDS);
-    // Who changes what the victim lists as open writes into the victim's memory through its own mapping,
-    // with a detour: not defended against (docs/nic.md, "Trust"). Its own list may say anything.
+    // As good as a write through one's own mapping (docs/nic.md, "Trust"); its own list may say anything.
     if (side === trial.victim && place >= state + STATE_EXPOSED) return;
     const before = words[place] ?? 0;
     const value = random.pick([
@@ -251,7 +249,7 @@ export class Fuzz {
 
   /** The doorbells, and whether the engine wants to be woken. */
   #litterHeader(): void {
-    const random = this.random;
+    const { random } = this;
     const { words } = this.#machine.loop.arena.view;
     const { bytes, address } = random.pick([this.#memory, this.#hostile]);
     // Where the segment starts: addresses count from there.
