@@ -9,13 +9,7 @@ import type { SessionCore } from './core.js';
 import { adopt, advance, contiguous } from './core.js';
 import type { Message } from './messages.js';
 import type { Announcement, Pulls } from './pulls.js';
-import {
-  RequestFlag,
-  RequestQueue,
-  RequestState,
-  ResultFlag,
-  type SessionRequest,
-} from './request.js';
+import { RequestFlag, RequestQueue, ResultFlag, type SessionRequest } from './request.js';
 import { Store } from './store.js';
 import type { InboundState } from './state.js';
 import { TransferQueue } from './transfer-queue.js';
@@ -26,7 +20,7 @@ export class Inbound {
   readonly #pulls: Pulls;
   readonly #store: Store;
   /** Receives that may still get data; only the head has any. */
-  readonly #posted = new RequestQueue();
+  readonly posted = new RequestQueue();
   /** Receives that get no more, in order, waiting for their pulls. */
   readonly #sealed = new RequestQueue();
   /** Announcements with unassigned bytes. */
@@ -87,7 +81,7 @@ export class Inbound {
   }
 
   get hasRequests(): boolean {
-    return this.#posted.head !== null || this.#sealed.head !== null;
+    return this.posted.head !== null || this.#sealed.head !== null;
   }
 
   /** An urgent byte waits to be read apart from the stream. */
@@ -115,12 +109,12 @@ export class Inbound {
       this.#core.finish(request, this.#core.error === 0 ? this.#refusal : this.#core.error);
       return;
     }
-    this.#posted.push(request);
+    this.posted.push(request);
     if (!this.#isEmpty || request.total === 0) this.fill();
   }
 
   cancel(request: SessionRequest): boolean {
-    if (!this.#posted.remove(request)) return false;
+    if (!this.posted.remove(request)) return false;
     // BLK-04: without RDMA the request fails at once; BLK-05: with it, once that has ended.
     this.#core.cancel(request);
     this.#seal(request);
@@ -131,30 +125,6 @@ export class Inbound {
   /** No receive waits for its turn, and what arrives goes into the oldest posted one: ShortWay. */
   get isClear(): boolean {
     return this.#sealed.head === null && this.#isEmpty && !this.#discarding;
-  }
-
-  /** The oldest posted receive. */
-  get oldest(): SessionRequest | null {
-    return this.#posted.head;
-  }
-
-  /** receive() where isClear holds. False, with nothing done: it may end at once. */
-  post(request: SessionRequest): boolean {
-    adopt(request, false);
-    if (request.total === 0) {
-      request.state = RequestState.idle;
-      return false;
-    }
-    this.#posted.push(request);
-    return true;
-  }
-
-  /** The oldest posted receive has got `payload` bytes, and ends with them, where isClear holds. */
-  takeOldest(payload: number): void {
-    const request = this.#posted.shift();
-    if (request === null) return;
-    request.bytes = payload;
-    request.state = RequestState.finished;
   }
 
   /** Nothing has arrived that was not taken, and more may come. */
@@ -203,7 +173,7 @@ export class Inbound {
 
   /** See Session.readStored. */
   read(into: Uint8Array, offset: number, length: number, peek: boolean): number {
-    if (this.#posted.head !== null || this.#isWithheld) return 0;
+    if (this.posted.head !== null || this.#isWithheld) return 0;
     const wanted = Math.min(length, this.readableRun);
     const staged = Math.min(wanted, this.#stagedEnd - this.#stagedAt);
     copyBytes(this.#core.stagingBuffer, this.#stagedAt, into, offset, staged);
@@ -218,7 +188,7 @@ export class Inbound {
   /** Fetches large data for readers, if it comes next and nothing else is to be read. */
   stage(): void {
     const next = this.#nextAnnouncement();
-    if (next === null || this.#posted.head !== null || this.#isWithheld) return;
+    if (next === null || this.posted.head !== null || this.#isWithheld) return;
     if (this.readableBytes > 0 || this.#pulls.activeCount > 0 || !next.isReady) return;
     this.#core.needStaging();
     const length = Math.min(next.rest - next.assigned, this.#core.stagingBuffer.length);
@@ -232,7 +202,7 @@ export class Inbound {
   discard(posted: number, later: number): void {
     this.#refusal = later;
     this.#discarding = true;
-    for (let head = this.#posted.shift(); head !== null; head = this.#posted.shift()) {
+    for (let head = this.posted.shift(); head !== null; head = this.posted.shift()) {
       head.error = posted;
       this.#seal(head);
     }
@@ -290,7 +260,7 @@ export class Inbound {
   }
 
   failAll(error: number): void {
-    for (const queue of [this.#sealed, this.#posted]) {
+    for (const queue of [this.#sealed, this.posted]) {
       for (let request = queue.shift(); request !== null; request = queue.shift()) {
         request.bytes = 0;
         this.#core.finishFailed(request, error);
@@ -301,7 +271,7 @@ export class Inbound {
 
   /** Matches posted receives with what is there, in order, as far as it goes. */
   fill(): void {
-    for (let request = this.#posted.head; request !== null; request = this.#posted.head) {
+    for (let request = this.posted.head; request !== null; request = this.posted.head) {
       if (this.#isWithheld) return;
       const next = this.#nextAnnouncement();
       if (request.assigned < request.total) {
@@ -323,7 +293,7 @@ export class Inbound {
         }
       }
       if (!this.#isSatisfied(request)) return;
-      this.#posted.shift();
+      this.posted.shift();
       this.#seal(request);
     }
   }
@@ -346,7 +316,7 @@ export class Inbound {
     let taken = 0;
     const direct = this.#isEmpty;
     while (direct && taken < length) {
-      const request = this.#posted.head;
+      const request = this.posted.head;
       if (request === null || request.total === 0) break;
       const bytes = Math.min(length - taken, contiguous(request));
       if (bytes > 0) {
@@ -356,7 +326,7 @@ export class Inbound {
         taken += bytes;
       }
       if (request.assigned === request.total) {
-        this.#posted.shift();
+        this.posted.shift();
         this.#seal(request);
       }
     }
@@ -407,7 +377,7 @@ export class Inbound {
   /** A receive that has ordinary bytes gets no urgent one: never both in one call. */
   #endsBeforeMark(request: SessionRequest): boolean {
     if (request.assigned === 0) return false;
-    this.#posted.shift();
+    this.posted.shift();
     this.#seal(request);
     return true;
   }
@@ -429,7 +399,7 @@ export class Inbound {
     advance(request, bytes);
     if (!urgent) return;
     request.resultFlags |= ResultFlag.urgent;
-    this.#posted.shift();
+    this.posted.shift();
     this.#seal(request);
   }
 

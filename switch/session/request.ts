@@ -69,6 +69,12 @@ export class SessionRequest {
   cancelled = false;
   next: SessionRequest | null = null;
 
+  /** Its first buffer has room: it is not for 0 bytes. */
+  get hasRoom(): boolean {
+    const first = this.buffers[0];
+    return this.bufferCount > 0 && first !== undefined && first.len > 0;
+  }
+
   /** Forgets buffers and results. Not allowed while the session owns the request. */
   reset(): void {
     for (let index = 0; index < this.bufferCount; index++) {

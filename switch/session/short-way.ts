@@ -5,14 +5,14 @@
 // the oldest receive are looked at each time. Source: docs/session-protocol.md "The short ways"; XFER-05.
 
 import { packBytes, unpackBytes } from './copy.js';
-import type { SessionCore } from './core.js';
+import { adopt, type SessionCore } from './core.js';
 import type { Exchange } from './exchange.js';
 import type { Inbound } from './inbound.js';
 import { HEADER_BYTES } from './limits.js';
 import { Counter, kindWord, MessageType, plainPayload } from './messages.js';
 import type { Outbound } from './outbound.js';
 import type { RequestBuffer, SessionRequest } from './request.js';
-import { RequestFlag } from './request.js';
+import { RequestFlag, RequestState } from './request.js';
 
 /** Where the payload of plain data begins. */
 const PAYLOAD_WORD = HEADER_BYTES / 4;
@@ -84,7 +84,10 @@ export class ShortWay {
 
   /** Posts a receive that finds nothing to take yet. False: Session.receive then. */
   post(request: SessionRequest): boolean {
-    return this.#core.receiveIsClear && this.#inbound.post(request);
+    if (!this.#core.receiveIsClear || !request.hasRoom) return false;
+    adopt(request, false);
+    this.#inbound.posted.push(request);
+    return true;
   }
 
   /**
@@ -94,7 +97,7 @@ export class ShortWay {
    */
   receive(index: number, length: number): SessionRequest | null {
     const core = this.#core;
-    const request = this.#inbound.oldest;
+    const request = this.#inbound.posted.head;
     if (!core.receiveIsClear || request === null) return null;
     const words = this.#receiveWords[index] as Int32Array;
     const payload = plainPayload(words, length);
@@ -112,7 +115,9 @@ export class ShortWay {
     core.credits.freed(payload);
     core.statistics.messagesIn++;
     core.statistics.bytesInByMessage += payload;
-    this.#inbound.takeOldest(payload);
+    this.#inbound.posted.shift();
+    request.bytes = payload;
+    request.state = RequestState.finished;
     return request;
   }
 

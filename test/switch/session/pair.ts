@@ -67,7 +67,6 @@ interface FlyingMessage {
 export class End {
   readonly session: Session;
   readonly posted: number[] = [];
-  /** Receive buffers that the short way has emptied and that are to be posted again. */
   readonly spent: number[] = [];
   readonly completed: SessionRequest[] = [];
   readonly kinds: ActionKind[] = [];
@@ -129,9 +128,8 @@ export class End {
   private sendSmall(bytes: Uint8Array, request: SessionRequest): boolean {
     const index = bytes.length === 0 ? -1 : this.session.shortWay.send(bytes, bytes.length);
     if (index < 0) return false;
-    const length = HEADER_BYTES + bytes.length;
     this.kinds.push(ActionKind.sendMessage);
-    this.pair.transmit(this, index, this.sendBuffers[index]?.slice(0, length));
+    this.pair.transmit(this, index, this.sendBuffers[index]?.slice(0, HEADER_BYTES + bytes.length));
     request.state = RequestState.finished;
     request.bytes = bytes.length;
     this.completed.push(request);
@@ -166,14 +164,10 @@ export class End {
       request !== null;
       request = this.session.pollCompletion()
     ) {
-      this.complete(request);
+      expect(this.completed).not.toContain(request);
+      this.completed.push(request);
     }
     this.session.shortWay.settle(true);
-  }
-
-  private complete(request: SessionRequest): void {
-    expect(this.completed).not.toContain(request);
-    this.completed.push(request);
   }
 
   /** Posts again what the short way has left: the shell does it when nothing else is to be done. */
@@ -194,11 +188,11 @@ export class End {
     const received = this.session.shortWay.receive(index, message.bytes.length);
     if (received !== null) {
       this.shortReceives++;
-      this.complete(received);
+      this.completed.push(received);
       this.spent.push(index);
-      const spentMax = this.options.spentMax ?? this.limits.receiveCount >> 2;
+      const { spentMax = this.limits.receiveCount >> 2 } = this.options;
       if (this.spent.length >= spentMax) this.repost();
-      else if (spentMax !== Infinity) this.pair.schedule(() => this.repost());
+      else if (spentMax < Infinity) this.pair.schedule(() => this.repost());
     } else {
       this.repost();
       this.session.handleReceive(index, message.bytes.length, this.pair.now);
