@@ -79,9 +79,15 @@ export interface Frame {
 const TYPES = new Set<number>(Object.values(FrameType));
 const TWO_32 = 2 ** 32;
 
-export function emitFrame(frame: Frame): Uint8Array {
-  const words = new Uint32Array(FRAME_WORDS);
-  const bytes = new Uint8Array(words.buffer);
+// One frame at a time is written or read, in these: connections come and go too often for a buffer of
+// each frame's own.
+const words = new Uint32Array(FRAME_WORDS);
+const wordBytes = new Uint8Array(words.buffer);
+const NO_DATA = new Uint8Array(0);
+
+/** The 128 bytes of a frame, in a buffer that is valid until the next frame is written or read. */
+export function writeFrame(frame: Frame): Uint8Array {
+  const { endpoint, generation, probeAddress, privateData } = frame;
   words[0] = MAGIC;
   words[1] = frame.type;
   words[2] = frame.sourceAddress;
@@ -90,33 +96,41 @@ export function emitFrame(frame: Frame): Uint8Array {
   words[5] = frame.sourceComm;
   words[6] = frame.targetComm;
   words[7] = frame.reason;
-  words[8] = frame.generation % TWO_32;
-  words[9] = Math.floor(frame.generation / TWO_32);
+  words[8] = generation % TWO_32;
+  words[9] = Math.floor(generation / TWO_32);
   words[10] = frame.processId;
-  words[11] = frame.endpoint.queuePair;
-  words[12] = frame.endpoint.slot;
-  words[13] = frame.endpoint.ring;
-  words[14] = frame.endpoint.state;
-  words[15] = frame.endpoint.sequence;
-  words[16] = frame.probeAddress % TWO_32;
-  words[17] = Math.floor(frame.probeAddress / TWO_32);
+  words[11] = endpoint.queuePair;
+  words[12] = endpoint.slot;
+  words[13] = endpoint.ring;
+  words[14] = endpoint.state;
+  words[15] = endpoint.sequence;
+  words[16] = probeAddress % TWO_32;
+  words[17] = Math.floor(probeAddress / TWO_32);
   words[18] = frame.flags;
-  words[19] = Math.min(frame.privateData.length, MAX_PRIVATE_DATA);
-  bytes.set(frame.privateData.subarray(0, MAX_PRIVATE_DATA), PRIVATE_DATA_WORD * 4);
-  words[1] = frame.type | (checksum(words) << 8);
-  return bytes;
+  const length = Math.min(privateData.length, MAX_PRIVATE_DATA);
+  words[19] = length;
+  words.fill(0, PRIVATE_DATA_WORD);
+  const start = PRIVATE_DATA_WORD * 4;
+  for (let at = 0; at < length; at++) wordBytes[start + at] = privateData[at] as number;
+  words[1] = frame.type | (checksum() << 8);
+  return wordBytes;
 }
 
-/** The frame in 128 bytes, or null when they are not one. */
-export function parseFrame(bytes: Uint8Array): Frame | null {
-  if (bytes.length < FRAME_BYTES) return null;
-  if (bytes[0] !== (MAGIC & 0xff)) return null; // Cheap, for streams of garbage.
-  const copy = bytes.slice(0, FRAME_BYTES);
-  const words = new Uint32Array(copy.buffer);
-  const word = (index: number): number => words[index] as number;
+/** The same in a buffer of its own. */
+export function emitFrame(frame: Frame): Uint8Array {
+  return writeFrame(frame).slice();
+}
+
+/** The frame in the 128 bytes from `at` on, or null when they are not one. */
+export function parseFrame(bytes: Uint8Array, at = 0): Frame | null {
+  if (bytes.length - at < FRAME_BYTES) return null;
+  if (bytes[at] !== (MAGIC & 0xff)) return null; // Cheap, for streams of garbage.
+  for (let index = 0; index < FRAME_BYTES; index++) wordBytes[index] = bytes[at + index] as number;
   const type = word(1) & 0xff;
-  if (word(0) !== MAGIC || !TYPES.has(type) || word(19) > MAX_PRIVATE_DATA) return null;
-  if (word(1) >>> 8 !== checksum(words)) return null;
+  const length = word(19);
+  if (word(0) !== MAGIC || !TYPES.has(type) || length > MAX_PRIVATE_DATA) return null;
+  if (word(1) >>> 8 !== checksum()) return null;
+  const start = PRIVATE_DATA_WORD * 4;
   return {
     type: type as FrameType,
     sourceAddress: word(2),
@@ -137,8 +151,12 @@ export function parseFrame(bytes: Uint8Array): Frame | null {
     },
     probeAddress: word(17) * TWO_32 + word(16),
     flags: word(18),
-    privateData: copy.subarray(PRIVATE_DATA_WORD * 4, PRIVATE_DATA_WORD * 4 + word(19)),
+    privateData: length === 0 ? NO_DATA : wordBytes.slice(start, start + length),
   };
+}
+
+function word(index: number): number {
+  return words[index] as number;
 }
 
 /** The private data of a REJ that redirects to the NIC at `address`. */
@@ -153,14 +171,13 @@ export function redirectedTo({ privateData }: Frame): number | null {
 }
 
 /**
- * 24 bits over everything but the checksum itself (FNV-1a). The head of one frame and the tail of the
+ * 24 bits over everything in `words` but the checksum itself (FNV-1a). The head of one frame and the tail of the
  * next must not pass for a frame, or a writer of half a frame would cost somebody else theirs.
  */
-function checksum(words: Uint32Array): number {
+function checksum(): number {
   let sum = 0x811c9dc5;
   for (let index = 0; index < FRAME_WORDS; index++) {
-    const word = words[index] as number;
-    sum = Math.imul(sum ^ (index === 1 ? word & 0xff : word), 0x01000193);
+    sum = Math.imul(sum ^ (index === 1 ? word(1) & 0xff : word(index)), 0x01000193);
     sum ^= sum >>> 15;
   }
   return sum >>> 8;
@@ -171,17 +188,29 @@ function checksum(words: Uint32Array): number {
  * begins: a writer of garbage costs itself its frame, and nobody else theirs.
  */
 export class FrameReader {
-  #held = new Uint8Array(0);
+  #held: Uint8Array = NO_DATA;
   /** Bytes that belonged to no frame. */
   garbageBytes = 0;
 
-  push(bytes: Uint8Array, handle: (frame: Frame) => void): void {
-    const all = new Uint8Array(this.#held.length + bytes.length);
-    all.set(this.#held);
-    all.set(bytes, this.#held.length);
+  /** Takes the first `length` bytes. Every frame is handed to `handle`, which may not come back here. */
+  push(bytes: Uint8Array, handle: (frame: Frame) => void, length: number = bytes.length): void {
+    const held = this.#held;
+    // Mostly whole frames come, which are read where they are.
+    if (held.length === 0) {
+      this.#held = this.#cut(bytes, length, handle);
+      return;
+    }
+    const all = new Uint8Array(held.length + length);
+    all.set(held);
+    all.set(bytes.subarray(0, length), held.length);
+    this.#held = this.#cut(all, all.length, handle);
+  }
+
+  /** Returns a copy of what is left. */
+  #cut(bytes: Uint8Array, length: number, handle: (frame: Frame) => void): Uint8Array {
     let at = 0;
-    while (all.length - at >= FRAME_BYTES) {
-      const frame = parseFrame(all.subarray(at, at + FRAME_BYTES));
+    while (length - at >= FRAME_BYTES) {
+      const frame = parseFrame(bytes, at);
       if (frame === null) {
         at += 1;
         this.garbageBytes += 1;
@@ -190,7 +219,7 @@ export class FrameReader {
       at += FRAME_BYTES;
       handle(frame);
     }
-    this.#held = all.slice(at);
+    return at === length ? NO_DATA : bytes.slice(at, length);
   }
 }
 

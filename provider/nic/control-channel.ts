@@ -55,7 +55,7 @@ export class ControlChannel {
     for (;;) {
       const length = pipe.read(this.#bytes);
       if (length === 0) break;
-      this.#frames.push(this.#bytes.subarray(0, length), handle);
+      this.#frames.push(this.#bytes, handle, length);
       if (length < this.#bytes.length) break;
     }
     this.#isReading = false;

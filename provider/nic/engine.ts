@@ -62,6 +62,8 @@ export interface EngineOptions {
   readonly bounce: { readonly address: number; readonly bytes: number };
   /** Whether every process on the fabric's machine takes part in barriers; see docs/shared-memory.md. */
   readonly hasBarrier: boolean;
+  /** Whether work is posted by another thread than the engine's own. */
+  readonly isApart: boolean;
   /** What the link costs; null for nothing. */
   readonly costs: CostModel | null;
   /** Called for every event, on the engine's thread. */
@@ -158,7 +160,7 @@ export class NicEngine implements EngineCore, ConnectionHost {
       responder: this.#responder,
       scheduler: this.#scheduler,
       queuePairs: this.#queuePairs,
-      native,
+      native: options.isApart ? native : null,
       report: this.report,
       disconnect: (qp, isMoving) => {
         this.#connections.disconnect(qp, isMoving);

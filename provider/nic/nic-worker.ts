@@ -67,6 +67,7 @@ class EngineWorker {
       privateSegment: this.#private,
       bounce: task.bounce,
       hasBarrier: registerForBarriers(),
+      isApart: true,
       costs: task.costs,
       report: (event) => {
         this.#report(event);

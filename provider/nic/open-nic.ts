@@ -156,6 +156,7 @@ function startEngine(
     privateSegment,
     bounce,
     hasBarrier: registerForBarriers(),
+    isApart: false,
     costs: costsOf(options),
     report: (event) => {
       events.push(event);

@@ -7,7 +7,7 @@ import { PARKED_NO, QUEUE_PAIR_SLOTS, segmentHeader } from '../../native/layout/
 import type { SharedView } from '../../native/shared-view.js';
 import { CACHE_LINE_BYTES } from '../../native/layout/struct.js';
 import type { Frame } from './cm-frame.js';
-import { emitFrame } from './cm-frame.js';
+import { writeFrame } from './cm-frame.js';
 import { queuePairState } from './layout.js';
 import type { WireEndpoint } from './layout.js';
 import { ENTRY_BYTES, WIRE_SLOTS } from './limits.js';
@@ -113,8 +113,8 @@ export class PeerHost {
   /** Sends a frame, or keeps it for retry() when the pipe is full. */
   send(frame: Frame): void {
     if (!this.alive) return;
-    this.#outbox.push(emitFrame(frame));
-    this.retry();
+    const bytes = writeFrame(frame);
+    if (this.isCongested || !this.#put(bytes)) this.#outbox.push(bytes.slice());
   }
 
   /** Whether frames still wait. */
@@ -123,14 +123,16 @@ export class PeerHost {
   }
 
   retry(): void {
-    while (this.#outbox.length > 0) {
-      const outcome = this.#host.pipe.write(this.#outbox[0] as Uint8Array);
-      if (outcome === 'full') return;
-      // A peer that is gone is reported by its pipe; what was meant for it has no reader.
-      this.#outbox.shift();
-      // An engine that is awake looks here in every turn, and at its descriptors only now and then.
-      this.#view.storeRelease(this.#base + FRAMES_WAITING, 1);
-    }
+    while (this.isCongested && this.#put(this.#outbox[0] as Uint8Array)) this.#outbox.shift();
+  }
+
+  /** False when the pipe is full. */
+  #put(bytes: Uint8Array): boolean {
+    // A peer that is gone is reported by its pipe; what was meant for it has no reader.
+    if (this.#host.pipe.write(bytes) === 'full') return false;
+    // An engine that is awake looks here in every turn, and at its descriptors only now and then.
+    this.#view.storeRelease(this.#base + FRAMES_WAITING, 1);
+    return true;
   }
 
   close(): void {

@@ -16,7 +16,8 @@ import type { DisconnectReason } from './verbs.js';
 
 export interface QueuePairEndHost {
   readonly core: EngineCore;
-  readonly native: NativeBinding;
+  /** For the barrier against whoever posts; null where that is the engine's own thread. */
+  readonly native: NativeBinding | null;
   readonly requester: Requester;
   readonly responder: Responder;
   readonly scheduler: Scheduler;
@@ -102,7 +103,7 @@ export class QueuePairEnd {
     // Whoever posts from now on rings, because nobody polls any more; what was posted before this
     // barrier is seen by the flush that follows.
     view.exchange(qp.ownState + STATE_ARMED, 1);
-    this.#host.native.barrier();
+    this.#host.native?.barrier();
     withdrawAll(this.#host.core, qp);
   }
 

@@ -7,9 +7,10 @@
 const URGENT_BYTES_MAX = 64;
 
 export class UrgentBytes {
-  readonly #bytes = new Uint8Array(URGENT_BYTES_MAX);
+  /** As many as there ever were at once: most connections have none. */
+  readonly #bytes: number[] = [];
   /** Bytes of the store before each, as a 32-bit total. */
-  readonly #places = new Int32Array(URGENT_BYTES_MAX);
+  readonly #places: number[] = [];
   #head = 0;
   #count = 0;
 
