@@ -139,13 +139,11 @@ function finish(state: SanState, operation: Operation): void {
 
 /** Before the completion is told, not after. [CLOSE-02] */
 export function releaseMemory(state: SanState, operation: Operation): void {
-  const { registrations, socket } = operation;
   for (let index = 0; index < operation.registrationCount; index++) {
-    const registration = registrations[index];
-    registrations[index] = null;
-    if (registration === null || registration === undefined) continue;
+    const registration = operation.letGo(index);
+    if (registration === null) continue;
     registration.busy--;
-    if (registration.busy === 0 && isOver(socket)) {
+    if (registration.busy === 0 && isOver(operation.socket)) {
       releaseRegistration(state, registration);
     }
   }

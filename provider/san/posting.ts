@@ -31,7 +31,7 @@ export function use(
   request.setSge(request.sgeCount, address, length, registration.region.localKey);
   request.sgeCount++;
   registration.busy++;
-  operation.registrations[operation.registrationCount++] = registration;
+  operation.hold(registration);
 }
 
 /** Bytes that a work request names on this side. */

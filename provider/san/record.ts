@@ -66,13 +66,14 @@ export class Operation {
   flags = 0;
   bytes = 0;
   error = 0;
-  // One place each, and more when an operation first has more: a socket has a record per message buffer.
+  // One element of the scatter/gather list lies in the record itself, because most operations have no
+  // more: a socket has a record per message buffer, and with many sockets none is in a cache.
+  #registration: Registration | null = null;
+  #address = 0;
+  #length = 0;
+  #further: Element[] = NO_ELEMENTS;
   /** The registrations that it keeps busy, one for each element of its scatter/gather list. */
-  readonly registrations: (Registration | null)[] = [null];
   registrationCount = 0;
-  // What a receive was posted with, in case the peer moves and it has to be posted again.
-  readonly #addresses: number[] = [0];
-  readonly #lengths: number[] = [0];
   next: Operation | null = null;
 
   constructor(
@@ -81,11 +82,29 @@ export class Operation {
     readonly index: number,
   ) {}
 
-  /** Remembers a request for describeAgain(). */
+  /** One more registration that it keeps busy. */
+  hold(registration: Registration): void {
+    const index = this.registrationCount++;
+    if (index === 0) this.#registration = registration;
+    else this.#element(index).registration = registration;
+  }
+
+  /** The registration of an element, which it refers to no more. */
+  letGo(index: number): Registration | null {
+    const registration = this.#registrationAt(index);
+    if (index === 0) this.#registration = null;
+    else this.#element(index).registration = null;
+    return registration;
+  }
+
+  /** Remembers a request for describeAgain(): what a receive is posted with, in case the peer moves. */
   keep(request: WorkRequest): void {
-    for (let index = 0; index < request.sgeCount; index++) {
-      this.#addresses[index] = request.addresses[index] as number;
-      this.#lengths[index] = request.lengths[index] as number;
+    this.#address = request.addresses[0] as number;
+    this.#length = request.lengths[0] as number;
+    for (let index = 1; index < request.sgeCount; index++) {
+      const element = this.#element(index);
+      element.address = request.addresses[index] as number;
+      element.length = request.lengths[index] as number;
     }
   }
 
@@ -111,11 +130,30 @@ export class Operation {
     request.id = this.index;
     request.sgeCount = this.registrationCount;
     for (let index = 0; index < this.registrationCount; index++) {
-      const key = this.registrations[index]?.region.localKey ?? 0;
-      request.setSge(index, this.#addresses[index] ?? 0, this.#lengths[index] ?? 0, key);
+      const { address, length } =
+        index === 0 ? { address: this.#address, length: this.#length } : this.#element(index);
+      request.setSge(index, address, length, this.#registrationAt(index)?.region.localKey ?? 0);
     }
   }
+
+  #registrationAt(index: number): Registration | null {
+    return index === 0 ? this.#registration : this.#element(index).registration;
+  }
+
+  /** Of those behind the first. */
+  #element(index: number): Element {
+    if (this.#further === NO_ELEMENTS) this.#further = [];
+    return (this.#further[index - 1] ??= { registration: null, address: 0, length: 0 });
+  }
 }
+
+interface Element {
+  registration: Registration | null;
+  address: number;
+  length: number;
+}
+
+const NO_ELEMENTS: Element[] = [];
 
 /** Somebody who knows the identity of a connection asks to go on with it. */
 export interface ResumeRequest {
