@@ -5,7 +5,7 @@
 
 import * as wsa from '../provider/spi/error-codes.js';
 import { wsaErrorOfStatus } from '../provider/spi/ntstatus.js';
-import type { WSAOVERLAPPED, WSAPROTOCOL_INFO } from '../provider/spi/winsock2.js';
+import type { WSABUF, WSAOVERLAPPED, WSAPROTOCOL_INFO } from '../provider/spi/winsock2.js';
 import { createOverlapped, INVALID_SOCKET, ref } from '../provider/spi/winsock2.js';
 import type { SanExtensions, WSABUFEX } from '../provider/spi/ws2san.js';
 import type { SanProcTable } from '../provider/spi/ws2spi.js';
@@ -44,17 +44,13 @@ export interface CallsOptions {
   readonly ends: CallEnds;
 }
 
-interface OneBuffer {
-  len: number;
-  buf: Uint8Array;
-}
-
-/** A WSPRecv or WSPSend of one message buffer. */
-interface MessageCall {
-  readonly overlapped: WSAOVERLAPPED;
-  readonly buffers: readonly OneBuffer[];
-  readonly buffer: OneBuffer;
-}
+/**
+ * The buffer that a WSPSend or WSPRecv of a message names, for every connection of the thread: a
+ * provider keeps nothing of the array, and what each connection had for each call would never be in a
+ * cache when there are many.
+ */
+const oneBuffer: WSABUF = { len: 0, buf: null };
+const oneBufferArray: readonly WSABUF[] = [oneBuffer];
 
 class Slot {
   pending = false;
@@ -74,9 +70,13 @@ export class ConnectionCalls {
   readonly #options: CallsOptions;
   readonly #procs: SanProcTable;
   readonly #ends: CallEnds;
-  readonly #receives: readonly MessageCall[];
+  readonly #memory: ConnectionMemory;
+  readonly #messageBytes: number;
+  readonly #receives: readonly WSAOVERLAPPED[];
   /** Made when their buffer or slot is first used: most connections use few. */
-  readonly #sends: (MessageCall | undefined)[];
+  readonly #sends: (WSAOVERLAPPED | undefined)[];
+  /** Bytes of the message in each send buffer whose call is held back. */
+  readonly #heldLengths: number[] = [];
   readonly #slots: (Slot | undefined)[];
   /**
    * Receives under way: so many from this index on, and round. They are posted in the order of their
@@ -105,10 +105,12 @@ export class ConnectionCalls {
     this.#options = options;
     this.#procs = options.procs;
     this.#ends = options.ends;
+    this.#memory = memory;
+    this.#messageBytes = limits.messageBytes;
     this.registrations = new Registrations(options.descriptor, options);
     this.#s = options.descriptor;
-    this.#receives = memory.receiveBuffers.map((buffer) => callOn(buffer, options.receiveEvent));
-    this.#sends = new Array<MessageCall | undefined>(limits.sendCount).fill(undefined);
+    this.#receives = memory.receiveBuffers.map(() => createOverlapped(options.receiveEvent));
+    this.#sends = new Array<WSAOVERLAPPED | undefined>(limits.sendCount).fill(undefined);
     this.#slots = new Array<Slot | undefined>(options.slotCount).fill(undefined);
     this.#sendsOut = new Ring(limits.sendCount);
     this.#held = new Ring(limits.sendCount + options.slotCount);
@@ -136,7 +138,7 @@ export class ConnectionCalls {
       assert(this.#isRefused, 'receive buffers are posted in turn');
       return 0;
     }
-    const { overlapped, buffers } = at(this.#receives, index);
+    const overlapped = at(this.#receives, index);
     overlapped.InternalHigh = 0;
     overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     this.#flags.value = 0;
@@ -145,6 +147,7 @@ export class ConnectionCalls {
     const { lpWSPRecv } = this.#procs;
     const errno = this.#errno;
     const bytes = this.#bytes;
+    const buffers = withBuffer(at(this.#memory.receiveBuffers, index), this.#messageBytes);
     if (lpWSPRecv(this.#s, buffers, 1, bytes, this.#flags, overlapped, null, null, errno) === 0) {
       overlapped.InternalHigh = bytes.value;
       overlapped.Internal = 0;
@@ -173,7 +176,7 @@ export class ConnectionCalls {
   get hasReceived(): boolean {
     return (
       this.#receivesOut > 0 &&
-      at(this.#receives, this.#oldestReceive).overlapped.Internal !== WSS_OPERATION_IN_PROGRESS
+      at(this.#receives, this.#oldestReceive).Internal !== WSS_OPERATION_IN_PROGRESS
     );
   }
 
@@ -183,7 +186,7 @@ export class ConnectionCalls {
    */
   askReceive(): boolean {
     if (this.#receivesOut === 0) return false;
-    const { overlapped } = at(this.#receives, this.#oldestReceive);
+    const overlapped = at(this.#receives, this.#oldestReceive);
     if (overlapped.Internal !== WSS_OPERATION_IN_PROGRESS) return true;
     if (this.isClosed) return false;
     const { lpWSPGetOverlappedResult } = this.#procs;
@@ -197,7 +200,7 @@ export class ConnectionCalls {
    */
   takeReceived(): number {
     const index = this.#oldestReceive;
-    const { overlapped } = at(this.#receives, index);
+    const overlapped = at(this.#receives, index);
     this.#oldestReceive = index + 1 < this.#receives.length ? index + 1 : 0;
     this.#receivesOut--;
     this.endedError = overlapped.Internal === 0 ? 0 : wsaErrorOfStatus(overlapped.Internal);
@@ -210,16 +213,10 @@ export class ConnectionCalls {
    * does that a provider takes at once; anything else was reported, or is to come.
    */
   send(index: number, length: number): boolean {
-    const call = this.#sends[index] ?? this.#makeSend(index);
-    call.buffer.len = length;
-    if (!this.#mustHold()) return this.#startSend(index, call);
+    if (!this.#mustHold()) return this.#startSend(index, length);
+    this.#heldLengths[index] = length;
     this.#held.push(index);
     return false;
-  }
-
-  #makeSend(index: number): MessageCall {
-    const buffer = at(this.#options.memory.sendBuffers, index);
-    return (this.#sends[index] = callOn(buffer, this.#options.taggedEvent));
   }
 
   transfer(action: SessionAction): void {
@@ -250,7 +247,7 @@ export class ConnectionCalls {
   poll(drive: boolean): number {
     let ended = 0;
     for (let index = this.#sendsOut.oldest; index >= 0; index = this.#sendsOut.oldest) {
-      const { overlapped } = at(this.#sends, index);
+      const overlapped = at(this.#sends, index);
       const error = this.#result(overlapped, drive);
       if (error === wsa.WSA_IO_INCOMPLETE) break;
       this.#sendsOut.shift();
@@ -333,12 +330,13 @@ export class ConnectionCalls {
   #startHeld(): void {
     const call = this.#held.shift();
     if (call >= SLOT_BIT) this.#startTransfer(call & ~SLOT_BIT);
-    else if (this.#startSend(call, at(this.#sends, call))) this.#ends.sendEnded(call, 0);
+    else if (this.#startSend(call, at(this.#heldLengths, call))) this.#ends.sendEnded(call, 0);
   }
 
   /** See send(). */
-  #startSend(index: number, call: MessageCall): boolean {
-    const { overlapped, buffers } = call;
+  #startSend(index: number, length: number): boolean {
+    const overlapped = (this.#sends[index] ??= createOverlapped(this.#options.taggedEvent));
+    const buffers = withBuffer(at(this.#memory.sendBuffers, index), length);
     overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     const { lpWSPSend } = this.#procs;
     const errno = this.#errno;
@@ -418,7 +416,8 @@ export class ConnectionCalls {
 
   /** What the shipped switch was seen doing; the answer is WSAENOTSOCK. [CLOSE-06] */
   #callTooLate(): void {
-    const { overlapped, buffers } = at(this.#receives, 0);
+    const overlapped = at(this.#receives, 0);
+    const buffers = withBuffer(at(this.#memory.receiveBuffers, 0), this.#messageBytes);
     const spare = createOverlapped();
     const { lpWSPGetOverlappedResult, lpWSPRecv } = this.#procs;
     const errno = this.#errno;
@@ -437,9 +436,10 @@ export function lossError(error: number): number {
   return error === wsa.WSA_OPERATION_ABORTED ? wsa.WSAECONNRESET : error;
 }
 
-function callOn(buf: Uint8Array, event: number): MessageCall {
-  const buffer = { len: buf.length, buf };
-  return { overlapped: createOverlapped(event), buffers: [buffer], buffer };
+function withBuffer(buf: Uint8Array, len: number): readonly WSABUF[] {
+  oneBuffer.buf = buf;
+  oneBuffer.len = len;
+  return oneBufferArray;
 }
 
 /** A function, because what it reads changes behind calls. */

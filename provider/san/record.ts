@@ -117,9 +117,9 @@ export class Operation {
   ): void {
     this.isReceive = true;
     this.flags = 0;
-    this.#addresses[0] = address;
-    this.#lengths[0] = length;
-    this.registrations[0] = registration;
+    this.#address = address;
+    this.#length = length;
+    this.#registration = registration;
     this.registrationCount = 1;
     registration.busy++;
     this.overlapped = overlapped;
