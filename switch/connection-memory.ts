@@ -1,5 +1,6 @@
 // The memory of one connection: two virtually contiguous regions of message buffers, one for sends
-// and one for receives, and the staging buffer, for the few that come to need one. Blocks are kept for
+// and one for receives; and what only some come to need, the rest of the send buffers and the staging
+// buffer. Blocks are kept for
 // the next connection of the same shape: fresh memory costs a page fault and a pin per page, and
 // providers cache registrations. Sources: XFER-04, CACHE-01, CACHE-03.
 
@@ -21,15 +22,17 @@ export class ConnectionMemory {
   /** null until it was needed; then kept with the block. */
   #staging: Uint8Array | null = null;
   readonly #memory: HostMemory;
-  readonly #stagingBytes: number;
-  readonly sendBuffers: readonly Uint8Array[];
+  readonly #limits: SessionLimits;
+  /** The rest of the send buffers; null until it was needed; then kept with the block. */
+  #moreSends: Uint8Array | null = null;
+  readonly sendBuffers: Uint8Array[];
   readonly receiveBuffers: readonly Uint8Array[];
-  readonly sendWords: readonly Int32Array[];
+  readonly sendWords: Int32Array[];
   readonly receiveWords: readonly Int32Array[];
 
   constructor(shape: string, block: Uint8Array, limits: SessionLimits, memory: HostMemory) {
     const stride = roundUp(limits.messageBytes, CACHE_LINE);
-    const receivesAt = stride * limits.sendCount;
+    const receivesAt = stride * limits.firstSendCount;
     const slice = (base: number, index: number): Uint8Array => {
       const start = base + stride * index;
       return block.subarray(start, start + limits.messageBytes);
@@ -43,8 +46,8 @@ export class ConnectionMemory {
     );
     this.spare = slice(receivesAt, limits.receiveCount);
     this.#memory = memory;
-    this.#stagingBytes = limits.stagingBytes;
-    this.sendBuffers = Array.from({ length: limits.sendCount }, (_, index) => slice(0, index));
+    this.#limits = limits;
+    this.sendBuffers = Array.from({ length: limits.firstSendCount }, (_, index) => slice(0, index));
     this.receiveBuffers = Array.from({ length: limits.receiveCount }, (_, index) =>
       slice(receivesAt, index),
     );
@@ -55,19 +58,39 @@ export class ConnectionMemory {
 
   /** The staging buffer, made when it is first asked for; null when the host has no more memory. */
   staging(): Uint8Array | null {
-    return (this.#staging ??= this.#memory.VirtualAlloc(this.#stagingBytes));
+    return (this.#staging ??= this.#memory.VirtualAlloc(this.#limits.stagingBytes));
+  }
+
+  /**
+   * The rest of the send buffers as one region, made when it is first asked for: they stand in
+   * `sendBuffers` from then on. null when there are none, or the host has no more memory.
+   */
+  moreSends(): Uint8Array | null {
+    if (this.#moreSends !== null) return this.#moreSends;
+    const { firstSendCount, messageBytes, sendCount } = this.#limits;
+    if (firstSendCount === sendCount) return null;
+    const stride = roundUp(messageBytes, CACHE_LINE);
+    const region = this.#memory.VirtualAlloc(stride * (sendCount - firstSendCount));
+    if (region === null) return null;
+    for (let start = 0; start < region.length; start += stride) {
+      const buffer = region.subarray(start, start + messageBytes);
+      this.sendBuffers.push(buffer);
+      this.sendWords.push(wordsOf(buffer, messageBytes));
+    }
+    this.#moreSends = region;
+    return region;
   }
 
   /** All blocks of it. */
   get blocks(): readonly Uint8Array[] {
-    return this.#staging === null ? [this.block] : [this.block, this.#staging];
+    return [this.block, this.#moreSends, this.#staging].filter((block) => block !== null);
   }
 }
 
 /** Bytes of the block that a session of these limits needs. */
 export function connectionBytes(limits: SessionLimits): number {
   const stride = roundUp(limits.messageBytes, CACHE_LINE);
-  return stride * (limits.sendCount + limits.receiveCount + 1);
+  return stride * (limits.firstSendCount + limits.receiveCount + 1);
 }
 
 export class MemoryPool {
@@ -91,8 +114,8 @@ export class MemoryPool {
 
   /** Memory for a connection, or null when the host has no more. */
   take(limits: SessionLimits): ConnectionMemory | null {
-    const { sendCount, receiveCount, messageBytes, stagingBytes } = limits;
-    const shape = `${sendCount}/${receiveCount}/${messageBytes}/${stagingBytes}`;
+    const { sendCount, firstSendCount, receiveCount, messageBytes, stagingBytes } = limits;
+    const shape = `${sendCount}/${firstSendCount}/${receiveCount}/${messageBytes}/${stagingBytes}`;
     // The one given back last: it is the likeliest to be in a cache still.
     const index = this.#spare.findLastIndex((memory) => memory.shape === shape);
     const found = index < 0 ? undefined : this.#spare.splice(index, 1)[0];

@@ -48,8 +48,10 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   readonly #calls: ConnectionCalls;
   readonly #memory: ConnectionMemory;
   readonly #action = new SessionAction();
-  readonly #halfOfSends: number;
   readonly #receiving: Receiving;
+  /** Sends out at which it asks for their ends: when it sends again, and by turns of its own. */
+  #reclaimAt = 0;
+  #turnsAt = 0;
   /** Deadlines are near: time is read for every event, not once in a while. */
   #exact = true;
   /** And will be until the connection is gone: its end is in sight. */
@@ -72,7 +74,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
     this.#core = core;
     this.companion = companion;
     this.#memory = memory;
-    this.#halfOfSends = limits.sendCount >> 1;
+    this.#countSends(limits.firstSendCount);
     this.session = new Session({
       role,
       limits,
@@ -83,6 +85,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
       receiveBuffers: memory.receiveBuffers,
       receiveWords: memory.receiveWords,
       lendStaging: () => this.#calls.registrations.lendStaging(),
+      lendSends: () => this.#lendSends(limits.sendCount),
     });
     this.#shortWay = this.session.shortWay;
     const events = core.profile.transferEvent === 'event';
@@ -212,7 +215,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
 
   /** Sends that have ended give their buffers back, when there begins to be need of them. */
   reclaim(): void {
-    if (this.#calls.sendsOut >= this.#halfOfSends && this.#calls.poll(false) > 0) this.drain();
+    if (this.#calls.sendsOut >= this.#reclaimAt && this.#calls.poll(false) > 0) this.drain();
   }
 
   /** All sends that have ended give their buffers back: somebody would have to wait otherwise. */
@@ -242,7 +245,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   /** Whether core.polled must keep it. */
   get needsTurns(): boolean {
     if (this.#isGone) return false;
-    return this.#exact || this.#calls.isAwaited || this.#calls.sendsOut >= this.#halfOfSends;
+    return this.#exact || this.#calls.isAwaited || this.#calls.sendsOut >= this.#turnsAt;
   }
 
   get deadline(): Nanos {
@@ -453,6 +456,17 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
       default:
         assert(action.kind === ActionKind.none, 'every action is carried out');
     }
+  }
+
+  #lendSends(count: number): boolean {
+    const isLent = this.#calls.registrations.lendSends();
+    if (isLent) this.#countSends(count);
+    return isLent;
+  }
+
+  #countSends(count: number): void {
+    this.#reclaimAt = Math.max(1, count >> 1);
+    this.#turnsAt = Math.max(this.#reclaimAt, Math.min(count, 2));
   }
 
   #postReceive(index: number): void {

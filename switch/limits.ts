@@ -7,6 +7,8 @@ import { defaultSessionLimits, HEADER_BYTES, MESSAGE_BYTES_MIN } from './session
 
 /** The most a field provider's queues hold; more receives than that would be refused. [IMPL-01] */
 const PROVIDER_QUEUE_DEPTH = 16;
+/** Send buffers of a connection that never has more messages on their way at once. */
+const FIRST_SEND_COUNT = 2;
 /** A message buffer is a whole number of cache lines. */
 const CACHE_LINE = 64;
 /** However large an application makes SO_RCVBUF. */
@@ -64,6 +66,7 @@ export function deriveSessionLimits(sizes: ProviderSizes): SessionLimits | null 
     ...defaultSessionLimits,
     receiveCount: receives,
     sendCount: PROVIDER_QUEUE_DEPTH,
+    firstSendCount: FIRST_SEND_COUNT,
     messageBytes,
     thresholdBytes: Math.max(1, Math.min(sizes.thresholdBytes, 2 ** 30)),
     windowBytes: windowOf(sizes.receiveBufferBytes, messageBytes),

@@ -35,6 +35,7 @@ export class Registrations implements RegistrationOwner {
   readonly #cache: RegistrationCache;
   #probes: boolean;
   #sendHandle = 0;
+  #moreSendsHandle = 0;
   #receiveHandle = 0;
   #stagingHandle = 0;
   readonly #errno = ref(0);
@@ -69,6 +70,13 @@ export class Registrations implements RegistrationOwner {
     this.#deregister(this.#sendHandle);
     this.#sendHandle = 0;
     return error;
+  }
+
+  /** Registers the rest of the send buffers; false when there is no memory for them. */
+  lendSends(): boolean {
+    const region = this.#memory.moreSends();
+    if (region !== null) this.#moreSendsHandle = this.#register(region, MEM_READ);
+    return this.#moreSendsHandle !== 0;
   }
 
   /**
@@ -164,7 +172,10 @@ export class Registrations implements RegistrationOwner {
       if (local === null || !inUse.handles.includes(local.handle)) this.deregister(index);
     }
     this.#cache.forgetOwner(this);
-    if (!inUse.sends) this.#deregister(this.#sendHandle);
+    if (!inUse.sends) {
+      this.#deregister(this.#sendHandle);
+      this.#deregister(this.#moreSendsHandle);
+    }
     const { handles } = inUse;
     const hasOwnStaging = this.#stagingHandle !== this.#receiveHandle;
     if (!inUse.receives && !handles.includes(this.#receiveHandle)) {

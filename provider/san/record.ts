@@ -244,9 +244,8 @@ export class SanSocket {
 
   /** A receive into one place has gone well: its memory and its record are free. [CLOSE-02] */
   endReceive(operation: Operation): void {
-    const registration = operation.registrations[0];
-    if (registration !== null && registration !== undefined) registration.busy--;
-    operation.registrations[0] = null;
+    const registration = operation.letGo(0);
+    if (registration !== null) registration.busy--;
     operation.registrationCount = 0;
     operation.overlapped = null;
     operation.next = this.freeOperations;

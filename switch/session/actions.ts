@@ -78,16 +78,21 @@ export class SessionAction {
   error = 0;
 }
 
-/** A ring of (kind, index or slot, length) triples that never grows: its bound is derived. */
+/** Entries of a queue that has not held more: few sessions ever come to its bound. */
+const FIRST_ENTRIES = 32;
+
+/** A ring of (kind, index or slot, length) triples that does not grow past its bound, which is derived. */
 export class ActionQueue {
-  readonly #words: Int32Array;
-  readonly #mask: number;
+  readonly #entriesMax: number;
+  #words: Int32Array;
+  #mask: number;
   #head = 0;
   #tail = 0;
 
   /** `capacity`: the most actions that can be pending at once; an assertion guards it. */
   constructor(capacity: number) {
-    const entries = 2 ** Math.ceil(Math.log2(capacity));
+    this.#entriesMax = 2 ** Math.ceil(Math.log2(capacity));
+    const entries = Math.min(this.#entriesMax, FIRST_ENTRIES);
     this.#words = new Int32Array(entries * 4);
     this.#mask = entries - 1;
   }
@@ -97,7 +102,7 @@ export class ActionQueue {
   }
 
   push(kind: ActionKind, index: number, length: number): void {
-    assert(((this.#tail - this.#head) | 0) <= this.#mask, 'more actions pending than there can be');
+    if (((this.#tail - this.#head) | 0) > this.#mask) this.#grow();
     const at = (this.#tail & this.#mask) << 2;
     this.#words[at] = kind;
     this.#words[at + 1] = index;
@@ -117,6 +122,20 @@ export class ActionQueue {
     action.length = this.#words[at + 2] as number;
     this.#head = (this.#head + 1) | 0;
     return true;
+  }
+
+  #grow(): void {
+    const entries = this.#mask + 1;
+    assert(entries < this.#entriesMax, 'more actions pending than there can be');
+    const words = new Int32Array(2 * entries * 4);
+    // In order from the start, whatever the place of the oldest was.
+    const oldest = (this.#head & this.#mask) << 2;
+    words.set(this.#words.subarray(oldest));
+    words.set(this.#words.subarray(0, oldest), this.#words.length - oldest);
+    this.#words = words;
+    this.#mask = 2 * entries - 1;
+    this.#head = 0;
+    this.#tail = entries;
   }
 
   /** Forgets everything: what a failed session had still asked for. */

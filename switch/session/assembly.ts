@@ -21,7 +21,8 @@ export interface SessionOptions {
   /** The own provider lets a connection move from process to process. [DUP-11, DUP-15] */
   readonly suspends?: boolean;
   /**
-   * limits.sendCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
+   * limits.sendCount buffers of limits.messageBytes, at multiples of 4; registered by the shell. Those
+   * behind limits.firstSendCount need not be there before lendSends() has been called.
    */
   readonly sendBuffers: readonly Uint8Array[];
   /** wordsOf each of them: they outlive a session, which need not make them anew. */
@@ -37,6 +38,11 @@ export interface SessionOptions {
    * that cannot be registered.
    */
   readonly lendStaging: () => Uint8Array;
+  /**
+   * Gives the rest of the send buffers. Called once, when more are first needed. False when there is no
+   * memory for them: the session then goes on with those it has.
+   */
+  readonly lendSends: () => boolean;
 }
 
 export interface Assembly {

@@ -61,8 +61,12 @@ export class SessionCore {
   /** Empty until needStaging() has had it lent. */
   stagingBuffer: Uint8Array = NO_BYTES;
   readonly #lendStaging: () => Uint8Array;
+  readonly #lendSends: () => boolean;
   readonly #free: Int32Array;
-  #freeCount: number;
+  #freeCount = 0;
+  /** Send buffers that there will be, once those that can be lent are asked for. */
+  #sendCountMax: number;
+  #sendCount = 0;
   now: Nanos = 0;
   established = false;
   /** No more messages: finished, failed or not yet connected. */
@@ -98,22 +102,20 @@ export class SessionCore {
       sendBuffers: readonly Uint8Array[];
       sendWords: readonly Int32Array[];
       lendStaging: () => Uint8Array;
+      lendSends: () => boolean;
     },
   ) {
     this.limits = limits;
+    this.#sendCountMax = limits.sendCount;
     this.rdmaRead = rdmaRead;
     this.suspends = suspends;
     this.credits = new Credits(limits.receiveCount, limits.windowBytes);
     this.sendBuffers = memory.sendBuffers;
     this.sendWords = memory.sendWords;
     this.#lendStaging = memory.lendStaging;
-    assert(
-      memory.sendBuffers.length === limits.sendCount &&
-        memory.sendWords.length === limits.sendCount,
-      'as many send buffers as the limits say',
-    );
-    this.#free = Int32Array.from(memory.sendBuffers, (_, index) => index);
-    this.#freeCount = limits.sendCount;
+    this.#lendSends = memory.lendSends;
+    this.#free = new Int32Array(limits.sendCount);
+    this.#addSends(0, limits.firstSendCount);
     // Per receive one posting, and one urgent mark for what was in it; per send buffer one message;
     // per slot of the three kinds an end, a registration and a call; what happens once.
     const perReceive = 2 * limits.receiveCount;
@@ -153,8 +155,27 @@ export class SessionCore {
     agreed.suspends = this.suspends && peer.suspends;
   }
 
+  /** Send buffers that may be taken, those included that will be lent. */
   get freeBuffers(): number {
-    return this.#freeCount;
+    return this.#freeCount + this.#sendCountMax - this.#sendCount;
+  }
+
+  /** Whether a send buffer may be taken. Has the rest of them lent when they are first needed. */
+  hasFreeBuffer(): boolean {
+    if (this.#freeCount === 0 && this.#sendCount < this.#sendCountMax) {
+      if (this.#lendSends()) this.#addSends(this.#sendCount, this.#sendCountMax);
+      this.#sendCountMax = this.#sendCount;
+    }
+    return this.#freeCount > 0;
+  }
+
+  #addSends(first: number, end: number): void {
+    this.#sendCount = end;
+    for (let index = first; index < end; index++) this.#free[this.#freeCount++] = index;
+    assert(
+      this.sendBuffers.length >= end && this.sendWords.length >= end,
+      'as many send buffers as the limits say',
+    );
   }
 
   /** Something is to be said that is no data, or nothing may be said. */
@@ -184,7 +205,7 @@ export class SessionCore {
     assert(this.stagingBuffer.length > 0, 'a staging buffer has room');
   }
 
-  /** Takes a send buffer; the caller has checked freeBuffers. */
+  /** Takes a send buffer; the caller has checked hasFreeBuffer(). */
   take(): number {
     assert(this.#freeCount > 0, 'a send buffer is free');
     this.#freeCount--;
@@ -192,7 +213,7 @@ export class SessionCore {
   }
 
   giveBack(index: number): void {
-    assert(this.#freeCount < this.#free.length, 'no more send buffers come back than there are');
+    assert(this.#freeCount < this.#sendCount, 'no more send buffers come back than there are');
     this.#free[this.#freeCount] = index;
     this.#freeCount++;
   }

@@ -175,7 +175,7 @@ export class Exchange {
     }
     if (core.controlWanted && this.#pumpControl()) return;
     this.#outbound.pump();
-    if (core.credits.updateDue && core.freeBuffers > 0 && !core.over)
+    if (core.credits.updateDue && core.hasFreeBuffer() && !core.over)
       core.postBare(MessageType.update);
   }
 
@@ -183,7 +183,7 @@ export class Exchange {
   #pumpControl(): boolean {
     const core = this.#core;
     if (this.#suspension.isSilent) return this.#suspension.advance();
-    while (!core.over && core.controlWaits && core.credits.maySendControl && core.freeBuffers > 0) {
+    while (!core.over && core.controlWaits && core.credits.maySendControl && core.hasFreeBuffer()) {
       if (core.doneMask !== 0) {
         const transfer = lowestBit(core.doneMask);
         core.doneMask &= ~(1 << transfer);

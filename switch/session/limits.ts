@@ -33,6 +33,8 @@ export interface SessionLimits {
   readonly receiveCount: number;
   /** Message buffers for sending; the bound on WSPSend calls in flight. */
   readonly sendCount: number;
+  /** Of those, as many as are there from the start; the others come when these are all in flight. */
+  readonly firstSendCount: number;
   /** Bytes of one message buffer, header included. */
   readonly messageBytes: number;
   /** XFER-07: more than this goes by RDMA, up to and including this by message. */
@@ -64,6 +66,7 @@ export interface SessionLimits {
 export const defaultSessionLimits: SessionLimits = {
   receiveCount: 12,
   sendCount: 12,
+  firstSendCount: 1,
   messageBytes: 4096 + 64,
   thresholdBytes: 4096,
   initialBytes: 256,
@@ -93,6 +96,7 @@ export function checkLimits(limits: SessionLimits): void {
   assert(CONTROL_RESERVE >= 1 && DATA_RESERVE > CONTROL_RESERVE, 'the last credit is for updates');
   // Send buffers come back by themselves: a message in flight always meets a posted receive.
   assert(isCount(limits.sendCount, 1, 4096), 'a session has 1 to 4096 send buffers');
+  assert(isCount(limits.firstSendCount, 1, limits.sendCount), 'a session begins with one of them');
   // Every control message fits any message buffer, so that none needs to be split.
   assert(HEADER_BYTES + TARGET_BYTES + DESCRIPTOR_BYTES_MAX <= MESSAGE_BYTES_MIN, 'a target fits');
   assert(

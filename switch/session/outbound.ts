@@ -68,7 +68,7 @@ export class Outbound {
         this.#afterAssignment(head);
       } else if (
         !core.credits.maySendData ||
-        core.freeBuffers === 0 ||
+        !core.hasFreeBuffer() ||
         core.credits.windowLeft === 0
       ) {
         return;
@@ -78,7 +78,7 @@ export class Outbound {
       head = this.#queue.head;
     }
     const isSaid = this.finSent && (this.#cutSent || !this.#isCut);
-    if (this.finWanted && !isSaid && core.credits.maySendData && core.freeBuffers > 0) {
+    if (this.finWanted && !isSaid && core.credits.maySendData && core.hasFreeBuffer()) {
       this.finSent = true;
       this.#cutSent = this.#isCut;
       const flags = this.#isCut ? FLAG_CUT : 0;

@@ -62,7 +62,7 @@ export class ShortWay {
     if (
       !core.sendIsClear ||
       length > core.agreed.smallBytes ||
-      core.freeBuffers === 0 ||
+      !core.hasFreeBuffer() ||
       !core.credits.maySend(length)
     ) {
       return -1;

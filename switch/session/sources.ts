@@ -112,7 +112,7 @@ export class Sources {
     const id = this.#pending;
     const source = this.#sources[id] as Source;
     if (source.state !== SourceState.registered) return false;
-    if (!core.credits.maySendData || core.freeBuffers === 0) return false;
+    if (!core.credits.maySendData || !core.hasFreeBuffer()) return false;
     const index = core.take();
     const target = core.sendBuffers[index] as Uint8Array;
     const descriptorAt = emitAnnounce(

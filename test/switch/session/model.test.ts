@@ -18,6 +18,7 @@ const RUNS = Number(process.env['SESSION_RUNS'] ?? 300);
 const limits: fc.Arbitrary<SessionLimits> = fc.record({
   receiveCount: fc.integer({ min: 4, max: 14 }),
   sendCount: fc.integer({ min: 1, max: 6 }),
+  firstSendCount: fc.constant(1),
   messageBytes: fc.constantFrom(256, 260, 512, 1024),
   thresholdBytes: fc.constantFrom(1, 50, 300, 2000),
   initialBytes: fc.constantFrom(0, 1, 16, 200, 5000),

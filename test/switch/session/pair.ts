@@ -106,6 +106,7 @@ export class End {
       sendBuffers: this.sendBuffers,
       sendWords: this.sendBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
       receiveBuffers: this.receiveBuffers,
+      lendSends: () => true,
       receiveWords: this.receiveBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
       lendStaging: () => this.stagingBuffer,
     });
