@@ -1,6 +1,6 @@
-// Blocks of a segment, handed out by its owner: first fit in whole cache lines, over memory that
-// is committed in chunks when it is first needed. A block is zeroed. It must not know what is in
-// a block. The bookkeeping lies in the owner's private memory: a peer cannot damage it.
+// Blocks of a segment, handed out by its owner: first fit in whole cache lines, aligned ones from the
+// end, over memory that is committed in chunks when it is first needed. A block is zeroed. It must not
+// know what is in a block. The bookkeeping lies in the owner's private memory: a peer cannot damage it.
 
 import { assert } from '../runtime/assert.js';
 import type { Arena } from './arena.js';
@@ -62,7 +62,12 @@ export class BlockAllocator {
       throw new RangeError(`a block aligned to ${alignment} bytes`);
     }
     const length = roundUp(bytes, CACHE_LINE_BYTES);
-    const offset = this.#free.allocate(length, Math.max(alignment, CACHE_LINE_BYTES));
+    // Pages come from the other end: among blocks of lines each would leave a gap before it that fits
+    // nothing, and every search would pass all of them.
+    const offset =
+      alignment > CACHE_LINE_BYTES
+        ? this.#free.allocateHigh(length, alignment)
+        : this.#free.allocate(length, CACHE_LINE_BYTES);
     if (offset < 0) return null;
     if (!this.prepare(offset, length)) {
       this.#free.free(offset, length);

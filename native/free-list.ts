@@ -29,17 +29,34 @@ export class FreeList {
     for (let index = 0; index < this.#extents.length; index++) {
       const extent = this.#extents[index] as Extent;
       const offset = Math.ceil(extent.offset / alignment) * alignment;
-      const end = extent.offset + extent.bytes;
-      if (offset + bytes > end) continue;
-      const left = offset - extent.offset;
-      const right = end - (offset + bytes);
-      const remains: Extent[] = [];
-      if (left > 0) remains.push({ offset: extent.offset, bytes: left });
-      if (right > 0) remains.push({ offset: offset + bytes, bytes: right });
-      this.#extents.splice(index, 1, ...remains);
+      if (offset + bytes > extent.offset + extent.bytes) continue;
+      this.#take(index, offset, bytes);
       return offset;
     }
     return -1;
+  }
+
+  /** The same with the last range that fits, and the highest place in it. */
+  allocateHigh(bytes: number, alignment: number): number {
+    for (let index = this.#extents.length - 1; index >= 0; index--) {
+      const extent = this.#extents[index] as Extent;
+      const end = extent.offset + extent.bytes;
+      const offset = Math.floor((end - bytes) / alignment) * alignment;
+      if (offset < extent.offset) continue;
+      this.#take(index, offset, bytes);
+      return offset;
+    }
+    return -1;
+  }
+
+  #take(index: number, offset: number, bytes: number): void {
+    const extent = this.#extents[index] as Extent;
+    const left = offset - extent.offset;
+    const right = extent.offset + extent.bytes - (offset + bytes);
+    const remains: Extent[] = [];
+    if (left > 0) remains.push({ offset: extent.offset, bytes: left });
+    if (right > 0) remains.push({ offset: offset + bytes, bytes: right });
+    this.#extents.splice(index, 1, ...remains);
   }
 
   /** Gives a range back. Returns the free range it is now part of. */

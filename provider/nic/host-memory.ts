@@ -5,6 +5,7 @@ import { types } from 'node:util';
 import type { Arena } from '../../native/arena.js';
 import { errno } from '../../native/errors.js';
 import type { NativeBinding } from '../../native/binding.js';
+import { roundUp } from '../../native/layout/struct.js';
 import type { Segment } from '../../native/segment.js';
 import { PROCESS_SPACE } from './mover.js';
 
@@ -60,7 +61,7 @@ export class HostMemory {
    */
   readonly VirtualAlloc = (bytes: number): Uint8Array | null => {
     if (!(Number.isInteger(bytes) && bytes > 0)) return null;
-    const offset = this.#segment.allocate(bytes, this.#page);
+    const offset = this.#segment.allocate(roundUp(bytes, this.#page), this.#page);
     if (offset === null) return null;
     const start = this.#segment.offset + offset;
     const locked = this.pin(this.#arena.address + start, bytes);
