@@ -3,16 +3,18 @@
 
 import { assert } from '../runtime/assert.js';
 
+const NO_ITEMS = new Int32Array(0);
+
 export class Ring {
-  readonly #items: Int32Array;
+  /** Made with the first item: of the rings of a connection most never have one. */
+  #items = NO_ITEMS;
   readonly #mask: number;
   #head = 0;
   #tail = 0;
 
   /** `capacity`: the most it ever holds; an assertion guards it. */
   constructor(capacity: number) {
-    this.#items = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(1, capacity))));
-    this.#mask = this.#items.length - 1;
+    this.#mask = 2 ** Math.ceil(Math.log2(Math.max(1, capacity))) - 1;
   }
 
   get length(): number {
@@ -25,6 +27,7 @@ export class Ring {
   }
 
   push(item: number): void {
+    if (this.#items === NO_ITEMS) this.#items = new Int32Array(this.#mask + 1);
     assert(this.length <= this.#mask, 'a ring holds what it was made for');
     this.#items[this.#tail & this.#mask] = item;
     this.#tail = (this.#tail + 1) | 0;

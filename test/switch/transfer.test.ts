@@ -158,6 +158,28 @@ describe('the switch towards a provider', () => {
     world.close();
   });
 
+  it('registers more send buffers once more than two messages are on their way, and not before [XFER-04 MEM-01]', () => {
+    const world = new World();
+    const { client, server } = connectPair(world);
+    const blocks = world.a.memoryBlocks.size;
+    for (let turn = 0; turn < 5; turn++) {
+      expect(world.a.winsock.send(client, pattern(1_000), 1_000, 0)).toBe(1_000);
+      expect(world.b.winsock.recv(server, new Uint8Array(1_000), 1_000, 0)).toBe(1_000);
+    }
+    expect([world.a.san.registrations, world.a.memoryBlocks.size]).toEqual([2, blocks]);
+    const pending = Array.from({ length: 6 }, () => {
+      const ov = spi.createOverlapped();
+      world.a.winsock.WSASend(client, buffers(pattern(1_000)), 1, null, 0, ov, null);
+      return ov;
+    });
+    expect([world.a.san.registrations, world.a.memoryBlocks.size]).toEqual([3, blocks + 1]);
+    for (const ov of pending) {
+      const { winsock } = world.a;
+      expect(winsock.WSAGetOverlappedResult(client, ov, spi.ref(0), true, spi.ref(0))).toBe(true);
+    }
+    world.close();
+  });
+
   it('ends a send whose memory cannot be registered with WSAENOBUFS, and goes on [XFER-13 W14.8]', () => {
     const world = new World();
     const { client, server } = connectPair(world);

@@ -47,6 +47,8 @@ export interface EndOptions {
   readonly registrationFailureEvery?: number;
   /** Receives that the short way has emptied and that may wait for a turn; Infinity: for repost(). */
   readonly spentMax?: number;
+  /** Whether the host has memory for more send buffers than the session begins with. */
+  readonly lendsSends?: boolean;
 }
 
 interface Region {
@@ -78,6 +80,7 @@ export class End {
   /** What went the short ways of sendSmall and receiveSmall. */
   shortSends = 0;
   shortReceives = 0;
+  timesAskedForSends = 0;
   abortError = 0;
   /** A suspension that this end has asked for has come to its point. */
   isQuiet = false;
@@ -106,7 +109,10 @@ export class End {
       sendBuffers: this.sendBuffers,
       sendWords: this.sendBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
       receiveBuffers: this.receiveBuffers,
-      lendSends: () => true,
+      lendSends: () => {
+        this.timesAskedForSends++;
+        return options.lendsSends ?? true;
+      },
       receiveWords: this.receiveBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
       lendStaging: () => this.stagingBuffer,
     });
