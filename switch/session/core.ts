@@ -160,6 +160,11 @@ export class SessionCore {
     return this.#freeCount + this.#sendCountMax - this.#sendCount;
   }
 
+  /** No message is on its way. */
+  get hasAllSends(): boolean {
+    return this.#freeCount === this.#sendCount;
+  }
+
   /** Whether a send buffer may be taken. Has the rest of them lent when they are first needed. */
   hasFreeBuffer(): boolean {
     if (this.#freeCount === 0 && this.#sendCount < this.#sendCountMax) {

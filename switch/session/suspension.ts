@@ -126,7 +126,7 @@ export class Suspension {
   advance(): boolean {
     const core = this.#core;
     const { sources } = this.#parts;
-    const maySpeak = core.credits.maySendControl && core.freeBuffers > 0 && !core.over;
+    const maySpeak = core.credits.maySendControl && core.hasFreeBuffer() && !core.over;
     switch (core.suspension) {
       case State.draining:
         if (!maySpeak || !this.#isDrained) return false;
@@ -164,7 +164,7 @@ export class Suspension {
   }
 
   get #hasSent(): boolean {
-    return this.#core.freeBuffers === this.#core.limits.sendCount;
+    return this.#core.hasAllSends;
   }
 
   /** DUP-08: no send, no RDMA, no receive of the application is under way, and nothing is owed. */
