@@ -92,6 +92,9 @@ export class ConnectionCalls {
   endedError = 0;
   endedBytes = 0;
   readonly #sendsOut: Ring;
+  /** Sends out at which their ends are asked for: when the next one goes, and in turns. */
+  #reclaimAt = 0;
+  #turnsAt = 0;
   readonly #held: Ring;
   readonly #transfersOut: number[] = [];
   #s: number;
@@ -114,10 +117,17 @@ export class ConnectionCalls {
     this.#slots = new Array<Slot | undefined>(options.slotCount).fill(undefined);
     this.#sendsOut = new Ring(limits.sendCount);
     this.#held = new Ring(limits.sendCount + options.slotCount);
+    this.#countSends(limits.firstSendCount);
   }
 
-  get sendsOut(): number {
-    return this.#sendsOut.length;
+  /** There begins to be need of the send buffers that are out. */
+  get mayReclaim(): boolean {
+    return this.#sendsOut.length >= this.#reclaimAt;
+  }
+
+  /** Nobody but turns would find out about the end of a call. */
+  get needsTurns(): boolean {
+    return this.isAwaited || this.#sendsOut.length >= this.#turnsAt;
   }
 
   /** Somebody waits for the end of a call: RDMA, or a call that is held back. */
@@ -129,6 +139,18 @@ export class ConnectionCalls {
   get isIdle(): boolean {
     const transfers = this.#transfersOut.length;
     return this.#receivesOut === 0 && this.#sendsOut.length === 0 && transfers === 0;
+  }
+
+  /** The send buffers behind the first ones, from now on; false when there is no memory for them. */
+  lendSends(): boolean {
+    const isLent = this.registrations.lendSends();
+    if (isLent) this.#countSends(this.#options.limits.sendCount);
+    return isLent;
+  }
+
+  #countSends(count: number): void {
+    this.#reclaimAt = Math.max(1, count >> 1);
+    this.#turnsAt = Math.max(this.#reclaimAt, Math.min(count, 2));
   }
 
   /** Posts receive buffer `index`, whose turn it is. 0, or the error with which the connection is gone. */

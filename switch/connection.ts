@@ -49,9 +49,6 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   readonly #memory: ConnectionMemory;
   readonly #action = new SessionAction();
   readonly #receiving: Receiving;
-  /** Sends out at which it asks for their ends: when it sends again, and by turns of its own. */
-  #reclaimAt = 0;
-  #turnsAt = 0;
   /** Deadlines are near: time is read for every event, not once in a while. */
   #exact = true;
   /** And will be until the connection is gone: its end is in sight. */
@@ -74,7 +71,6 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
     this.#core = core;
     this.companion = companion;
     this.#memory = memory;
-    this.#countSends(limits.firstSendCount);
     this.session = new Session({
       role,
       limits,
@@ -85,7 +81,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
       receiveBuffers: memory.receiveBuffers,
       receiveWords: memory.receiveWords,
       lendStaging: () => this.#calls.registrations.lendStaging(),
-      lendSends: () => this.#lendSends(limits.sendCount),
+      lendSends: () => this.#calls.lendSends(),
     });
     this.#shortWay = this.session.shortWay;
     const events = core.profile.transferEvent === 'event';
@@ -215,7 +211,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
 
   /** Sends that have ended give their buffers back, when there begins to be need of them. */
   reclaim(): void {
-    if (this.#calls.sendsOut >= this.#reclaimAt && this.#calls.poll(false) > 0) this.drain();
+    if (this.#calls.mayReclaim && this.#calls.poll(false) > 0) this.drain();
   }
 
   /** All sends that have ended give their buffers back: somebody would have to wait otherwise. */
@@ -245,7 +241,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   /** Whether core.polled must keep it. */
   get needsTurns(): boolean {
     if (this.#isGone) return false;
-    return this.#exact || this.#calls.isAwaited || this.#calls.sendsOut >= this.#turnsAt;
+    return this.#exact || this.#calls.needsTurns;
   }
 
   get deadline(): Nanos {
@@ -456,17 +452,6 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
       default:
         assert(action.kind === ActionKind.none, 'every action is carried out');
     }
-  }
-
-  #lendSends(count: number): boolean {
-    const isLent = this.#calls.registrations.lendSends();
-    if (isLent) this.#countSends(count);
-    return isLent;
-  }
-
-  #countSends(count: number): void {
-    this.#reclaimAt = Math.max(1, count >> 1);
-    this.#turnsAt = Math.max(this.#reclaimAt, Math.min(count, 2));
   }
 
   #postReceive(index: number): void {
