@@ -4,8 +4,9 @@
 import { describe, expect, it } from 'vitest';
 import { WSAECONNABORTED, WSAETIMEDOUT } from '../../../provider/spi/error-codes.js';
 import { RequestFlag, RequestState, type SessionRequest } from '../../../switch/session/session.js';
-import { ownBytes, Pair, pattern, smallLimits } from './pair.js';
-import { WSA_OPERATION_ABORTED, WSAECONNRESET } from './pair.js';
+import { ownBytes, pattern, smallLimits } from './end.js';
+import { Pair } from './pair.js';
+import { WSA_OPERATION_ABORTED, WSAECONNRESET } from './end.js';
 
 const large = 50_000;
 const outcome = ({ state, error, bytes }: SessionRequest): unknown[] => [state, error, bytes];

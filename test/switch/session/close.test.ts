@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { MessageType } from '../../../switch/session/messages.js';
 import { ActionKind, RequestFlag, RequestState } from '../../../switch/session/session.js';
-import { ownBytes, Pair, pattern, WSA_OPERATION_ABORTED, WSAECONNRESET } from './pair.js';
+import { ownBytes, pattern, WSA_OPERATION_ABORTED, WSAECONNRESET } from './end.js';
+import { Pair } from './pair.js';
 
 const WSAESHUTDOWN = 10058;
 

@@ -6,7 +6,7 @@ import { Credits } from '../../../switch/session/credits.js';
 import { checkLimits, creditTrigger, outstandingCallsMax } from '../../../switch/session/limits.js';
 import { defaultSessionLimits } from '../../../switch/session/session.js';
 import { Store } from '../../../switch/session/store.js';
-import { pattern } from './pair.js';
+import { pattern } from './end.js';
 
 function connected(receives: number): [Credits, Credits] {
   const pair: [Credits, Credits] = [new Credits(receives, 1000), new Credits(receives, 1000)];

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { kindWord, MessageType, PROTOCOL_VERSION } from '../../../switch/session/messages.js';
 import { RequestState } from '../../../switch/session/session.js';
-import { type End, Pair, pattern } from './pair.js';
+import { type End, pattern } from './end.js';
+import { Pair } from './pair.js';
 
 const WSAECONNABORTED = 10053;
 

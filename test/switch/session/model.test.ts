@@ -11,7 +11,8 @@ import {
   type SessionLimits,
   type SessionRequest,
 } from '../../../switch/session/session.js';
-import { type End, type EndOptions, ownBytes, Pair, pattern, smallLimits } from './pair.js';
+import { type End, type EndOptions, ownBytes, pattern, smallLimits } from './end.js';
+import { Pair } from './pair.js';
 
 const RUNS = Number(process.env['SESSION_RUNS'] ?? 300);
 

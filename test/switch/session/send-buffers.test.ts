@@ -3,7 +3,8 @@
 
 import { expect, it } from 'vitest';
 import { RequestFlag } from '../../../switch/session/session.js';
-import { ownBytes, Pair, pattern } from './pair.js';
+import { ownBytes, pattern } from './end.js';
+import { Pair } from './pair.js';
 
 const SMALL = 64;
 const MANY = 40;

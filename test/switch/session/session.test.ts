@@ -9,7 +9,8 @@ import {
   RequestState,
   type SessionRequest,
 } from '../../../switch/session/session.js';
-import { ownBytes, Pair, pattern, smallLimits, WSA_OPERATION_ABORTED, WSAENOBUFS } from './pair.js';
+import { ownBytes, pattern, smallLimits, WSA_OPERATION_ABORTED, WSAENOBUFS } from './end.js';
+import { Pair } from './pair.js';
 
 const large = 65_536;
 

@@ -5,7 +5,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ActionKind, RequestFlag, type SessionRequest } from '../../../switch/session/session.js';
-import { type End, ownBytes, Pair, pattern, smallLimits, WSAENOBUFS } from './pair.js';
+import { type End, ownBytes, pattern, smallLimits, WSAENOBUFS } from './end.js';
+import { Pair } from './pair.js';
 
 const WSAETIMEDOUT = 10060;
 const LARGE = 4_000;

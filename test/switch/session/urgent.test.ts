@@ -3,7 +3,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { ActionKind, RequestFlag, ResultFlag } from '../../../switch/session/session.js';
-import { ownBytes, Pair, pattern } from './pair.js';
+import { ownBytes, pattern } from './end.js';
+import { Pair } from './pair.js';
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 const bytesOf = (letters: string): Uint8Array => Uint8Array.from(Buffer.from(letters, 'latin1'));
