@@ -242,6 +242,7 @@ describe('the end of one process', () => {
     await controlling.ask({ act: 'send', bytes: SMALL, seed: 1 });
     expect(await trio.receive('b', SMALL)).toBe(digest(pattern(SMALL, 1)));
     controlling.child.kill('SIGKILL');
+    await controlling.child.ended;
     expect(await other.ask({ act: 'receive', bytes: 1 })).toMatchObject({
       error: spi.WSAECONNABORTED,
     });
@@ -260,6 +261,7 @@ describe('the end of one process', () => {
     child.child.kill('SIGSTOP');
     await trio.until(() => trio.a.usage().queuePairs === 0, 'the end of the old queue pair');
     child.child.kill('SIGKILL');
+    await child.child.ended;
     const isLost = (): boolean =>
       failureOf(trio.a.winsock, () => trio.tryReceive('a')) === spi.WSAECONNABORTED;
     await trio.until(isLost, 'the loss');
