@@ -10,6 +10,7 @@ import { isCount, isName, objectOf } from './messages.js';
 
 const VERSION = 1;
 const NEWLINE = 10;
+const AGREED = ['messageBytes', 'smallBytes', 'thresholdBytes', 'rdmaBytesMax', 'transferSlots'];
 
 /** What the application has set, wherever it is used. */
 export interface SharedOptions {
@@ -95,7 +96,7 @@ function sessionOf(value: unknown, data: Uint8Array): SessionState | null {
   if (!isObject(value)) return null;
   const { agreed, credits, announcements, inbound, outbound, closing } = value;
   const isGood =
-    hasNumbers(agreed, ['messageBytes', 'thresholdBytes', 'rdmaBytesMax', 'transferSlots']) &&
+    hasNumbers(agreed, AGREED) &&
     isObject(outbound) &&
     isObject(closing) &&
     isObject(inbound) &&
