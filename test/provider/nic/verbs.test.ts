@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { microseconds, milliseconds, seconds } from '../../../runtime/clock.js';
 import type { CompletionNotification, NicEvent } from '../../../provider/nic/device.js';
 import { STATE_PUSHING } from '../../../provider/nic/layout.js';
+import { DIRECT_BYTES_MAX } from '../../../provider/nic/limits.js';
 import { Opcode, PostResult, SendFlag, WcStatus } from '../../../provider/nic/verbs.js';
 import type { Request } from './harness/end.js';
 import { expectEvent, INLINE, Pair, registered } from './harness/pair.js';
@@ -212,11 +213,12 @@ describe('the error state', () => {
     const { near, far } = pair;
     const { words } = pair.machine.loop.arena.view;
     const { stateWord } = far.end.queuePairOf(far.slot) as unknown as { stateWord: number };
-    // A read that the far end never answers, because only the near one runs.
+    // A read that the far end never answers, because only the near one runs: more than the near one
+    // reads by itself.
     const remote = { remoteAddress: far.region.address, remoteKey: far.region.remoteKey };
     await near.end.postSend(
       near.slot,
-      request(near, LONG, { opcode: Opcode.RDMA_READ, ...remote }),
+      request(near, 2 * DIRECT_BYTES_MAX, { opcode: Opcode.RDMA_READ, ...remote }),
     );
     words[stateWord + STATE_PUSHING] = 1;
     await near.end.destroy(near.slot);
