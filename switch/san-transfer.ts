@@ -270,12 +270,12 @@ export class SanTransfers {
     flags: number,
   ): number {
     const { session } = connection;
-    let space = session.sendSpace;
+    let space = session.sendSpaceFor(total);
     if (space === 0) {
       connection.reclaimAll();
       nudge(this.#core);
       if (session.error !== 0) return session.error;
-      space = session.sendSpace;
+      space = session.sendSpaceFor(total);
     }
     if (space === 0 && session.moving.isSuspended) {
       return this.#sendHeld(socket, connection, buffers, total, count, flags);

@@ -167,11 +167,15 @@ export class SessionCore {
 
   /** Whether a send buffer may be taken. Has the rest of them lent when they are first needed. */
   hasFreeBuffer(): boolean {
-    if (this.#freeCount === 0 && this.#sendCount < this.#sendCountMax) {
-      if (this.#lendSends()) this.#addSends(this.#sendCount, this.#sendCountMax);
-      this.#sendCountMax = this.#sendCount;
-    }
+    this.haveLent(1);
     return this.#freeCount > 0;
+  }
+
+  /** Has the rest of the send buffers lent, if so many cannot be taken without: freeBuffers is exact then. */
+  haveLent(count: number): void {
+    if (this.#freeCount >= count || this.#sendCount === this.#sendCountMax) return;
+    if (this.#lendSends()) this.#addSends(this.#sendCount, this.#sendCountMax);
+    this.#sendCountMax = this.#sendCount;
   }
 
   #addSends(first: number, end: number): void {

@@ -51,6 +51,13 @@ export class Outbound {
     return Math.min(messages * (agreed.messageBytes - HEADER_BYTES), credits.windowLeft);
   }
 
+  /** See Session.sendSpaceFor. */
+  spaceFor(length: number): number {
+    const { agreed, established } = this.#core;
+    if (established) this.#core.haveLent(Math.ceil(length / (agreed.messageBytes - HEADER_BYTES)));
+    return this.space;
+  }
+
   /** Nothing waits to be sent, and more may come: ShortWay. */
   get isClear(): boolean {
     return this.#queue.head === null && !this.finWanted;

@@ -130,6 +130,11 @@ export class Session {
     return this.#core.over ? 0 : this.#outbound.space;
   }
 
+  /** The same for a send of `length` bytes that is about to come, and counts on nothing that may fail. */
+  sendSpaceFor(length: number): number {
+    return this.#core.over ? 0 : this.#outbound.spaceFor(length);
+  }
+
   /** The peer's end of stream has arrived behind all of its data (which may not have been read). */
   get peerHasShutdown(): boolean {
     return this.#closing.peerHasShutdown;

@@ -29,7 +29,7 @@ const provider: fc.Arbitrary<Partial<FakeSanOptions>> = fc.record({
 export function checkStreams(profile: ProfileName, runs: number, seed: number): void {
   fc.assert(
     fc.property(provider, provider, plans, (a, b, plan) => {
-      run(profile, { a, b }, plan);
+      checkStream(profile, { a, b }, plan);
     }),
     parametersOf(runs, seed),
   );
@@ -45,7 +45,8 @@ export function parametersOf(runs: number, seed: number): fc.Parameters<unknown>
   };
 }
 
-function run(
+/** One plan above two providers with these habits. Throws when an application sees anything else than the model. */
+export function checkStream(
   profile: ProfileName,
   options: { readonly a: Partial<FakeSanOptions>; readonly b: Partial<FakeSanOptions> },
   plan: Plan,
