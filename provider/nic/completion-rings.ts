@@ -60,6 +60,7 @@ export class CompletionRings {
   }
 
   expire(now: Nanos): void {
+    if (!this.hasEvents) return;
     for (const { ring } of this.#rings) ring.events?.expire(now);
   }
 

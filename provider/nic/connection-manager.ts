@@ -198,7 +198,9 @@ export class ConnectionManager {
   }
 
   doTimers(now: Nanos): number {
-    this.#sender.retry();
+    if (this.#sender.isCongested) this.#sender.retry();
+    // Mostly there is none: looking then must not make an array or an iterator.
+    if (now < this.#connections.earliest) return 0;
     const expired = this.#connections.expired(now);
     for (const connection of expired) this.#expire(connection);
     return expired.length;

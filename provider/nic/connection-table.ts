@@ -116,9 +116,8 @@ export class ConnectionTable {
       if (other < this.#earliest) this.#earliest = other;
   }
 
-  /** Those whose deadline is not after `now`. */
+  /** Those whose deadline is not after `now`; to be asked when `earliest` is not either. */
   expired(now: Nanos): Connection[] {
-    if (now < this.#earliest) return [];
     return [...this.#timed].filter((connection) => connection.deadline <= now);
   }
 
