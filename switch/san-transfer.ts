@@ -119,8 +119,19 @@ export class SanTransfers {
     const peek = (flags & ws.MSG_PEEK) !== 0;
     if ((flags & ws.MSG_OOB) !== 0) {
       const error = this.#readUrgent(socket, buffers, count, peek, mode);
-      if (error !== 0 || mode !== CallMode.overlapped) return error;
-      return this.#endServed(socket, overlapped, routine);
+      if (mode !== CallMode.overlapped) return error;
+      if (error === 0) return this.#endServed(socket, overlapped, routine);
+      if (error !== wsa.WSAEWOULDBLOCK) return error;
+      // W8.1.7: a peek is served from what is there, and not kept waiting for more.
+      if (peek) return wsa.WSAEOPNOTSUPP;
+      const waiting = this.#core.requests.take(socket, false);
+      this.#core.requests.begin(waiting, overlapped, routine);
+      capture(waiting, buffers, count, total);
+      waiting.session.flags = RequestFlag.urgent;
+      // Past the short way: it waits apart from the others.
+      connection.session.receive(waiting.session, connection.now());
+      connection.drain();
+      return this.#endOverlapped(waiting);
     }
     const waitAll = (flags & ws.MSG_WAITALL) !== 0;
     if (mode !== CallMode.overlapped && !waitAll && this.#read(connection, buffers, count, peek)) {
@@ -224,8 +235,8 @@ export class SanTransfers {
   }
 
   /**
-   * MSG_OOB: one urgent byte apart from the stream, the oldest. Of overlapped calls only those that
-   * find one are served. [W8.1.13, docs/decisions/0026-urgent-data.md]
+   * MSG_OOB: one urgent byte apart from the stream, the oldest. WSAEWOULDBLOCK when there is none and
+   * the call is not a blocking one. [W8.1.13, docs/decisions/0026-urgent-data.md]
    */
   #readUrgent(
     socket: SwitchSocket,
@@ -248,7 +259,7 @@ export class SanTransfers {
     if (!session.hasUrgent) {
       if (session.error !== 0) return session.error;
       if (session.isAtEnd) return session.endError;
-      return mode === CallMode.overlapped ? wsa.WSAEOPNOTSUPP : wsa.WSAEWOULDBLOCK;
+      return wsa.WSAEWOULDBLOCK;
     }
     for (let index = 0; index < count; index++) {
       const { buf, len } = buffers[index] as WSABUF;

@@ -14,6 +14,7 @@ import { Store } from './store.js';
 import type { InboundState } from './state.js';
 import { TransferQueue } from './transfer-queue.js';
 import { UrgentBytes } from './urgent.js';
+import { UrgentReceives } from './urgent-receives.js';
 
 export class Inbound {
   readonly #core: SessionCore;
@@ -38,12 +39,13 @@ export class Inbound {
   /** SO_OOBINLINE: urgent bytes that arrive from now on are part of the stream. */
   oobInline = false;
   /** Urgent bytes apart from the stream, and the places of those that are in the store. */
-  readonly #urgent = new UrgentBytes();
+  readonly #urgent: UrgentReceives;
   readonly #marks = new UrgentBytes();
 
   constructor(core: SessionCore, pulls: Pulls) {
     this.#core = core;
     this.#pulls = pulls;
+    this.#urgent = new UrgentReceives(core);
     this.#store = new Store(core.limits.windowBytes);
     this.#waiting = new TransferQueue(core.limits.transferSlots);
     pulls.onPulled = (request, bytes) => {
@@ -76,30 +78,36 @@ export class Inbound {
     );
   }
 
+  /** See Session.endError. */
+  get #endError(): number {
+    return this.isCut ? WSAECONNRESET : 0;
+  }
+
   get isDiscarding(): boolean {
     return this.#discarding;
   }
 
   get hasRequests(): boolean {
-    return this.posted.head !== null || this.#sealed.head !== null;
+    return this.posted.head !== null || this.#sealed.head !== null || !this.#urgent.isEmpty;
   }
 
   /** An urgent byte waits to be read apart from the stream. */
   get hasUrgent(): boolean {
-    return this.#urgent.count > 0;
+    return this.#urgent.bytes.count > 0;
   }
 
   /** Stored bytes before the oldest urgent one that is unread; -1 when there is none. */
   get urgentMark(): number {
-    const { count, place } = this.#urgent.count > 0 ? this.#urgent : this.#marks;
+    const { count, place } = this.hasUrgent ? this.#urgent.bytes : this.#marks;
     return count === 0 ? -1 : Math.max(0, (place - this.#store.taken) | 0);
   }
 
   /** Takes or shows the oldest urgent byte that is apart from the stream; -1 when there is none. */
   urgentByte(peek: boolean): number {
-    if (this.#urgent.count === 0) return -1;
-    const { byte } = this.#urgent;
-    if (!peek) this.#urgent.drop();
+    if (!this.hasUrgent) return -1;
+    const { bytes } = this.#urgent;
+    const { byte } = bytes;
+    if (!peek) bytes.drop();
     return byte;
   }
 
@@ -109,15 +117,22 @@ export class Inbound {
       this.#core.finish(request, this.#core.error === 0 ? this.#refusal : this.#core.error);
       return;
     }
+    if ((request.flags & RequestFlag.urgent) !== 0) {
+      this.#urgent.post(request);
+      if (this.finReceived) this.#urgent.endAll(this.#endError);
+      return;
+    }
     this.posted.push(request);
     if (!this.#isEmpty || request.total === 0) this.fill();
   }
 
   cancel(request: SessionRequest): boolean {
-    if (!this.posted.remove(request)) return false;
+    const isUrgent = this.#urgent.remove(request);
+    if (!isUrgent && !this.posted.remove(request)) return false;
     // BLK-04: without RDMA the request fails at once; BLK-05: with it, once that has ended.
     this.#core.cancel(request);
-    this.#seal(request);
+    if (isUrgent) this.#core.finish(request, request.error);
+    else this.#seal(request);
     this.fill();
     return true;
   }
@@ -168,6 +183,7 @@ export class Inbound {
       this.#truncate();
       this.isCut = isShort || !isLate;
     }
+    this.#urgent.endAll(this.#endError);
     this.fill();
   }
 
@@ -207,7 +223,8 @@ export class Inbound {
       this.#seal(head);
     }
     this.#dropStored(this.#store.length);
-    this.#urgent.clear();
+    this.#urgent.endAll(posted);
+    this.#urgent.bytes.clear();
     this.#stagedAt = this.#stagedEnd;
     this.#dropAllWaiting();
   }
@@ -231,7 +248,7 @@ export class Inbound {
       storedTotal: this.#store.total,
       staged: this.#core.stagingBuffer.slice(this.#stagedAt, this.#stagedEnd),
       waiting: this.#waiting.save(),
-      urgent: this.#urgent.save(),
+      urgent: this.#urgent.bytes.save(),
       marks: this.#marks.save(),
       discarding: this.#discarding,
       refusal: this.#refusal,
@@ -250,7 +267,7 @@ export class Inbound {
       this.#stagedEnd = state.staged.length;
     }
     for (const transfer of state.waiting) this.#waiting.push(transfer);
-    this.#urgent.load(state.urgent);
+    this.#urgent.bytes.load(state.urgent);
     this.#marks.load(state.marks);
     this.#discarding = state.discarding;
     this.#refusal = state.refusal;
@@ -266,6 +283,7 @@ export class Inbound {
         this.#core.finishFailed(request, error);
       }
     }
+    this.#urgent.endAll(error);
     this.#refusal = error === 0 ? WSAESHUTDOWN : error;
   }
 

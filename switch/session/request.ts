@@ -9,7 +9,10 @@ export interface RequestBuffer {
 }
 
 export const RequestFlag = {
-  /** Send: urgent data (MSG_OOB); always by message, flagged on the wire. */
+  /**
+   * Send: urgent data (MSG_OOB); always by message, flagged on the wire. Receive: the oldest urgent byte
+   * apart from the stream.
+   */
   urgent: 1,
   /** Receive: complete only when full, at the end of the stream, or on failure (MSG_WAITALL). */
   waitAll: 2,

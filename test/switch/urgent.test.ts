@@ -22,6 +22,31 @@ function send({ winsock }: HostUnderTest, s: number, text: string, flags = 0): v
   expect(winsock.send(s, Buffer.from(text), text.length, flags)).toBe(text.length);
 }
 
+interface Posted {
+  readonly ov: spi.WSAOVERLAPPED;
+  readonly buf: Buffer;
+}
+
+/** An overlapped receive that finds nothing, or the end. */
+function post({ b: { winsock } }: World, s: number, flags = spi.MSG_OOB): Posted {
+  const [ov, buf] = [spi.createOverlapped(), Buffer.alloc(2)];
+  const result = winsock.WSARecv(s, [{ len: 2, buf }], 1, null, spi.ref(flags), ov, null);
+  if (result !== 0) expect(winsock.WSAGetLastError()).toBe(spi.WSA_IO_PENDING);
+  return { ov, buf };
+}
+
+/** What it has received, or its status as a number. */
+function outcome({ ov, buf }: Posted): string | number {
+  return ov.Internal === 0 ? buf.toString('latin1', 0, ov.InternalHigh) : ov.Internal;
+}
+
+function reset({ winsock }: HostUnderTest, s: number): void {
+  expect(winsock.setsockopt(s, spi.SOL_SOCKET, spi.SO_LINGER, Uint8Array.of(1, 0, 0, 0), 4)).toBe(
+    0,
+  );
+  winsock.closesocket(s);
+}
+
 /** What one receive gives, or the error as a number. */
 function receive(world: World, s: number, flags = 0): string | number {
   const { winsock } = world.b;
@@ -51,7 +76,7 @@ describe('urgent data', () => {
     world.close();
   });
 
-  it('that is not there is waited for by a blocking receive, and refused by others [W8.1.13 W8.1.14]', () => {
+  it('that is not there is waited for by a blocking receive, and not by a nonblocking one [W8.1.13 W8.1.14]', () => {
     const { world, a, client, server } = open();
     const { winsock } = world.b;
     const timeout = Uint8Array.of(100, 0, 0, 0);
@@ -70,6 +95,65 @@ describe('urgent data', () => {
     world.settle();
     expect(receive(world, server, spi.MSG_OOB)).toBe('');
     world.close();
+  });
+
+  it('that is not there yet is waited for by overlapped receives, in their order, whatever the stream does [W8.1.13 W14.9 OOB-02]', () => {
+    const { world, a, client, server } = open();
+    const [ordinary, first, second] = [
+      post(world, server, 0),
+      post(world, server),
+      post(world, server),
+    ];
+    send(a, client, 'ab1', spi.MSG_OOB);
+    world.settle();
+    expect([ordinary, first].map(outcome)).toEqual(['ab', '1']);
+    expect([first.ov.Offset, outcome(second)]).toEqual([
+      spi.MSG_OOB,
+      spi.WSS_OPERATION_IN_PROGRESS,
+    ]);
+    send(a, client, '2', spi.MSG_OOB);
+    send(a, client, '3', spi.MSG_OOB);
+    world.settle();
+    expect([outcome(second), receive(world, server, spi.MSG_OOB)]).toEqual(['2', '3']);
+    const { winsock } = world.b;
+    const [ov, flags] = [spi.createOverlapped(), spi.ref(spi.MSG_OOB | spi.MSG_PEEK)];
+    const buffers = [{ len: 1, buf: Buffer.alloc(1) }];
+    expect(winsock.WSARecv(server, buffers, 1, null, flags, ov, null)).toBe(spi.SOCKET_ERROR);
+    expect(winsock.WSAGetLastError()).toBe(spi.WSAEOPNOTSUPP);
+    world.close();
+  });
+
+  it('that never comes ends with a cancellation, the peer’s end of stream, the close, or the loss [W8.1.13 W9.10.5 W9.10.1]', () => {
+    const { world, a, client, server } = open();
+    const { winsock } = world.b;
+    const [cancelled, other] = [post(world, server), post(world, server)];
+    expect(winsock.CancelIoEx(server, cancelled.ov)).toBe(true);
+    world.settle();
+    expect(outcome(cancelled)).toBe(spi.statusOfWsaError(spi.WSA_OPERATION_ABORTED));
+    expect(outcome(other)).toBe(spi.WSS_OPERATION_IN_PROGRESS);
+    // Behind ordinary data that nobody has read.
+    send(a, client, 'ab');
+    expect(a.winsock.shutdown(client, spi.SD_SEND)).toBe(0);
+    world.settle();
+    expect([outcome(other), outcome(post(world, server)), receive(world, server)]).toEqual([
+      '',
+      '',
+      'ab',
+    ]);
+    world.close();
+
+    const ends = [
+      [spi.WSA_OPERATION_ABORTED, (next) => next.world.b.winsock.closesocket(next.server)],
+      [spi.WSAECONNRESET, (next) => reset(next.a, next.client)],
+    ] satisfies [number, (next: ReturnType<typeof open>) => void][];
+    for (const [error, end] of ends) {
+      const next = open();
+      const waiting = post(next.world, next.server);
+      end(next);
+      next.world.settle();
+      expect(outcome(waiting)).toBe(spi.statusOfWsaError(error));
+      next.world.close();
+    }
   });
 
   it('in line has its place in the stream, by itself, and MSG_OOB is an error [W8.1.13 OOB-03 XFER-15]', () => {
