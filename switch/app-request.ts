@@ -134,11 +134,14 @@ export class RequestPool {
     }
     const { error } = request;
     // A message that was cut short has been received: that is told by an indication only. [W8.3.4]
-    const isTruncated = error === WSAEMSGSIZE && !request.isSend && request.overlapped !== null;
-    if (error === 0 || isTruncated) this.#indicateEnd(request, true);
+    const isTruncated = error === WSAEMSGSIZE && !request.isSend;
+    // Nor has the call a place for how much of a send has gone. [docs/decisions/0051]
+    const isCut = error !== 0 && request.isSend && request.bytes > 0;
+    const isTold = (isTruncated || isCut) && request.overlapped !== null;
+    if (error === 0 || isTold) this.#indicateEnd(request, true);
     else if (request.overlapped !== null) request.overlapped.Internal = statusOfWsaError(error);
     this.release(request);
-    return isTruncated ? WSA_IO_PENDING : error;
+    return isTold ? WSA_IO_PENDING : error;
   }
 
   /** An overlapped call whose operation has ended in it, with success: all of the above at once. */

@@ -46,7 +46,7 @@ export class SimEnd {
   isClosed = false;
   /** The end of the peer's stream was read. */
   hasEnded = false;
-  /** What it has sent cannot be known: docs/decisions/0051. */
+  /** What it has sent cannot be known: a send was cancelled. */
   isUnsure = false;
   /** A call or an operation has said that the connection is lost. */
   error = 0;
@@ -83,8 +83,6 @@ export class SimEnd {
     const { overlapped } = operation;
     const result = winsock.WSASend(this.socket, list, list.length, null, flags, overlapped, null);
     if (this.#hasStarted(result, operation)) this.#sent.push({ operation, bytes });
-    // Refused in its call, maybe after the parts before had gone: nobody tells how many bytes.
-    else if (lengths.length > 1) this.isUnsure = true;
   }
 
   /** Whether all of it was taken. */

@@ -193,6 +193,25 @@ describe('the switch towards a provider', () => {
     world.close();
   });
 
+  it('tells how much of an overlapped send has gone when memory for the rest cannot be registered in its call [XFER-13 W9.3]', () => {
+    const world = new World();
+    const { client, server } = connectPair(world);
+    Object.defineProperty(world.a.san.options, 'fail', {
+      value: { WSPRegisterRdmaMemory: spi.WSAENOBUFS },
+    });
+    const { winsock } = world.a;
+    const ov = spi.createOverlapped(winsock.WSACreateEvent());
+    const parts = [...buffers(pattern(10)), ...buffers(pattern(20_000))];
+    expect(winsock.WSASend(client, parts, 2, null, 0, ov, null)).toBe(-1);
+    expect(winsock.WSAGetLastError()).toBe(spi.WSA_IO_PENDING);
+    expect(winsock.WSAWaitForMultipleEvents(1, [ov.hEvent], false, 0, false)).toBe(0);
+    const sent = spi.ref(0);
+    expect(winsock.WSAGetOverlappedResult(client, ov, sent, false, spi.ref(0))).toBe(false);
+    expect([winsock.WSAGetLastError(), ov.InternalHigh]).toEqual([spi.WSAENOBUFS, 10]);
+    expect(world.b.winsock.recv(server, new Uint8Array(100), 100, 0)).toBe(10);
+    world.close();
+  });
+
   it('ends operations with the reset that a lost connection means, and fails later ones at once [CLOSE-01 WSPRECV-07 W4.18 COMP-12 W14.19]', () => {
     const world = new World();
     const { client, server } = connectPair(world);
