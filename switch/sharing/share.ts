@@ -13,9 +13,9 @@ import type { Connection } from '../connection.js';
 import type { ConnectionWatcher } from '../connection-watcher.js';
 import type { SwitchCore } from '../core.js';
 import type { SwitchSocket } from '../socket.js';
-import type { ChannelEvents, ChannelListener, ControlChannel, SharingServices } from './channel.js';
+import type { SharingServices } from './channel.js';
 import { type GroupAction, Group } from './group.js';
-import { decodeMessage, encodeMessage } from './messages.js';
+import { Links } from './links.js';
 import { applyOptions, optionsOf, type SetOption } from './options.js';
 import { decodeState, encodeState } from './state.js';
 import { takeConnection } from './take.js';
@@ -24,10 +24,7 @@ export class Share {
   readonly group: Group;
   readonly #core: SwitchCore;
   readonly #socket: SwitchSocket;
-  readonly #services: SharingServices;
-  readonly #listener: ChannelListener;
-  readonly #channels = new Map<number, ControlChannel>();
-  #lastChannel = 0;
+  readonly #links: Links;
   /** The connection while this process has control; the socket has none while it yields. */
   #connection: Connection | null = null;
   #carrier: ConnectionWatcher | null = null;
@@ -47,17 +44,27 @@ export class Share {
   ) {
     this.#core = core;
     this.#socket = socket;
-    this.#services = services;
-    const listener = services.channels.listen((channel) => this.#adopt(channel));
-    this.#listener = listener ?? NO_LISTENER;
-    const { name } = this.#listener;
+    this.#links = new Links(services, {
+      opened: (id) => {
+        this.group.opened(id);
+      },
+      received: (id, message) => {
+        this.group.received(id, message, this.#now());
+        this.run(false);
+      },
+      closed: (id) => {
+        this.group.closed(id, this.#now());
+        this.run(false);
+      },
+    });
+    const { name } = this.#links;
     this.group = parts.hub === null ? Group.controlling(name) : Group.joining(name, parts.hub);
   }
 
   /** Begins to share a connected socket; null: there is nothing left to do it with. */
   static begin(core: SwitchCore, socket: SwitchSocket, services: SharingServices): Share | null {
     const share = new Share(core, socket, services, { hub: null });
-    if (share.#listener === NO_LISTENER) return null;
+    if (!share.#links.isOpen) return null;
     share.#connection = socket.connection;
     return share.#register();
   }
@@ -70,7 +77,7 @@ export class Share {
     hub: string,
   ): Share | null {
     const share = new Share(core, socket, services, { hub });
-    if (share.#listener === NO_LISTENER) return null;
+    if (!share.#links.isOpen) return null;
     share.run(false);
     if (share.group.phase === 'member') return share.#register();
     share.#letGo();
@@ -85,7 +92,7 @@ export class Share {
 
   /** By which another process reaches this one. */
   get name(): string {
-    return this.#listener.name;
+    return this.#links.name;
   }
 
   /** The connection, wherever it is kept; null while another process has it. */
@@ -220,13 +227,13 @@ export class Share {
   #carryOut(action: GroupAction): void {
     switch (action.kind) {
       case 'send':
-        this.#channels.get(action.to)?.send(encodeMessage(action.message));
+        this.#links.send(action.to, action.message);
         return;
       case 'connect':
-        this.#connect(action.name);
+        this.#links.connect(action.name);
         return;
       case 'disconnect':
-        this.#drop(action.from);
+        this.#links.drop(action.from);
         return;
       case 'yield':
         this.#yield();
@@ -294,8 +301,8 @@ export class Share {
   /** DUP-11: from here on the connection is the other process's. */
   #handOver(to: number): void {
     const connection = this.#connection;
-    const channel = this.#channels.get(to);
-    if (connection === null || channel === undefined || connection.session.isOver) {
+    const processId = this.#links.processOf(to);
+    if (connection === null || processId === null || connection.session.isOver) {
       this.group.failed(connection?.session.error ?? wsa.WSAECONNABORTED);
       return;
     }
@@ -303,7 +310,7 @@ export class Share {
     const { limits } = companion;
     const state = session.moving.save();
     const info = { ...this.#core.tcpInfo };
-    const error = connection.handOver(channel.processId, info);
+    const error = connection.handOver(processId, info);
     if (error === 0) {
       const options = optionsOf(this.#socket);
       const reserved = info.dwProviderReserved;
@@ -374,61 +381,18 @@ export class Share {
     if (error !== 0 && this.#socket.connection === null) this.#socket.pendingError = error;
   }
 
-  // Channels -------------------------------------------------------------------------------------
-
-  #adopt(channel: ControlChannel): ChannelEvents {
-    const id = ++this.#lastChannel;
-    this.#channels.set(id, channel);
-    return this.#eventsOf(id);
-  }
-
-  #connect(name: string): void {
-    const id = ++this.#lastChannel;
-    const channel = this.#services.channels.connect(name, this.#eventsOf(id));
-    if (channel === null) {
-      this.group.closed(0, this.#now());
-      return;
-    }
-    this.#channels.set(id, channel);
-    this.group.opened(id);
-  }
-
-  #eventsOf(id: number): ChannelEvents {
-    return {
-      received: (bytes) => {
-        const message = decodeMessage(bytes);
-        if (message !== null) {
-          this.group.received(id, message, this.#now());
-          this.run(false);
-          return;
-        }
-        this.#drop(id);
-        this.group.closed(id, this.#now());
-      },
-      closed: () => {
-        this.#channels.delete(id);
-        this.group.closed(id, this.#now());
-        this.run(false);
-      },
-    };
-  }
-
-  #drop(id: number): void {
-    this.#channels.get(id)?.close();
-    this.#channels.delete(id);
-  }
+  // The end --------------------------------------------------------------------------------------
 
   /** Nothing is left to do here, once what was said last has left. */
   #vanish(): void {
-    for (const { isFlushed } of this.#channels.values()) if (!isFlushed) return;
+    if (!this.#links.areFlushed) return;
     const isClosed = this.#isClosed;
     this.#letGo();
     if (isClosed) closeTcp(this.#core, this.#socket, ws.ref(0));
   }
 
   #letGo(): void {
-    for (const id of [...this.#channels.keys()]) this.#drop(id);
-    this.#listener.close();
+    this.#links.close();
     this.#core.shares.delete(this);
     if (this.#socket.share === this) this.#socket.share = null;
     this.#isClosed = false;
@@ -438,5 +402,3 @@ export class Share {
     return this.#core.environment.clock.now();
   }
 }
-
-const NO_LISTENER: ChannelListener = { name: '', close: () => undefined };

@@ -3,12 +3,20 @@
 
 import type { Nanos } from '../../runtime/clock.js';
 import type { Agent, ProgressLoop } from '../../runtime/progress.js';
-import type { Share } from './share.js';
+
+/** One socket that other processes have too. */
+export interface Shared {
+  readonly deadline: Nanos;
+  /** Whether there was something to do in a turn. */
+  turn(): number;
+  /** WSACleanup could not wait any longer. */
+  abandon(): void;
+}
 
 export class Shares implements Agent {
   readonly role = 'sharing';
   readonly #progress: ProgressLoop;
-  readonly #shares = new Set<Share>();
+  readonly #shares = new Set<Shared>();
 
   constructor(progress: ProgressLoop) {
     this.#progress = progress;
@@ -18,16 +26,16 @@ export class Shares implements Agent {
     return this.#shares.size;
   }
 
-  all(): Share[] {
+  all(): Shared[] {
     return [...this.#shares];
   }
 
-  add(share: Share): void {
+  add(share: Shared): void {
     if (this.#shares.size === 0) this.#progress.add(this);
     this.#shares.add(share);
   }
 
-  delete(share: Share): void {
+  delete(share: Shared): void {
     if (this.#shares.delete(share) && this.#shares.size === 0) this.#progress.remove(this);
   }
 
