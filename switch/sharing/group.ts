@@ -65,6 +65,8 @@ export class Group {
   /** While another process controls: the way to it. 0: none yet. */
   #hub = 0;
   #hubName = '';
+  /** Who has sent this process there, and knows better if nobody is there any more. */
+  #former = '';
   /** The moves of control before the one that is known here to be the last; -1: unknown. */
   #term: number;
   #wants = false;
@@ -176,8 +178,15 @@ export class Group {
       return;
     }
     if (id !== this.#hub || this.#phase !== 'member') return;
-    // Whoever had control has died with it, or the connection has been lost on its way.
     this.#hub = 0;
+    // It may have handed control on and closed before it could tell one who was on the way there.
+    const former = this.#former;
+    if (former !== '') {
+      this.#former = '';
+      this.#connect(former);
+      return;
+    }
+    // Whoever had control has died with it, or the connection has been lost on its way.
     this.#end(WSAECONNABORTED);
   }
 
@@ -221,6 +230,7 @@ export class Group {
     this.#offers = 0;
     this.#hub = to;
     this.#hubName = name;
+    this.#former = '';
     if (this.#leaving) this.#send(to, { kind: 'leave' });
   }
 
@@ -347,6 +357,7 @@ export class Group {
       case 'moved':
         this.#actions.push({ kind: 'disconnect', from: this.#hub });
         this.#hub = 0;
+        this.#former = this.#hubName;
         this.#term = message.term;
         this.#connect(message.name);
         return;

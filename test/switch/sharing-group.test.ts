@@ -302,6 +302,25 @@ describe('control of a shared socket', () => {
     expect([a.ended, b.ended]).toEqual([null, null]);
   });
 
+  it('is looked for where one came from who finds a process that has handed it on and closed [W3.7 ERR-02]', () => {
+    const [first, second, own] = ['a', 'b', 'c'].map((digit) => digit.repeat(32));
+    const late = Group.joining(own ?? '', first ?? '');
+    const told = (): unknown[] => {
+      const actions: unknown[] = [];
+      for (let next = late.poll(true); next !== null; next = late.poll(true)) actions.push(next);
+      return actions;
+    };
+    late.opened(1);
+    late.received(1, { kind: 'moved', name: second ?? '', term: 1 }, 0);
+    late.opened(2);
+    told();
+    late.closed(2, 0);
+    expect([late.phase, told()]).toEqual(['member', [{ kind: 'connect', name: first }]]);
+    // Nobody there either.
+    late.closed(0, 0);
+    expect([late.phase, told()]).toEqual(['ended', [{ kind: 'end', error: WSAECONNABORTED }]]);
+  });
+
   it('ends for all with the one who has it [ERR-02]', () => {
     const { world, all } = shared(2);
     world.kill(all[0] as Process);
