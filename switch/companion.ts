@@ -114,6 +114,35 @@ export function acceptedCompanion(
   return new Companion(core, { provider, descriptor, handle, event, limits });
 }
 
+/**
+ * The companion that another process has handed over: it is bound, and listens. The error, with nothing
+ * left over. Waits for the provider. [DUP-12]
+ */
+export function takenCompanion(
+  core: SwitchCore,
+  request: CompanionRequest,
+  reserved: number,
+): Companion | number {
+  const { provider } = request;
+  const { procs } = provider;
+  const errno = ws.ref(0);
+  const { AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED } = ws;
+  const info = { ...core.tcpInfo, dwProviderReserved: reserved };
+  const flags = WSA_FLAG_OVERLAPPED;
+  // Other sockets may be made while it waits: the first handle made since is this one's.
+  const made = core.handles.expect();
+  const s = procs.lpWSPSocket(AF_INET, SOCK_STREAM, IPPROTO_TCP, info, 0, flags, errno);
+  const handle = made.taken();
+  if (s === ws.INVALID_SOCKET) return errno.value;
+  const limits = sessionLimits(core, request, s);
+  const event = limits === null ? 0 : core.createOwnEvent(request.attendant);
+  if (limits === null || event === 0) {
+    procs.lpWSPCloseSocket(s, errno);
+    return wsa.WSAENOBUFS;
+  }
+  return new Companion(core, { provider, descriptor: s, handle, event, limits });
+}
+
 /** OPT-07: of all that an application sets, only these reach a SAN provider. */
 export function reachesProvider(level: number, name: number): boolean {
   return level === ws.SOL_SOCKET && (name === ws.SO_DEBUG || name === ws.SO_GROUP_PRIORITY);

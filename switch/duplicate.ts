@@ -1,6 +1,6 @@
 // WSADuplicateSocket, and WSASocket with what it filled in: in this process a further descriptor of the
 // same socket, whatever carries it; in another one a socket of TCP/IP's, passed by the base provider, or
-// a share of a connection over a SAN, which is sharing/.
+// a share of what a SAN provider has, which is sharing/.
 // Sources: W3.7, DUP-02, DUP-07; docs/duplication.md.
 
 import * as wsa from '../provider/spi/error-codes.js';
@@ -11,6 +11,12 @@ import { attachTcp } from './accept.js';
 import type { SwitchCore } from './core.js';
 import { listen } from './listen.js';
 import type { SocketKind } from './socket-arguments.js';
+import {
+  canShareListener,
+  isSharedListener,
+  offerListener,
+  takeListener,
+} from './sharing/duplicate-listener.js';
 import { isShared, offerShared, takeShared } from './sharing/duplicate.js';
 import { SocketState, SwitchSocket } from './socket.js';
 
@@ -52,6 +58,11 @@ export class Duplicates {
     }
     if (socket.descriptor !== socket.handle) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
     if (socket.state === SocketState.connecting) return fail(lpErrno, wsa.WSAEINVAL);
+    if (canShareListener(core, socket)) {
+      const result = offerListener(core, socket, processId, entry, lpErrno);
+      if (result === 0) Object.assign(info, entry);
+      return result;
+    }
     const { lpWSPDuplicateSocket } = core.tcp;
     const result = lpWSPDuplicateSocket(socket.descriptor, processId, entry, lpErrno);
     if (result === 0) Object.assign(info, entry);
@@ -64,6 +75,9 @@ export class Duplicates {
     const socket = this.#waiting.get(name);
     if (socket === undefined && isShared(this.#core, info)) {
       return takeShared(this.#core, kind, info, flags, lpErrno);
+    }
+    if (socket === undefined && isSharedListener(info)) {
+      return takeListener(this.#core, kind, info, flags, lpErrno);
     }
     if (socket === undefined) return this.#takeFromProcess(kind, info, flags, lpErrno);
     this.#waiting.delete(name);

@@ -13,13 +13,15 @@ import {
 import type { LPCONDITIONPROC } from '../provider/spi/winsock2.js';
 import * as ws from '../provider/spi/winsock2.js';
 import type { Companion } from './companion.js';
-import { acceptedCompanion, createCompanion } from './companion.js';
+import { acceptedCompanion, createCompanion, takenCompanion } from './companion.js';
 import type { ConnectionWatcher } from './connection.js';
 import { Connection } from './connection.js';
 import type { Attendant, SwitchCore } from './core.js';
 import { BACKLOG_MAX } from './limits.js';
 import type { LoadedProvider } from './loaded-provider.js';
 import { arrive, watchTcp } from './network-events.js';
+import type { ListenerShare, SharedListener } from './sharing/listener.js';
+import type { MovedCompanion } from './sharing/listener-state.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
 
@@ -40,16 +42,25 @@ export interface ArrivalWaiter {
   arrivedAtTcp(s: number, peerName: Uint8Array): void;
 }
 
-export class Listener {
+export class Listener implements SharedListener {
   readonly #core: SwitchCore;
   readonly #socket: SwitchSocket;
   readonly #companions: Companion[] = [];
   readonly #ready: Arrival[] = [];
   readonly #negotiating = new Set<Connection>();
   readonly #waiters: ArrivalWaiter[] = [];
+  /** Those that another process has made, whose address need not be this host's. */
+  readonly #taken = new Set<Companion>();
   #backlog: number;
-  /** SO_CONDITIONAL_ACCEPT: requests stay with the provider until the application has decided. */
+  /**
+   * SO_CONDITIONAL_ACCEPT, or a socket that processes share: requests stay with the provider until the
+   * application has decided, or accepts.
+   */
   #waiting: Companion[] = [];
+  #acceptsWaiting = 0;
+  #isAsking = false;
+  /** Other processes have the socket, too. [DUP-14] */
+  sharing: ListenerShare | null = null;
 
   constructor(core: SwitchCore, socket: SwitchSocket, backlog: number) {
     this.#core = core;
@@ -62,6 +73,14 @@ export class Listener {
     return this.#ready.length > 0 || this.#mayAsk;
   }
 
+  get backlog(): number {
+    return this.#backlog;
+  }
+
+  get hasCompanions(): boolean {
+    return this.#companions.length > 0;
+  }
+
   /** Listens on every SAN provider that `localName` includes. */
   listenOnSans(localName: Uint8Array, backlog: number): void {
     const address = sockaddrInAddress(localName);
@@ -72,29 +91,44 @@ export class Listener {
 
   /** Listens on one provider, such as one that was installed later. [INST-10] */
   listenOn(provider: LoadedProvider, localName: Uint8Array, backlog: number): void {
-    const { options } = this.#socket;
+    const made = this.#adopt((attendant) => {
+      const { options } = this.#socket;
+      return createCompanion(this.#core, { provider, localName, options, attendant });
+    });
+    if (typeof made === 'number') {
+      this.#warn(provider, 'companion', made);
+      return;
+    }
+    const errno = ws.ref(0);
+    const { lpWSPListen } = provider.procs;
+    const error = lpWSPListen(made.descriptor, backlog, errno) === 0 ? 0 : errno.value;
+    this.#begin(made, error);
+  }
+
+  /** Makes a companion whose events come here. */
+  #adopt(make: (attendant: Attendant) => Companion | number): Companion | number {
     let companion: Companion | null = null;
     const attendant: Attendant = {
       attend: () => {
         if (companion !== null) this.#attend(companion);
       },
     };
-    const made = createCompanion(this.#core, { provider, localName, options, attendant });
-    if (typeof made === 'number') {
-      this.#warn(provider, 'companion', made);
+    const made = make(attendant);
+    if (typeof made !== 'number') companion = made;
+    return made;
+  }
+
+  /** Hears of requests from now on, those that wait included, unless there was an `error` before. */
+  #begin(companion: Companion, error: number): void {
+    const { provider, descriptor, event } = companion;
+    const errno = ws.ref(error);
+    const { lpWSPEventSelect } = provider.procs;
+    if (error === 0 && lpWSPEventSelect(descriptor, event, ws.FD_ACCEPT, errno) === 0) {
+      this.#companions.push(companion);
       return;
     }
-    companion = made;
-    const errno = ws.ref(0);
-    const { procs } = provider;
-    const listened =
-      procs.lpWSPListen(made.descriptor, backlog, errno) === 0 &&
-      procs.lpWSPEventSelect(made.descriptor, made.event, ws.FD_ACCEPT, errno) === 0;
-    if (listened) {
-      this.#companions.push(made);
-      return;
-    }
-    made.close();
+    this.#taken.delete(companion);
+    companion.close();
     this.#warn(provider, 'WSPListen', errno.value);
   }
 
@@ -106,11 +140,16 @@ export class Listener {
     const name = this.#socket.localName;
     if (name === null) return;
     const wanted = this.#core.routing.listeners(sockaddrInAddress(name));
-    const isWanted = ({ provider }: Companion): boolean =>
-      wanted.some((route) => route.provider === provider);
+    const isWanted = (companion: Companion): boolean => {
+      const { provider } = companion;
+      if (this.#taken.has(companion)) return this.#core.providers.includes(provider);
+      return wanted.some((route) => route.provider === provider);
+    };
     for (const companion of this.#companions.filter((one) => !isWanted(one))) {
       this.#leave(companion);
     }
+    // Whoever has control listens for all.
+    if (this.sharing?.hasControl === false) return;
     for (const { provider } of wanted) {
       if (this.#companions.some((companion) => companion.provider === provider)) continue;
       this.listenOn(provider, name, this.#backlog);
@@ -131,11 +170,15 @@ export class Listener {
    */
   take(decide: Decision | null): Arrival | number | null {
     if (this.#mayAsk && this.#ready.length === 0) {
-      const refusal = this.#acceptWaiting(decide);
+      const refusal = this.#acceptWaiting(this.#socket.conditionalAccept ? decide : null);
       if (refusal !== 0) return refusal;
     }
     const first = this.#ready[0];
-    if (first === undefined) return null;
+    if (first === undefined) {
+      this.sharing?.want();
+      return null;
+    }
+    this.sharing?.used();
     if (decide !== null && !this.#socket.conditionalAccept) {
       const answer = decide(first.peerName, first.localName);
       if (answer === ws.CF_DEFER) return wsa.WSATRY_AGAIN;
@@ -164,7 +207,9 @@ export class Listener {
 
   removeWaiter(waiter: ArrivalWaiter): void {
     const index = this.#waiters.indexOf(waiter);
-    if (index >= 0) this.#waiters.splice(index, 1);
+    if (index < 0) return;
+    this.#waiters.splice(index, 1);
+    this.sharing?.acceptEnded();
   }
 
   /** Gives connections to those who wait, the SAN's first, as far as either reaches. */
@@ -173,6 +218,7 @@ export class Listener {
       const taken = this.take(null);
       if (taken !== null && typeof taken !== 'number') this.#waiters.shift()?.arrived(taken);
       else if (!this.#serveTcp()) return;
+      this.sharing?.acceptEnded();
     }
   }
 
@@ -195,10 +241,27 @@ export class Listener {
     this.#ready.unshift(arrival);
   }
 
+  /** An accept begins to wait: it is in progress until acceptEnded(). [DUP-14] */
+  acceptWaits(): void {
+    this.#acceptsWaiting++;
+  }
+
+  acceptEnded(): void {
+    this.#acceptsWaiting--;
+    this.sharing?.acceptEnded();
+  }
+
+  /** Somebody waits for connections without an accept: that asks for control as well. */
+  look(): void {
+    if (!this.hasArrival) this.sharing?.want();
+  }
+
   /** Ends listening: connections that nobody accepted are reset. [ACC-06] */
   close(): void {
-    for (const companion of this.#companions.splice(0)) companion.close();
-    this.#waiting = [];
+    // Companions of a socket that others have are for whoever accepts next.
+    if (this.sharing?.close() !== true) {
+      for (const companion of this.releaseCompanions()) companion.close();
+    }
     const refused = [...this.#negotiating, ...this.#ready.map(({ connection }) => connection)];
     this.#negotiating.clear();
     this.#ready.length = 0;
@@ -209,7 +272,49 @@ export class Listener {
     }
   }
 
+  // What sharing/listener.ts asks for ------------------------------------------------------------
+
+  get acceptsInProgress(): number {
+    return this.#acceptsWaiting + this.#waiters.length;
+  }
+
+  get isNegotiating(): boolean {
+    return this.#isAsking || this.#negotiating.size > 0;
+  }
+
+  releaseCompanions(): Companion[] {
+    this.#waiting = [];
+    this.#taken.clear();
+    return this.#companions.splice(0);
+  }
+
+  takeCompanion({ providerId, reserved }: MovedCompanion): void {
+    const { localName, options } = this.#socket;
+    const provider = this.#core.providers.find((one) => one.providerId === providerId);
+    if (provider === undefined || localName === null) return;
+    const made = this.#adopt((attendant) =>
+      takenCompanion(this.#core, { provider, localName, options, attendant }, reserved),
+    );
+    if (typeof made === 'number') {
+      this.#warn(provider, 'WSPSocket', made);
+      return;
+    }
+    this.#taken.add(made);
+    this.#begin(made, 0);
+  }
+
+  serveWaiting(): void {
+    this.followProviders();
+    this.#tell();
+  }
+
+  goOnAlone(): void {
+    this.followProviders();
+    for (const companion of this.#waiting.splice(0)) this.#askFor(companion);
+  }
+
   #leave(companion: Companion): void {
+    this.#taken.delete(companion);
     this.#companions.splice(this.#companions.indexOf(companion), 1);
     this.#waiting = this.#waiting.filter((other) => other !== companion);
     companion.close();
@@ -230,7 +335,12 @@ export class Listener {
       this.#core.providerFailed(companion.provider);
       return;
     }
-    if (!this.#socket.conditionalAccept) {
+    this.#askFor(companion);
+  }
+
+  /** Requests wait there. */
+  #askFor(companion: Companion): void {
+    if (!this.#socket.conditionalAccept && this.sharing === null) {
       for (let error = 0; error === 0 || error === wsa.WSAECONNREFUSED; ) {
         error = this.#acceptOne(companion, null);
       }
@@ -248,7 +358,8 @@ export class Listener {
 
   /** A request waits for a decision, and the one decided before it has been negotiated. */
   get #mayAsk(): boolean {
-    return this.#waiting.length > 0 && this.#negotiating.size === 0;
+    const isAllowed = this.sharing === null || this.sharing.mayAccept;
+    return this.#waiting.length > 0 && this.#negotiating.size === 0 && isAllowed;
   }
 
   /** Has the application decide about one request; 0, or what its accept fails with. */
@@ -285,7 +396,9 @@ export class Listener {
     const errno = ws.ref(0);
     core.handles.forgetNewest();
     const { lpWSPAccept } = companion.provider.procs;
+    this.#isAsking = true;
     const s = lpWSPAccept(companion.descriptor, peerName, length, condition, this, errno);
+    this.#isAsking = false;
     rethrow(thrown);
     if (s === ws.INVALID_SOCKET) return errno.value;
     this.#negotiate(companion, s, peerName, localName ?? this.#localName(companion));

@@ -152,6 +152,7 @@ export function selectEvents(
     if (error !== 0) return fail(lpErrno, error);
   }
   refresh(core, socket);
+  if ((mask & ws.FD_ACCEPT) !== 0) socket.listener?.look();
   // W10.5, W10.14: what has occurred and was never enumerated signals the new event.
   if ((socket.record.lNetworkEvents & mask) !== 0) core.events.set(hEvent);
   return 0;

@@ -11,14 +11,14 @@ import type { WSAOVERLAPPED_COMPLETION_ROUTINE } from '../provider/spi/winsock2.
 import type { WSAPROTOCOL_INFO, WSATHREADID } from '../provider/spi/winsock2.js';
 import * as ws from '../provider/spi/winsock2.js';
 import { fail } from '../provider/spi/ws2spi.js';
-import { tryAccept } from './accept.js';
+import { type AcceptArguments, tryAccept } from './accept.js';
 import { nudge, wait } from './blocking.js';
 import { closeSocket, shutdown } from './close.js';
 import { ConnectAttempt, destinationOf } from './connect.js';
 import { control } from './control.js';
 import type { SwitchCore } from './core.js';
 import { Duplicates } from './duplicate.js';
-import { listen } from './listen.js';
+import { listen, type Listener } from './listen.js';
 import { MessageTransfers } from './message-transfer.js';
 import { copyName } from './names.js';
 import { enumerateEvents, refresh, selectEvents } from './network-events.js';
@@ -110,24 +110,37 @@ export class SwitchProcedures {
       return ws.INVALID_SOCKET;
     }
     const args = { addr, addrlen, condition: lpfnCondition, callbackData: dwCallbackData };
+    return this.#accept(socket, args, lpErrno);
+  }
+
+  #accept(socket: SwitchSocket, args: AcceptArguments, lpErrno: Errno): number {
+    const core = this.#core;
     let isNudged = false;
-    for (;;) {
-      const accepted = tryAccept(core, socket, args, lpErrno);
-      if (accepted !== ws.INVALID_SOCKET || lpErrno.value !== wsa.WSAEWOULDBLOCK) return accepted;
-      if (!socket.nonBlocking && !this.neverBlock) {
-        const { listener } = socket;
-        // The listener may be closed meanwhile, by an APC or another host's turn.
-        const done = (): boolean =>
-          listener?.hasArrival === true ||
-          (socket.tcpReady & ws.FD_ACCEPT) !== 0 ||
-          socket.state !== SocketState.listening;
-        if (wait(core, done, Infinity)) continue;
-        lpErrno.value = wsa.WSAEINTR;
-        return ws.INVALID_SOCKET;
+    let waiting: Listener | null = null;
+    try {
+      for (;;) {
+        const accepted = tryAccept(core, socket, args, lpErrno);
+        if (accepted !== ws.INVALID_SOCKET || lpErrno.value !== wsa.WSAEWOULDBLOCK) return accepted;
+        if (!socket.nonBlocking && !this.neverBlock) {
+          const { listener } = socket;
+          if (waiting === null) listener?.acceptWaits();
+          waiting ??= listener;
+          // The listener may be closed meanwhile, by an APC or another host's turn.
+          const done = (): boolean =>
+            listener?.hasArrival === true ||
+            (socket.tcpReady & ws.FD_ACCEPT) !== 0 ||
+            socket.state !== SocketState.listening;
+          if (wait(core, done, Infinity)) continue;
+          lpErrno.value = wsa.WSAEINTR;
+          return ws.INVALID_SOCKET;
+        }
+        if (isNudged) return accepted;
+        isNudged = true;
+        nudge(core);
       }
-      if (isNudged) return accepted;
-      isNudged = true;
-      nudge(core);
+    } finally {
+      // DUP-14: it was in progress, and other processes have waited for it.
+      waiting?.acceptEnded();
     }
   }
 

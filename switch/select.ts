@@ -148,6 +148,7 @@ function ownReadiness({ socket, wanted }: Question): number {
     return socket.share.end === null ? 0 : wanted & ~Ready.except;
   }
   if (connection === null) {
+    if ((wanted & Ready.read) !== 0) socket.listener?.look();
     if (isOwnReady(socket, wanted & Ready.read)) found |= Ready.read;
     // A connect that a SAN provider has ended for good is nothing TCP/IP knows of.
     const hasFailed = socket.state === SocketState.open && socket.pendingError !== 0;

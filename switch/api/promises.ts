@@ -14,6 +14,7 @@ import type {
 } from '../../provider/spi/winsock2.js';
 import * as ws from '../../provider/spi/winsock2.js';
 import type { SwitchCore } from '../core.js';
+import type { Listener } from '../listen.js';
 import type { ApiState } from './last-error.js';
 import type { CompletionPromises } from './promise-completion.js';
 import { completionPromises } from './promise-completion.js';
@@ -127,20 +128,28 @@ class Twins {
     const { spi } = this.#state;
     const { sockets } = this.#core;
     const errno = ws.ref(0);
-    for (;;) {
-      const accepted = this.#runner.withoutWaiting(() =>
-        spi.WSPAccept(s, addr, addrlen, condition, data, errno),
-      );
-      if (accepted !== ws.INVALID_SOCKET) return accepted;
-      if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call: 'accept' });
-      const socket = sockets.find(s);
-      await this.#runner.until(
-        () =>
-          socket === null ||
-          sockets.find(s) !== socket ||
-          socket.listener?.hasArrival === true ||
-          (socket.tcpReady & ws.FD_ACCEPT) !== 0,
-      );
+    let waiting: Listener | null = null;
+    try {
+      for (;;) {
+        const accepted = this.#runner.withoutWaiting(() =>
+          spi.WSPAccept(s, addr, addrlen, condition, data, errno),
+        );
+        if (accepted !== ws.INVALID_SOCKET) return accepted;
+        if (errno.value !== wsa.WSAEWOULDBLOCK) throw new WsaError(errno.value, { call: 'accept' });
+        const socket = sockets.find(s);
+        const listener = socket?.listener ?? null;
+        if (waiting === null) listener?.acceptWaits();
+        waiting ??= listener;
+        await this.#runner.until(
+          () =>
+            socket === null ||
+            sockets.find(s) !== socket ||
+            listener?.hasArrival === true ||
+            (socket.tcpReady & ws.FD_ACCEPT) !== 0,
+        );
+      }
+    } finally {
+      waiting?.acceptEnded();
     }
   }
 

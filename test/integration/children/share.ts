@@ -18,6 +18,8 @@ export type ShareTask =
   | { readonly act: 'duplicate'; readonly processId: number }
   | { readonly act: 'shutdown'; readonly how: number }
   | { readonly act: 'setTimeout'; readonly milliseconds: number }
+  /** Of a listener: by a blocking call, by one that says later what came of it, or by one look. */
+  | { readonly act: 'accept' | 'acceptLater' | 'tryAccept' }
   | { readonly act: 'names' | 'close' | 'end' | 'statistics' };
 
 const host = await openHost(plan() as HostOptions);
@@ -96,6 +98,22 @@ async function later(task: Extract<ShareTask, { readonly bytes: number }>): Prom
   }
 }
 
+/** Accepts as soon as somebody comes. */
+async function acceptLater(): Promise<void> {
+  try {
+    await winsock.promises.accept(s, null, null);
+    say({ later: 'accept', result: 0, error: 0 });
+  } catch (thrown) {
+    if (!spi.isWsaError(thrown)) throw thrown;
+    say({ later: 'accept', result: -1, error: thrown.code });
+  }
+}
+
+function accept(): { readonly result: number; readonly error: number } {
+  const accepted = winsock.accept(s, null, null);
+  return accepted === spi.INVALID_SOCKET ? outcome(accepted) : { result: 0, error: 0 };
+}
+
 function carryOut(task: ShareTask): unknown {
   switch (task.act) {
     case 'take': {
@@ -130,6 +148,13 @@ function carryOut(task: ShareTask): unknown {
       const value = new Uint8Array(new Uint32Array([task.milliseconds]).buffer);
       return outcome(winsock.setsockopt(s, spi.SOL_SOCKET, spi.SO_RCVTIMEO, value, value.length));
     }
+    case 'accept':
+      return accept();
+    case 'tryAccept':
+      return nonblocking(accept);
+    case 'acceptLater':
+      void acceptLater();
+      return { begun: true };
     case 'names':
       return { local: name(false), peer: name(true) };
     case 'close':
