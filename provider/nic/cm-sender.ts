@@ -3,7 +3,7 @@
 
 import { assert } from '../../runtime/assert.js';
 import type { Frame } from './cm-frame.js';
-import { FrameFlag, FrameType } from './cm-frame.js';
+import { FrameFlag, FrameType, RejectReason, writeFrame } from './cm-frame.js';
 import type { ConnectionHost } from './connection-host.js';
 import type { Connection } from './connection-table.js';
 import type { WireEndpoint } from './layout.js';
@@ -60,6 +60,13 @@ export class FrameSender {
     this.#sendTo(peer, this.#frame(type, frame.targetComm, frame.sourceComm, peer));
   }
 
+  /** Refuses a request of a host that cannot be mapped here: it would wait for an answer in vain. */
+  refuseUnmapped({ sourceAddress, sourceComm }: Frame): void {
+    const frame = this.#frame(FrameType.REJ, 0, sourceComm, { address: sourceAddress });
+    frame.reason = RejectReason.NO_CONSUMER;
+    this.#host.writeUnmapped(sourceAddress, writeFrame(frame));
+  }
+
   retry(): void {
     for (const peer of this.#congested) {
       peer.retry();
@@ -76,7 +83,12 @@ export class FrameSender {
     if (peer.isCongested) this.#congested.add(peer);
   }
 
-  #frame(type: FrameType, sourceComm: number, targetComm: number, peer: PeerHost): Frame {
+  #frame(
+    type: FrameType,
+    sourceComm: number,
+    targetComm: number,
+    peer: { address: number },
+  ): Frame {
     return {
       type,
       sourceAddress: this.#host.address,

@@ -20,6 +20,8 @@ export interface ConnectionHost {
   readonly hasConsumer: boolean;
   /** The living host at `address`, mapped; null when there is none. */
   openPeer(address: number): PeerHost | null;
+  /** Writes to the pipe of a host that cannot be mapped; it may be lost. */
+  writeUnmapped(address: number, bytes: Uint8Array): void;
   /** Whether this engine can move bytes to and from the peer's process. */
   reaches(peer: PeerHost, probeAddress: number): boolean;
   randomId(): number;

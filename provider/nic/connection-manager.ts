@@ -208,6 +208,7 @@ export class ConnectionManager {
 
   #handleRequest(frame: Frame): void {
     const peer = this.#host.openPeer(frame.sourceAddress);
+    if (peer === null) this.#sender.refuseUnmapped(frame);
     if (peer === null || peer.generation !== frame.generation) return;
     const valid =
       peer.isValidEndpoint(frame.endpoint) && frame.privateData.length <= MAX_PRIVATE_DATA;

@@ -344,6 +344,10 @@ export class NicEngine implements EngineCore, ConnectionHost {
     return this.#peers.open(address);
   }
 
+  writeUnmapped(address: number, bytes: Uint8Array): void {
+    this.#peers.writeUnmapped(address, bytes);
+  }
+
   reaches(peer: PeerHost, probeAddress: number): boolean {
     if (peer.processId === this.processId) return true;
     if (peer.processId === NO_PROCESS) return false;

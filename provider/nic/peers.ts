@@ -5,6 +5,7 @@ import type { Arena } from '../../native/arena.js';
 import type { FabricDirectory } from '../../native/fabric-directory.js';
 import type { Reactor, WatchToken } from '../../native/reactor.js';
 import { EPOLLERR } from '../../native/reactor.js';
+import { PeerPipe } from '../../native/wake-pipe.js';
 import { addressText } from './address.js';
 import { PeerHost } from './peer-host.js';
 import { NO_PROCESS, readsPipe } from './process-of.js';
@@ -55,6 +56,18 @@ export class Peers {
     });
     this.#peers.set(address, { peer, token });
     return peer;
+  }
+
+  /** For a host that open() does not give, as when the arena is full; lost when its pipe is, too. */
+  writeUnmapped(address: number, bytes: Uint8Array): void {
+    const path = this.#options.directory.pipePath(addressText(address));
+    try {
+      const pipe = PeerPipe.open(path);
+      pipe?.write(bytes);
+      pipe?.close();
+    } catch {
+      // Not a pipe, or not ours to open.
+    }
   }
 
   /** Hosts that this NIC is or was connected with, and that live as far as is known. */

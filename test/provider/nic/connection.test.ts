@@ -1,9 +1,10 @@
 // Connection management of the NIC: requests, answers, private data, ends, and what is left of them.
 
+import { closeSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { seconds, VirtualClock } from '../../../runtime/clock.js';
 import { native } from '../../../native/load.js';
-import { LocalEnd } from './harness/end.js';
+import { LocalEnd, SEGMENT_BYTES } from './harness/end.js';
 import {
   ARRANGEMENTS,
   completions,
@@ -189,6 +190,38 @@ describePair('many connections', [INLINE], (pair) => {
     );
     await near.unlisten(PORT);
     await near.unlisten(PORT + 1);
+  });
+});
+
+describe('a host whose arena is full', () => {
+  it('refuses whom it cannot map, who goes another way at once', async () => {
+    const machine = new Machine();
+    // The time stands still: nothing here is owed to a time-out.
+    const clock = new VirtualClock(1);
+    const near = await LocalEnd.open(machine.loop, machine.options(NEAR), clock);
+    const far = await LocalEnd.open(machine.loop, machine.options(FAR), clock);
+    await far.listen(PORT);
+    const { arena } = machine.loop;
+    const filler = openSync(`${machine.base}/filler`, 'w+', 0o600);
+    ftruncateSync(filler, SEGMENT_BYTES);
+    const windows: number[] = [];
+    expect(() => {
+      for (;;) windows.push(arena.map(filler, SEGMENT_BYTES));
+    }).toThrow('no window');
+    // One of the two can map the other.
+    arena.unmap(windows.pop() ?? 0);
+    const slot = await near.queuePair();
+    await near.connect(slot, FAR, PORT);
+    expect((await expectEvent(near, 'connect-failed')).reason).toBe('unreachable');
+    for (const window of windows) arena.unmap(window);
+    closeSync(filler);
+    unlinkSync(`${machine.base}/filler`);
+    await near.destroy(slot);
+    await near.settled();
+    await near.close();
+    await far.close();
+    expect(machine.files()).toEqual([]);
+    machine.close();
   });
 });
 

@@ -25,6 +25,8 @@ const PERMISSION_DENIED = -1;
 /** Where a buffer lies: memory of VirtualAlloc, or an ordinary ArrayBuffer. */
 export type Storage = 'segment' | 'process';
 
+export const SEGMENT_BYTES = 32 * 2 ** 20;
+
 export interface EndOptions {
   readonly base: string;
   readonly fabric: string;
@@ -147,7 +149,7 @@ export class LocalEnd implements End {
       address: options.address,
       engine: options.engine,
       pin: 'try',
-      segmentBytes: 32 * 2 ** 20,
+      segmentBytes: SEGMENT_BYTES,
       warn: () => undefined,
       ...(options.costModel === undefined ? {} : { costModel: options.costModel }),
     });
