@@ -7,9 +7,12 @@ import { Reactor } from '../../native/reactor.js';
 
 const ARENA_BYTES = 2 ** 31;
 
+/** An arena goes only when the collector finds it: one serves all machines of a thread, as many as there are. */
+let arenaOfThread: Arena | null = null;
+
 /** Scratch for runs. Closed by whoever made it. */
 export class SimMachine {
-  readonly arena = new Arena(ARENA_BYTES);
+  readonly arena = (arenaOfThread ??= new Arena(ARENA_BYTES));
   readonly base = mkdtempSync('/dev/shm/wsd-sim-');
 
   /** A reactor for one run, which closes it. */
