@@ -191,18 +191,13 @@ export class SimEnd {
     }
   }
 
-  /** What went, by what its sends said: all of it if they are unsure. */
+  /** What went, by what its sends said: all of it where that is not known. */
   get sent(): Buffer {
-    const lastGood = this.#sent.findLastIndex(
-      ({ operation }) => operation === null || errorOf(operation) === 0,
-    );
     return Buffer.concat(
-      this.#sent.map(({ operation, bytes }, index) => {
-        // XFER-13: the stream goes on behind a send that was refused.
-        // Behind the last that went nobody knows.
-        const isGap =
-          operation !== null && index < lastGood && errorOf(operation) === spi.WSAENOBUFS;
-        return isGap ? bytes.subarray(0, operation.overlapped.InternalHigh) : bytes;
+      this.#sent.map(({ operation, bytes }) => {
+        // XFER-13: the stream goes on behind a send that was refused, which says how much of it went.
+        const isRefused = operation !== null && errorOf(operation) === spi.WSAENOBUFS;
+        return isRefused ? bytes.subarray(0, operation.overlapped.InternalHigh) : bytes;
       }),
     );
   }
