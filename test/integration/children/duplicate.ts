@@ -2,6 +2,7 @@
 // the host; lines on standard input are tasks.
 
 import { createInterface } from 'node:readline';
+import { startWinsock } from '../../../examples/helpers.js';
 import { openHost } from '../../../index.js';
 import type { HostOptions } from '../../../index.js';
 import * as spi from '../../../provider/spi/index.js';
@@ -14,17 +15,7 @@ export interface DuplicateTask {
 }
 
 const host = await openHost(plan() as HostOptions);
-const { winsock } = host;
-const NO_DATA: spi.WSADATA = {
-  wVersion: 0,
-  wHighVersion: 0,
-  iMaxSockets: 0,
-  iMaxUdpDg: 0,
-  lpVendorInfo: null,
-  szDescription: '',
-  szSystemStatus: '',
-};
-winsock.WSAStartup(0x0202, NO_DATA);
+const winsock = startWinsock(host);
 
 function names(s: number): { readonly local: string; readonly peer: string } {
   const text = (isPeer: boolean): string => {

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
+import { startWinsock } from '../../../examples/helpers.js';
 import { openHost } from '../../../index.js';
 import type { HostOptions } from '../../../index.js';
 import * as spi from '../../../provider/spi/index.js';
@@ -23,17 +24,7 @@ export type ShareTask =
   | { readonly act: 'names' | 'close' | 'end' | 'statistics' };
 
 const host = await openHost(plan() as HostOptions);
-const { winsock } = host;
-const NO_DATA: spi.WSADATA = {
-  wVersion: 0,
-  wHighVersion: 0,
-  iMaxSockets: 0,
-  iMaxUdpDg: 0,
-  lpVendorInfo: null,
-  szDescription: '',
-  szSystemStatus: '',
-};
-winsock.WSAStartup(0x0202, NO_DATA);
+const winsock = startWinsock(host);
 let s = spi.INVALID_SOCKET;
 // Blocking calls wait in the loop; nothing else of this process does.
 const turns = setInterval(() => host.progress(), 1);
