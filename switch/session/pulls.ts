@@ -25,7 +25,7 @@ export class Announcement {
   assigned = 0;
   /** Bytes that have arrived, or that nobody wants. */
   ended = 0;
-  /** Total of stored bytes (inbound.ts) that come before it in the stream. */
+  /** Total of stored bytes (arrived.ts) that come before it in the stream. */
   storedBefore = 0;
   readonly descriptor = new Uint8Array(DESCRIPTOR_BYTES_MAX);
   descriptorLength = 0;

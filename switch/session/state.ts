@@ -14,7 +14,7 @@ export interface AnnouncementState {
   readonly storedBefore: number;
 }
 
-export interface InboundState {
+export interface ArrivedState {
   /** Bytes that nobody has read, and how many were ever stored. */
   readonly stored: Uint8Array;
   readonly storedTotal: number;
@@ -22,8 +22,11 @@ export interface InboundState {
   readonly staged: Uint8Array;
   /** Transfers with bytes that no receive has asked for, in the order of the stream. */
   readonly waiting: readonly number[];
-  readonly urgent: readonly number[];
   readonly marks: readonly number[];
+}
+
+export interface InboundState extends ArrivedState {
+  readonly urgent: readonly number[];
   readonly discarding: boolean;
   readonly refusal: number;
   readonly finReceived: boolean;

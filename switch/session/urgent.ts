@@ -1,6 +1,6 @@
 // Urgent bytes that have not been read, and their places in the stream. Knows neither messages nor
-// requests: Inbound keeps one of these for bytes that are read apart from the stream, and one for the
-// places of those that are part of it. Bounded: as in TCP, what nobody fetches is lost to what is
+// requests: one of these is for bytes that are read apart from the stream (Inbound), one for the places
+// of those that are part of it (Arrived). Bounded: as in TCP, what nobody fetches is lost to what is
 // newer. Source: OOB-02, W8.1.13, W14.9.
 
 /** Urgent bytes kept for a reader; Windows keeps several, TCP elsewhere one. */
