@@ -7,7 +7,7 @@ import type { DWORD_PTR, LPCONDITIONPROC, Ref } from '../provider/spi/winsock2.j
 import * as ws from '../provider/spi/winsock2.js';
 import { carry } from './carrier.js';
 import type { SwitchCore } from './core.js';
-import type { Arrival, Decision } from './listen.js';
+import type { Arrival, Decision } from './arrivals.js';
 import { evaluate, occur, reenable, watchTcp } from './network-events.js';
 import { copyName } from './names.js';
 import { SwitchSocket } from './socket.js';

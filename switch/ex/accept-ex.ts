@@ -11,7 +11,8 @@ import {
 import type { Ref, WSAOVERLAPPED } from '../../provider/spi/winsock2.js';
 import * as ws from '../../provider/spi/winsock2.js';
 import { attachArrival, attachTcp } from '../accept.js';
-import type { Arrival, ArrivalWaiter } from '../listen.js';
+import type { Arrival } from '../arrivals.js';
+import type { ArrivalWaiter } from '../listen.js';
 import { reenable } from '../network-events.js';
 import type { SwitchSocket } from '../socket.js';
 import { SocketState } from '../socket.js';
