@@ -1,7 +1,8 @@
 // Makes a SAN connection the one that carries an application's socket, from its connect or accept
 // until it ends. Sources: COMP-02, COMP-12, ARCH-08.
 
-import type { Connection, ConnectionWatcher } from './connection.js';
+import type { Connection } from './connection.js';
+import type { ConnectionWatcher } from './connection-watcher.js';
 import type { SwitchCore } from './core.js';
 import { evaluate } from './network-events.js';
 import type { SwitchSocket } from './socket.js';

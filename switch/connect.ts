@@ -14,7 +14,7 @@ import {
 import * as ws from '../provider/spi/winsock2.js';
 import type { Companion } from './companion.js';
 import { createCompanion } from './companion.js';
-import type { ConnectionWatcher } from './connection.js';
+import type { ConnectionWatcher } from './connection-watcher.js';
 import { Connection } from './connection.js';
 import type { ConnectionMemory } from './connection-memory.js';
 import type { Attendant, SwitchCore } from './core.js';

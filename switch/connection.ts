@@ -1,33 +1,27 @@
 // One established SAN connection: the shell around a session. Feeds it what calls end with, carries
 // out its actions, hands finished requests back, and closes when it says so, after the application
-// has forgotten the socket if need be. Sources: XFER-01 to XFER-05, CONN-05, CLOSE-01 to CLOSE-07,
-// SHUT-01, COMP-12.
+// has forgotten the socket if need be. Sources: XFER-01 to XFER-05, CONN-05, SHUT-01, COMP-12.
 
 import * as wsa from '../provider/spi/error-codes.js';
-import type { WSAOVERLAPPED, WSAPROTOCOL_INFO } from '../provider/spi/winsock2.js';
-import { MSG_OOB } from '../provider/spi/winsock2.js';
+import { MSG_OOB, type WSAOVERLAPPED } from '../provider/spi/winsock2.js';
 import { assert } from '../runtime/assert.js';
 import type { Nanos } from '../runtime/clock.js';
-import { seconds } from '../runtime/clock.js';
 import type { AppRequest } from './app-request.js';
-import type { CallEnds } from './connection-calls.js';
-import { ConnectionCalls, lossError } from './connection-calls.js';
+import { type CallEnds, type ConnectionCalls, lossError } from './connection-calls.js';
 import type { ConnectionMemory } from './connection-memory.js';
+import { createCalls, createSession } from './connection-parts.js';
 import { type ConnectionWatcher, NOBODY } from './connection-watcher.js';
 import type { SwitchCore } from './core.js';
 import type { CompletionSink } from './handle-table.js';
 import type { Companion } from './companion.js';
+import { Departure, type DepartingShell } from './departure.js';
 import type { ShortWay } from './session/short-way.js';
-import { HEADER_BYTES, Session, SessionAction, ActionKind, ResultFlag } from './session/session.js';
+import { HEADER_BYTES, type Session } from './session/session.js';
+import { SessionAction, ActionKind, ResultFlag } from './session/session.js';
 import { Receiving, type ReceivingShell } from './receiving.js';
 import type { SessionState } from './session/state.js';
 
-export type { ConnectionWatcher } from './connection-watcher.js';
-
-/** How long a provider may take to end its calls after WSPCloseSocket before they count as ended. */
-const ABANDON_NANOS = seconds(2);
-
-export class Connection implements CompletionSink, CallEnds, ReceivingShell {
+export class Connection implements CompletionSink, CallEnds, ReceivingShell, DepartingShell {
   readonly session: Session;
   readonly #shortWay: ShortWay;
   readonly companion: Companion;
@@ -46,9 +40,9 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   #heldLoss = 0;
   readonly #core: SwitchCore;
   readonly #calls: ConnectionCalls;
-  readonly #memory: ConnectionMemory;
   readonly #action = new SessionAction();
   readonly #receiving: Receiving;
+  readonly departure: Departure;
   /** Deadlines are near: time is read for every event, not once in a while. */
   #exact = true;
   /** And will be until the connection is gone: its end is in sight. */
@@ -58,7 +52,6 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   #suspending = false;
   /** Told when both sides are quiet, by whoever has asked for it; takes note only. [DUP-09] */
   onQuiet: (() => void) | null = null;
-  #abandonAt: Nanos = Infinity;
   #isGone = false;
 
   constructor(
@@ -67,41 +60,18 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
     readonly role: 'connector' | 'acceptor',
     memory: ConnectionMemory,
   ) {
-    const { provider, limits, descriptor } = companion;
     this.#core = core;
     this.companion = companion;
-    this.#memory = memory;
-    this.session = new Session({
-      role,
-      limits,
-      rdmaRead: provider.extensions.WSPRdmaRead !== null,
-      suspends: provider.handsOver,
-      sendBuffers: memory.sendBuffers,
-      sendWords: memory.sendWords,
-      receiveBuffers: memory.receiveBuffers,
-      receiveWords: memory.receiveWords,
+    this.session = createSession(companion, role, memory, {
       lendStaging: () => this.#calls.registrations.lendStaging(),
       lendSends: () => this.#calls.lendSends(),
     });
     this.#shortWay = this.session.shortWay;
-    const events = core.profile.transferEvent === 'event';
-    this.#calls = new ConnectionCalls({
-      procs: provider.procs,
-      extensions: provider.extensions,
-      descriptor,
-      memory,
-      limits,
-      slotCount: this.session.slotCount,
-      cache: core.registrations,
-      probesDescriptorLength: core.profile.probesDescriptorLength,
-      queueDepth: companion.queueDepth,
-      receiveEvent: events ? companion.event : 0,
-      taggedEvent: companion.event | 1,
-      ends: this,
-    });
-    const { requests } = core;
-    const count = limits.receiveCount;
-    this.#receiving = new Receiving(this.#calls, this.session, requests, count, this);
+    this.#calls = createCalls(core, companion, memory, this.session.slotCount, this);
+    const { receiveCount } = companion.limits;
+    this.#receiving = new Receiving(this.#calls, this.session, core.requests, receiveCount, this);
+    const parts = { calls: this.#calls, receiving: this.#receiving, memory };
+    this.departure = new Departure(core, parts, this);
   }
 
   /**
@@ -245,7 +215,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
   }
 
   get deadline(): Nanos {
-    return Math.min(this.#exact ? this.session.deadline : Infinity, this.#abandonAt);
+    return Math.min(this.#exact ? this.session.deadline : Infinity, this.departure.deadline);
   }
 
   /** Puts it on core.polled. */
@@ -255,11 +225,15 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
     this.#core.polled.push(this);
   }
 
+  watchTime(): void {
+    this.#exact = true;
+    this.poll();
+  }
+
   /** From now on deadlines may be set: the end of the stream is in sight. */
   watchDeadlines(): void {
-    this.#exact = true;
     this.#ending = true;
-    this.poll();
+    this.watchTime();
     this.tellLoss();
   }
 
@@ -317,68 +291,13 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
    * is all on its way. See Session.cancelSend for what follows a send that had begun. [BLK-04, BLK-05]
    */
   cancel(request: AppRequest): boolean {
-    this.#exact = true;
-    this.poll();
+    this.watchTime();
     const { session } = this;
-    const now = this.now();
     const found = request.isSend
-      ? session.cancelSend(request.session, now)
-      : session.cancelReceive(request.session, now);
+      ? session.cancelSend(request.session, this.now())
+      : session.cancelReceive(request.session, this.now());
     this.drain();
     return found;
-  }
-
-  // What select, WSAPoll and WSAEventSelect ask -------------------------------------------------
-
-  /** A receive would not wait: data, the end, or failure. Fetches large data that it would wait for. */
-  canRead(): boolean {
-    if (!this.session.isReadable) this.fetchReadable();
-    return this.session.isReadable;
-  }
-
-  /** A send of one byte would not wait: there is room for it, or it would fail. */
-  canWrite(): boolean {
-    const { session } = this;
-    if (session.sendSpace === 0) this.reclaimAll();
-    return session.sendSpace > 0 || session.isOver || this.#heldLoss !== 0;
-  }
-
-  /** A receive with MSG_OOB would not wait. [W8.1.13] */
-  get hasOob(): boolean {
-    return this.session.hasUrgent;
-  }
-
-  /** Brings large data that waits to where a reader finds it. */
-  fetchReadable(): void {
-    this.session.wantReadable(this.now());
-    this.drain();
-  }
-
-  // From process to process: switch/sharing ------------------------------------------------------
-
-  /** Ends what has begun and makes both sides quiet: onQuiet. Nothing new may be begun. [DUP-08] */
-  suspend(): void {
-    // What the other process goes on with counts every receive as posted.
-    this.#receiving.payDebts();
-    this.#exact = true;
-    this.session.moving.suspend(this.now());
-    this.drain();
-  }
-
-  resume(): void {
-    this.session.moving.resume(this.now());
-    this.drain();
-  }
-
-  /** See ConnectionCalls.handOver: on success this end of the connection is no more. */
-  handOver(processId: number, info: WSAPROTOCOL_INFO): number {
-    const error = this.#calls.handOver(processId, info);
-    if (error !== 0) return error;
-    this.session.moving.leave();
-    this.#exact = true;
-    this.#abandonAt = this.#core.environment.clock.now() + ABANDON_NANOS;
-    this.poll();
-    return 0;
   }
 
   abort(error: number): void {
@@ -386,8 +305,6 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
     this.session.abort(error, this.now());
     this.drain();
   }
-
-  // ---------------------------------------------------------------------------------------------
 
   queue(): void {
     if (this.isQueued || this.#isGone) return;
@@ -405,12 +322,11 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
         if (!calls.isClosed) this.#sendMessage(action.index, action.length);
         return;
       case ActionKind.register: {
-        const { slot } = action;
         const { registrations } = calls;
         const error = registrations.register(action);
-        const length = registrations.descriptorLengthOf(slot);
-        const descriptor = length > 0 ? registrations.descriptorOf(slot) : null;
-        this.session.handleRegistered(slot, descriptor, length, error, this.now());
+        const length = registrations.descriptorLengthOf(action.slot);
+        const descriptor = length > 0 ? registrations.descriptorOf(action.slot) : null;
+        this.session.handleRegistered(action.slot, descriptor, length, error, this.now());
         return;
       }
       case ActionKind.deregister:
@@ -428,9 +344,8 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
       case ActionKind.hold:
         this.#suspending = true;
         this.bytesHeld = 0;
-        this.#exact = true;
+        this.watchTime();
         this.session.moving.handleHeld(this.now());
-        this.poll();
         return;
       case ActionKind.quiet:
         this.onQuiet?.();
@@ -471,28 +386,14 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell {
 
   #close(error: number): void {
     if (this.#calls.isClosed) return;
-    this.#exact = true;
-    this.#calls.close(this.#core.profile.callsAfterClose);
-    this.#abandonAt = this.#core.environment.clock.now() + ABANDON_NANOS;
-    this.poll();
+    this.departure.close();
     this.watcher.ended(this, error);
   }
 
-  /** Closed: once the provider has ended all calls, the memory may be used again. */
+  /** Closed: once the provider has ended all calls, it is gone. */
   #leave(): void {
-    while (this.#calls.hasReceived) this.#calls.takeReceived();
-    if (this.#isGone) return;
-    const late = this.#core.environment.clock.now() >= this.#abandonAt;
-    const isInUse = !this.#calls.isIdle;
-    if (isInUse && !late) return;
-    if (isInUse) {
-      this.#calls.abandon();
-      this.drain();
-    }
+    if (this.#isGone || !this.departure.end()) return;
     this.#isGone = true;
     this.#core.connections.delete(this);
-    this.#core.statistics.sessionEnded(this.session.statistics);
-    this.companion.release();
-    this.#core.memory.giveBack(this.#memory, isInUse);
   }
 }

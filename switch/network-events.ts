@@ -7,6 +7,7 @@ import type { Ref, WSANETWORKEVENTS } from '../provider/spi/winsock2.js';
 import * as ws from '../provider/spi/winsock2.js';
 import { fail } from '../provider/spi/ws2spi.js';
 import type { SwitchCore } from './core.js';
+import { fetchReadable, hasOob } from './readiness.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
 
@@ -59,7 +60,7 @@ export function evaluate(core: SwitchCore, socket: SwitchSocket): void {
   if (connection === null || socket.state !== SocketState.connected) return;
   const { session } = connection;
   const error = session.error;
-  if (!session.isReadable && (socket.selectedMask & ws.FD_READ) !== 0) connection.fetchReadable();
+  if (!session.isReadable && (socket.selectedMask & ws.FD_READ) !== 0) fetchReadable(connection);
   const { readableBytes } = session;
   if (readableBytes > socket.readableSeen) arrive(core, socket, ws.FD_READ_BIT);
   else if (readableBytes > 0) occur(core, socket, ws.FD_READ_BIT, 0);
@@ -68,7 +69,7 @@ export function evaluate(core: SwitchCore, socket: SwitchSocket): void {
     occur(core, socket, ws.FD_WRITE_BIT, 0);
   }
   if (connection.hasUrgent) arrive(core, socket, ws.FD_OOB_BIT);
-  else if (connection.hasOob) occur(core, socket, ws.FD_OOB_BIT, 0);
+  else if (hasOob(connection)) occur(core, socket, ws.FD_OOB_BIT, 0);
   connection.hasUrgent = false;
   // W10.8: once, with 0 for a graceful end, when all before it was read or at once.
   const hasEnded = core.profile.closePrecedesData ? session.peerHasShutdown : session.isAtEnd;

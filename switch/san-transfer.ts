@@ -18,6 +18,7 @@ import type { Connection } from './connection.js';
 import type { SwitchCore } from './core.js';
 import { OVERLAPPED_COUNT_MAX } from './limits.js';
 import { reenable } from './network-events.js';
+import { fetchReadable } from './readiness.js';
 import { RequestFlag } from './session/request.js';
 import type { SwitchSocket } from './socket.js';
 
@@ -206,7 +207,7 @@ export class SanTransfers {
   ): number {
     const { session } = connection;
     if (mode !== CallMode.blocking && !session.isReadable) nudge(this.#core);
-    if (!session.isReadable) connection.fetchReadable();
+    if (!session.isReadable) fetchReadable(connection);
     if (mode === CallMode.blocking && !session.isReadable) {
       const deadline = deadlineAfterReceive(this.#core, socket);
       const readable = (): boolean => session.isReadable;

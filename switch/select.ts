@@ -11,6 +11,7 @@ import { wait } from './blocking.js';
 import type { Connection } from './connection.js';
 import type { SwitchCore } from './core.js';
 import { watchTcp } from './network-events.js';
+import { canRead, canWrite, hasOob } from './readiness.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
 
@@ -155,9 +156,9 @@ function ownReadiness({ socket, wanted }: Question): number {
     if (hasFailed) found |= wanted & (Ready.except | Ready.end);
     return found;
   }
-  if ((wanted & Ready.read) !== 0 && connection.canRead()) found |= Ready.read;
-  if ((wanted & Ready.write) !== 0 && connection.canWrite()) found |= Ready.write;
-  if ((wanted & Ready.except) !== 0 && connection.hasOob) found |= Ready.except;
+  if ((wanted & Ready.read) !== 0 && canRead(connection)) found |= Ready.read;
+  if ((wanted & Ready.write) !== 0 && canWrite(connection)) found |= Ready.write;
+  if ((wanted & Ready.except) !== 0 && hasOob(connection)) found |= Ready.except;
   if ((wanted & Ready.end) !== 0 && hasEnded(connection)) found |= Ready.end;
   return found;
 }
@@ -168,9 +169,9 @@ function isOwnReady(socket: SwitchSocket, wanted: number): boolean {
   if (connection === null && socket.share !== null) return socket.share.end !== null;
   if (connection === null) return (wanted & Ready.read) !== 0 && listener?.hasArrival === true;
   if ((wanted & Ready.read) !== 0 && connection.session.isReadable) return true;
-  if ((wanted & Ready.write) !== 0 && connection.canWrite()) return true;
+  if ((wanted & Ready.write) !== 0 && canWrite(connection)) return true;
   if ((wanted & Ready.end) !== 0 && hasEnded(connection)) return true;
-  return (wanted & Ready.except) !== 0 && connection.hasOob;
+  return (wanted & Ready.except) !== 0 && hasOob(connection);
 }
 
 function hasEnded({ session }: Connection): boolean {

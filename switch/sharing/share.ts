@@ -239,7 +239,7 @@ export class Share {
         this.#yield();
         return;
       case 'resume':
-        this.#connection?.resume();
+        this.#connection?.departure.resume();
         this.#carryAgain();
         return;
       case 'hand-over':
@@ -286,7 +286,7 @@ export class Share {
     connection.onQuiet = () => {
       this.#isQuiet = true;
     };
-    connection.suspend();
+    connection.departure.suspend();
   }
 
   #carryAgain(): void {
@@ -310,7 +310,7 @@ export class Share {
     const { limits } = companion;
     const state = session.moving.save();
     const info = { ...this.#core.tcpInfo };
-    const error = connection.handOver(processId, info);
+    const error = connection.departure.handOver(processId, info);
     if (error === 0) {
       const options = optionsOf(this.#socket);
       const reserved = info.dwProviderReserved;
@@ -343,7 +343,7 @@ export class Share {
     carry(core, socket, taken);
     this.#connection = taken;
     if (this.#isClosed) socket.connection = null;
-    taken.resume();
+    taken.departure.resume();
     this.group.taken(this.#now());
   }
 

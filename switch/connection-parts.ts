@@ -1,0 +1,50 @@
+// What a connection is put together from: the session that the provider's limits allow, and the calls at
+// the provider. Sources: XFER-01 to XFER-05, OVL-05, WSPSEND-08.
+
+import type { Companion } from './companion.js';
+import { type CallEnds, ConnectionCalls } from './connection-calls.js';
+import type { ConnectionMemory } from './connection-memory.js';
+import type { SwitchCore } from './core.js';
+import { Session, type SessionOptions } from './session/session.js';
+
+export function createSession(
+  { provider, limits }: Companion,
+  role: 'connector' | 'acceptor',
+  memory: ConnectionMemory,
+  lenders: Pick<SessionOptions, 'lendStaging' | 'lendSends'>,
+): Session {
+  return new Session({
+    role,
+    limits,
+    rdmaRead: provider.extensions.WSPRdmaRead !== null,
+    suspends: provider.handsOver,
+    sendBuffers: memory.sendBuffers,
+    sendWords: memory.sendWords,
+    receiveBuffers: memory.receiveBuffers,
+    receiveWords: memory.receiveWords,
+    ...lenders,
+  });
+}
+
+export function createCalls(
+  core: SwitchCore,
+  { provider, limits, descriptor, event, queueDepth }: Companion,
+  memory: ConnectionMemory,
+  slotCount: number,
+  ends: CallEnds,
+): ConnectionCalls {
+  return new ConnectionCalls({
+    procs: provider.procs,
+    extensions: provider.extensions,
+    descriptor,
+    memory,
+    limits,
+    slotCount,
+    cache: core.registrations,
+    probesDescriptorLength: core.profile.probesDescriptorLength,
+    queueDepth,
+    receiveEvent: core.profile.transferEvent === 'event' ? event : 0,
+    taggedEvent: event | 1,
+    ends,
+  });
+}
