@@ -3,7 +3,7 @@
 // about data. Source: docs/session-protocol.md "Message layout", "Credits"; XFER-02, XFER-04,
 // XFER-06, BLK-05.
 
-import { WSA_OPERATION_ABORTED } from '../../provider/spi/error-codes.js';
+import { WSA_OPERATION_ABORTED, WSAENOBUFS } from '../../provider/spi/error-codes.js';
 import { assert } from '../../runtime/assert.js';
 import type { Nanos } from '../../runtime/clock.js';
 import { ActionKind, ActionQueue } from './actions.js';
@@ -269,6 +269,10 @@ export class SessionCore {
     assert(request.calls === 0, 'no RDMA call is at work on a finished request');
     request.state = RequestState.finished;
     request.error = error;
+    if (request.isRefused) {
+      request.error = WSAENOBUFS;
+      request.bytes = request.assigned;
+    }
     if (request.cancelled) {
       request.cancelled = false;
       this.#cancelledCount--;
@@ -314,6 +318,7 @@ export function adopt(request: SessionRequest, isSend: boolean): void {
   request.transfers = 0;
   request.calls = 0;
   request.sealed = false;
+  request.isRefused = false;
   request.cancelled = false;
   let total = 0;
   for (let index = 0; index < request.bufferCount; index++) {

@@ -3,7 +3,7 @@
 // Source: docs/session-protocol.md "Small data", "Large data"; XFER-03, XFER-07, XFER-08, XFER-15,
 // XFER-16, BLK-04, BLK-05, W9.10.1.
 
-import { WSAECONNABORTED, WSAENOBUFS, WSAESHUTDOWN } from '../../provider/spi/error-codes.js';
+import { WSAECONNABORTED, WSAESHUTDOWN } from '../../provider/spi/error-codes.js';
 import { copyBytes } from './copy.js';
 import type { SessionCore } from './core.js';
 import { adopt, advance, contiguous } from './core.js';
@@ -155,7 +155,7 @@ export class Outbound {
     }
     this.#queue.remove(request);
     request.sealed = true;
-    request.error = WSAENOBUFS;
+    request.isRefused = true;
     this.sourceEnded(request);
   }
 

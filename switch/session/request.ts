@@ -68,6 +68,11 @@ export class SessionRequest {
   calls = 0;
   /** Nothing more will be assigned: it finishes when `transfers` is 0. */
   sealed = false;
+  /**
+   * Send: memory for the rest could not be registered. That stands, whatever ends it in the end: behind
+   * what has gone the stream has a gap of known length. [docs/decisions/0051]
+   */
+  isRefused = false;
   /** Given up by the application, while RDMA may still be at work on its memory. */
   cancelled = false;
   next: SessionRequest | null = null;

@@ -3,10 +3,15 @@
 
 import { describe, expect, it } from 'vitest';
 import { WSAECONNABORTED, WSAETIMEDOUT } from '../../../provider/spi/error-codes.js';
-import { RequestFlag, RequestState, type SessionRequest } from '../../../switch/session/session.js';
+import {
+  RequestFlag,
+  RequestState,
+  type Session,
+  type SessionRequest,
+} from '../../../switch/session/session.js';
 import { ownBytes, pattern, smallLimits } from './end.js';
 import { Pair } from './pair.js';
-import { WSA_OPERATION_ABORTED, WSAECONNRESET } from './end.js';
+import { WSA_OPERATION_ABORTED, WSAECONNRESET, WSAENOBUFS } from './end.js';
 
 const large = 50_000;
 const outcome = ({ state, error, bytes }: SessionRequest): unknown[] => [state, error, bytes];
@@ -128,6 +133,37 @@ describe('a send that is given up', () => {
     pair.drive();
     pair.expectClean();
   });
+});
+
+describe('a send whose second part was refused', () => {
+  it.each([
+    [
+      'cancelled',
+      (session: Session, now: number, it: SessionRequest) => session.cancelSend(it, now),
+    ],
+    ['closed', (session: Session, now: number) => session.close(now)],
+    ['lost', (session: Session, now: number) => session.handleDisconnect(WSAECONNRESET, now)],
+  ] as const)(
+    'says so, and how much of it went, also when it is %s before the first has ended [XFER-13 W9.3 W9.10.1]',
+    (_how, end) => {
+      let registrations = 0;
+      const a = {
+        get registrationFailureEvery() {
+          return registrations++ === 0 ? 0 : 1;
+        },
+      };
+      const pair = Pair.connected({ a });
+      const whole = pattern(2 * large, 1);
+      const receive = pair.b.receive(2 * large);
+      const send = pair.a.send(whole, 0, large);
+      while (receive.state !== RequestState.finished && pair.step());
+      expect(send.state).toBe(RequestState.queued);
+      pair.a.act((session, now) => end(session, now, send));
+      pair.drive();
+      expect(outcome(send)).toEqual([RequestState.finished, WSAENOBUFS, large]);
+      expect(Buffer.compare(ownBytes(receive), whole.subarray(0, large))).toBe(0);
+    },
+  );
 });
 
 describe('close()', () => {
