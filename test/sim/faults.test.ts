@@ -92,6 +92,19 @@ describe('a fault', () => {
     expect(text).toMatch(shows);
   });
 
+  it('that is a death right after a close over TCP/IP leaves the peer the end of the stream', async () => {
+    const call = 'WSPEnumNetworkEvents';
+    const { failure, text } = await run({}, [
+      { kind: 'fail', host: 1, call, error: spi.WSAENETDOWN, of: 1 },
+      connect(1, 0),
+      turns,
+      { kind: 'close', conn: 0, side: 'a', hard: false },
+      { kind: 'die', host: 1 },
+    ]);
+    expect(failure).toBeNull();
+    expect(text).toMatch(/receive over 0 0/);
+  });
+
   it('of WSPRecv while a stream ends and several receives are to be posted ends well, too', async () => {
     const plan = `
     sim seed=601736 hosts=3 profile=real-switch cost=infiniband-ddr read=1 threshold=300 completion=immediate cache=1 verify=0 once=none

@@ -295,7 +295,8 @@ export class FakeTcp implements Agent {
     const { peer } = socket;
     socket.sendShut = true;
     if (peer === null || peer.ended) return;
-    this.deferred.push(() => {
+    // What was sent is on its way, also when nobody is left behind it.
+    this.#hostOf(peer).deferred.push(() => {
       peer.ended = true;
       this.#arrive(peer);
       this.#occur(peer, spi.FD_CLOSE_BIT);
