@@ -37,22 +37,22 @@ const LENGTH_MAX = DIRECT_BYTES_MAX;
 const LOOP_MAX = WORD_LOOP_BYTES_MAX;
 
 export class DirectAccess {
-  readonly #core: EngineCore;
-  readonly #view: SharedView;
-  readonly #words: Int32Array;
-  readonly #doubles: Float64Array;
-  readonly #shortWay: ShortWay;
-  readonly #hasBarrier: boolean;
-  readonly #own: number;
+  private readonly core: EngineCore;
+  private readonly view: SharedView;
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+  private readonly shortWay: ShortWay;
+  private readonly hasBarrier: boolean;
+  private readonly own: number;
 
   constructor(core: EngineCore, shortWay: ShortWay) {
-    this.#core = core;
-    this.#view = core.view;
-    this.#words = core.view.words;
-    this.#doubles = core.view.doubles;
-    this.#shortWay = shortWay;
-    this.#hasBarrier = core.hasBarrier;
-    this.#own = core.own.offset;
+    this.core = core;
+    this.view = core.view;
+    this.words = core.view.words;
+    this.doubles = core.view.doubles;
+    this.shortWay = shortWay;
+    this.hasBarrier = core.hasBarrier;
+    this.own = core.own.offset;
   }
 
   /** A posted request of one element; its completion is in the queue then. */
@@ -86,12 +86,12 @@ export class DirectAccess {
     remoteOffset: number,
     remoteKey: number,
   ): boolean {
-    if (!this.#isInOrder(qp, length)) return false;
-    if (key !== qp.sendKey && !this.#shortWay.learnSendKey(qp, key)) return false;
+    if (!this.isInOrder(qp, length)) return false;
+    if (key !== qp.sendKey && !this.shortWay.learnSendKey(qp, key)) return false;
     if (offset < qp.sendFrom || offset + length > qp.sendTo) return false;
-    if (!this.#begin(qp, remoteOffset, length, remoteKey, REMOTE_WRITE)) return false;
-    this.#copy(qp.peerSegment + remoteOffset, this.#own + offset, length);
-    this.#view.storeRelease(qp.ownState + ACCESSING, 0);
+    if (!this.begin(qp, remoteOffset, length, remoteKey, REMOTE_WRITE)) return false;
+    this.copy(qp.peerSegment + remoteOffset, this.own + offset, length);
+    this.view.storeRelease(qp.ownState + ACCESSING, 0);
     return true;
   }
 
@@ -104,12 +104,12 @@ export class DirectAccess {
     remoteOffset: number,
     remoteKey: number,
   ): boolean {
-    if (!this.#isInOrder(qp, length)) return false;
-    if (key !== qp.receiveKey && !this.#shortWay.learnReceiveKey(qp, key)) return false;
+    if (!this.isInOrder(qp, length)) return false;
+    if (key !== qp.receiveKey && !this.shortWay.learnReceiveKey(qp, key)) return false;
     if (offset < qp.receiveFrom || offset + length > qp.receiveTo) return false;
-    if (!this.#begin(qp, remoteOffset, length, remoteKey, REMOTE_READ)) return false;
-    this.#copy(this.#own + offset, qp.peerSegment + remoteOffset, length);
-    this.#view.storeRelease(qp.ownState + ACCESSING, 0);
+    if (!this.begin(qp, remoteOffset, length, remoteKey, REMOTE_READ)) return false;
+    this.copy(this.own + offset, qp.peerSegment + remoteOffset, length);
+    this.view.storeRelease(qp.ownState + ACCESSING, 0);
     return true;
   }
 
@@ -117,8 +117,8 @@ export class DirectAccess {
    * Whether everything before is not only complete but executed by the peer: a WRITE is never seen before
    * the SEND in front of it. Not where time or retries count: those need the peer's engine.
    */
-  #isInOrder(qp: EngineQueuePair, length: number): boolean {
-    const words = this.#words;
+  private isInOrder(qp: EngineQueuePair, length: number): boolean {
+    const words = this.words;
     const next = (qp.sendTaken + 1) | 0;
     return (
       length > 0 &&
@@ -135,24 +135,30 @@ export class DirectAccess {
    * Says that the region is being used, then looks whether it is still listed: the owner takes it off the
    * list, then looks whether it is being used. The fence between the two is the owner's barrier.
    */
-  #begin(qp: EngineQueuePair, offset: number, length: number, key: number, right: number): boolean {
+  private begin(
+    qp: EngineQueuePair,
+    offset: number,
+    length: number,
+    key: number,
+    right: number,
+  ): boolean {
     const { remote } = qp;
-    if (key !== remote.key && !this.#adopt(qp, key)) return false;
+    if (key !== remote.key && !this.adopt(qp, key)) return false;
     if (!remote.opens(offset, length, right)) return false;
-    if (--qp.looksIn === 0 && !this.#isPeerAlive(qp)) return false;
+    if (--qp.looksIn === 0 && !this.isPeerAlive(qp)) return false;
     const word = qp.ownState + ACCESSING;
-    if (this.#hasBarrier) this.#view.storeRelease(word, key);
-    else this.#view.exchange(word, key);
-    if (this.#view.loadAcquire(remote.entry) === key) return true;
-    this.#view.storeRelease(word, 0);
+    if (this.hasBarrier) this.view.storeRelease(word, key);
+    else this.view.exchange(word, key);
+    if (this.view.loadAcquire(remote.entry) === key) return true;
+    this.view.storeRelease(word, 0);
     remote.forget();
     return false;
   }
 
   /** Finds a key in the peer's list and remembers what it opens. Believes nothing outside its segment. */
-  #adopt(qp: EngineQueuePair, key: number): boolean {
+  private adopt(qp: EngineQueuePair, key: number): boolean {
     const { peer, remote } = qp;
-    const view = this.#view;
+    const view = this.view;
     if (peer === null || key === 0) return false;
     let entry = qp.peerState + STATE_EXPOSED;
     const listEnd = entry + EXPOSED_REGIONS * EXPOSED_WORDS;
@@ -173,7 +179,7 @@ export class DirectAccess {
   }
 
   /** Whoever only writes never looks at anything that would tell it of the peer's death. */
-  #isPeerAlive(qp: EngineQueuePair): boolean {
+  private isPeerAlive(qp: EngineQueuePair): boolean {
     qp.looksIn = DIRECT_PER_LOOK;
     return qp.peer?.isAlive() === true;
   }
@@ -182,13 +188,13 @@ export class DirectAccess {
    * Copies between arena bytes that do not overlap, the last word, or byte, after everything else: whoever
    * looks at it until it changes finds the rest.
    */
-  #copy(target: number, source: number, length: number): void {
+  private copy(target: number, source: number, length: number): void {
     if (((target | source) & 7) !== 0 || (length & 3) !== 0 || length > LOOP_MAX) {
-      this.#copyBytes(target, source, length);
+      this.copyBytes(target, source, length);
       return;
     }
-    const words = this.#words;
-    const doubles = this.#doubles;
+    const words = this.words;
+    const doubles = this.doubles;
     const to = target >>> 3;
     const from = source >>> 3;
     const last = (length >>> 2) - 1;
@@ -204,16 +210,16 @@ export class DirectAccess {
     const toLast = (to << 1) + last;
     const fromLast = (from << 1) + last;
     if ((last & 1) !== 0) words[toLast - 1] = words[fromLast - 1] as number;
-    this.#view.storeRelease(toLast, words[fromLast] as number);
+    this.view.storeRelease(toLast, words[fromLast] as number);
   }
 
-  #copyBytes(target: number, source: number, length: number): void {
+  private copyBytes(target: number, source: number, length: number): void {
     const rest = ((target | source | length) & 3) === 0 ? 4 : 1;
-    this.#view.copy(target, source, length - rest);
-    const { bytes } = this.#core.view;
+    this.view.copy(target, source, length - rest);
+    const { bytes } = this.core.view;
     const toLast = target + length - rest;
     const fromLast = source + length - rest;
     if (rest === 1) bytes[toLast] = bytes[fromLast] as number;
-    else this.#view.storeRelease(toLast / 4, this.#words[fromLast / 4] as number);
+    else this.view.storeRelease(toLast / 4, this.words[fromLast / 4] as number);
   }
 }

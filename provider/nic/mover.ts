@@ -19,20 +19,20 @@ export interface OwnMemory {
 }
 
 export class Mover {
-  readonly #view: SharedView;
-  readonly #native: NativeBinding;
-  readonly #own: OwnMemory;
-  readonly #arenaAddress: number;
-  readonly #doubles: Float64Array;
-  readonly #ownDouble: number;
+  private readonly view: SharedView;
+  private readonly native: NativeBinding;
+  private readonly own: OwnMemory;
+  private readonly arenaAddress: number;
+  private readonly doubles: Float64Array;
+  private readonly ownDouble: number;
 
   constructor(view: SharedView, native: NativeBinding, own: OwnMemory, arenaAddress: number) {
-    this.#view = view;
-    this.#native = native;
-    this.#own = own;
-    this.#arenaAddress = arenaAddress;
-    this.#doubles = view.doubles;
-    this.#ownDouble = own.offset / 8;
+    this.view = view;
+    this.native = native;
+    this.own = own;
+    this.arenaAddress = arenaAddress;
+    this.doubles = view.doubles;
+    this.ownDouble = own.offset / 8;
   }
 
   /**
@@ -44,10 +44,10 @@ export class Mover {
    * lies between the first store to that line and the last, the fewer times it changes cores.
    */
   collectSmall(word: number, offset: number, length: number): void {
-    const doubles = this.#doubles;
+    const doubles = this.doubles;
     const target = word >>> 1;
-    const source = this.#ownDouble + (offset >>> 3);
-    if ((length & 7) !== 0) this.#copyTail(word, (this.#ownDouble << 1) + (offset >>> 2), length);
+    const source = this.ownDouble + (offset >>> 3);
+    if ((length & 7) !== 0) this.copyTail(word, (this.ownDouble << 1) + (offset >>> 2), length);
     let at = length >>> 3;
     for (; at >= 4; at -= 4) {
       doubles[target + at - 1] = doubles[source + at - 1] as number;
@@ -59,8 +59,8 @@ export class Mover {
   }
 
   deliverSmall(word: number, offset: number, length: number): void {
-    const doubles = this.#doubles;
-    const target = this.#ownDouble + (offset >>> 3);
+    const doubles = this.doubles;
+    const target = this.ownDouble + (offset >>> 3);
     const source = word >>> 1;
     const count = length >>> 3;
     let at = 0;
@@ -71,19 +71,19 @@ export class Mover {
       doubles[target + at + 3] = doubles[source + at + 3] as number;
     }
     for (; at < count; at++) doubles[target + at] = doubles[source + at] as number;
-    if ((length & 7) !== 0) this.#copyTail((this.#ownDouble << 1) + (offset >>> 2), word, length);
+    if ((length & 7) !== 0) this.copyTail((this.ownDouble << 1) + (offset >>> 2), word, length);
   }
 
   /** The last, incomplete eight bytes of a payload that starts at arena words `target`, `source`. */
-  #copyTail(target: number, source: number, length: number): void {
-    const words = this.#view.words;
+  private copyTail(target: number, source: number, length: number): void {
+    const words = this.view.words;
     let at = (length >>> 3) << 1;
     if ((length & 4) !== 0) {
       words[target + at] = words[source + at] as number;
       at++;
     }
     if ((length & 3) === 0) return;
-    const bytes = this.#view.bytes;
+    const bytes = this.view.bytes;
     for (let left = 0; left < (length & 3); left++) {
       bytes[(target + at) * 4 + left] = bytes[(source + at) * 4 + left] as number;
     }
@@ -92,15 +92,15 @@ export class Mover {
   /** The peer's memory at `from` → ours at `to`. False when either range does not exist. */
   pull(peer: PeerHost, from: number, to: number, length: number): boolean {
     if (from < PROCESS_SPACE && to < PROCESS_SPACE) {
-      if (from + length > peer.bytes || to + length > this.#own.bytes) return false;
-      this.#view.copy(this.#own.offset + to, peer.offset + from, length);
+      if (from + length > peer.bytes || to + length > this.own.bytes) return false;
+      this.view.copy(this.own.offset + to, peer.offset + from, length);
       return true;
     }
-    return this.#move(
+    return this.move(
       0,
-      this.#ownAddress(to, length),
+      this.ownAddress(to, length),
       peer.moveId(from),
-      this.#peerAddress(peer, from, length),
+      this.peerAddress(peer, from, length),
       length,
     );
   }
@@ -108,15 +108,15 @@ export class Mover {
   /** Our memory at `from` → the peer's at `to`. */
   push(peer: PeerHost, to: number, from: number, length: number): boolean {
     if (from < PROCESS_SPACE && to < PROCESS_SPACE) {
-      if (to + length > peer.bytes || from + length > this.#own.bytes) return false;
-      this.#view.copy(peer.offset + to, this.#own.offset + from, length);
+      if (to + length > peer.bytes || from + length > this.own.bytes) return false;
+      this.view.copy(peer.offset + to, this.own.offset + from, length);
       return true;
     }
-    return this.#move(
+    return this.move(
       peer.moveId(to),
-      this.#peerAddress(peer, to, length),
+      this.peerAddress(peer, to, length),
       0,
-      this.#ownAddress(from, length),
+      this.ownAddress(from, length),
       length,
     );
   }
@@ -124,47 +124,45 @@ export class Mover {
   /** Arena bytes at `arenaOffset` (a slot's payload) → our memory at `to`. */
   deliver(arenaOffset: number, to: number, length: number): boolean {
     if (to < PROCESS_SPACE) {
-      if (to + length > this.#own.bytes) return false;
-      this.#view.copy(this.#own.offset + to, arenaOffset, length);
+      if (to + length > this.own.bytes) return false;
+      this.view.copy(this.own.offset + to, arenaOffset, length);
       return true;
     }
-    return this.#move(0, to - PROCESS_SPACE, 0, this.#arenaAddress + arenaOffset, length);
+    return this.move(0, to - PROCESS_SPACE, 0, this.arenaAddress + arenaOffset, length);
   }
 
   /** Our memory at `from` → arena bytes at `arenaOffset`. */
   collect(arenaOffset: number, from: number, length: number): boolean {
     if (from < PROCESS_SPACE) {
-      if (from + length > this.#own.bytes) return false;
-      this.#view.copy(arenaOffset, this.#own.offset + from, length);
+      if (from + length > this.own.bytes) return false;
+      this.view.copy(arenaOffset, this.own.offset + from, length);
       return true;
     }
-    return this.#move(0, this.#arenaAddress + arenaOffset, 0, from - PROCESS_SPACE, length);
+    return this.move(0, this.arenaAddress + arenaOffset, 0, from - PROCESS_SPACE, length);
   }
 
   /** Whether the 8 bytes at `address` of another process can be read and hold `expected`. */
   probe(processId: number, address: number, expected: number, scratch: number): boolean {
-    const target = this.#arenaAddress + scratch;
-    if (!this.#move(0, target, processId, address, 8)) return false;
-    return this.#view.load64(scratch / 4) === expected;
+    const target = this.arenaAddress + scratch;
+    if (!this.move(0, target, processId, address, 8)) return false;
+    return this.view.load64(scratch / 4) === expected;
   }
 
-  #move(toPid: number, to: number, fromPid: number, from: number, length: number): boolean {
+  private move(toPid: number, to: number, fromPid: number, from: number, length: number): boolean {
     if (length === 0) return true;
     if (to === 0 || from === 0) return false;
     // A peer may have written any 64 bits as an address.
     if (to >= ADDRESS_END || from >= ADDRESS_END) return false;
-    return this.#native.move(toPid, to, fromPid, from, length) === length;
+    return this.native.move(toPid, to, fromPid, from, length) === length;
   }
 
-  #ownAddress(address: number, length: number): number {
+  private ownAddress(address: number, length: number): number {
     if (address >= PROCESS_SPACE) return address - PROCESS_SPACE;
-    return address + length <= this.#own.bytes
-      ? this.#arenaAddress + this.#own.offset + address
-      : 0;
+    return address + length <= this.own.bytes ? this.arenaAddress + this.own.offset + address : 0;
   }
 
-  #peerAddress(peer: PeerHost, address: number, length: number): number {
+  private peerAddress(peer: PeerHost, address: number, length: number): number {
     if (address >= PROCESS_SPACE) return address - PROCESS_SPACE;
-    return address + length <= peer.bytes ? this.#arenaAddress + peer.offset + address : 0;
+    return address + length <= peer.bytes ? this.arenaAddress + peer.offset + address : 0;
   }
 }

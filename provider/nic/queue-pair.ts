@@ -53,8 +53,8 @@ export interface QueuePairHost {
 
 export class SharedQueuePair implements QueuePair {
   /** Past the queues: null with an engine in another thread. */
-  readonly #way: ShortWay | null;
-  readonly #half: EngineQueuePair | null;
+  private readonly way: ShortWay | null;
+  private readonly half: EngineQueuePair | null;
   readonly slot: number;
   readonly number: number;
   /** Word index of its state in the public segment, which the engine arms. */
@@ -62,16 +62,16 @@ export class SharedQueuePair implements QueuePair {
   state: LinkState = LinkState.IDLE;
   sendsOutstanding = 0;
   receivesOutstanding = 0;
-  readonly #view: SharedView;
-  readonly #host: QueuePairHost;
+  private readonly view: SharedView;
+  private readonly host: QueuePairHost;
   /** The data path goes to the engine without a detour. */
-  readonly #port: EnginePort;
-  readonly #sendQueue: number;
-  readonly #sendDepth: number;
-  readonly #receiveQueue: number;
-  readonly #receiveDepth: number;
-  #sendsPosted = 0;
-  #receivesPosted = 0;
+  private readonly port: EnginePort;
+  private readonly sendQueue: number;
+  private readonly sendDepth: number;
+  private readonly receiveQueue: number;
+  private readonly receiveDepth: number;
+  private sendsPosted = 0;
+  private receivesPosted = 0;
 
   constructor(options: {
     slot: number;
@@ -87,47 +87,47 @@ export class SharedQueuePair implements QueuePair {
     /** The engine's half of it, where that is in this thread. */
     half: EngineQueuePair | null;
   }) {
-    this.#way = options.port.shortWay;
-    this.#half = options.half;
+    this.way = options.port.shortWay;
+    this.half = options.half;
     this.slot = options.slot;
     this.number = options.number;
     this.stateWord = options.stateWord;
-    this.#view = options.view;
-    this.#host = options.host;
-    this.#port = options.port;
-    this.#sendQueue = options.sendQueue;
-    this.#sendDepth = options.sendDepth;
-    this.#receiveQueue = options.receiveQueue;
-    this.#receiveDepth = options.receiveDepth;
+    this.view = options.view;
+    this.host = options.host;
+    this.port = options.port;
+    this.sendQueue = options.sendQueue;
+    this.sendDepth = options.sendDepth;
+    this.receiveQueue = options.receiveQueue;
+    this.receiveDepth = options.receiveDepth;
   }
 
   postSend(request: WorkRequest): PostResult {
     if (this.state !== LinkState.CONNECTED && this.state !== LinkState.DISCONNECTED)
       return PostResult.BAD_STATE;
-    if (this.sendsOutstanding >= this.#sendDepth) return PostResult.QUEUE_FULL;
-    if (request.sgeCount === 1 && this.#sentDirectly(request)) {
-      this.#sendsPosted = (this.#sendsPosted + 1) | 0;
+    if (this.sendsOutstanding >= this.sendDepth) return PostResult.QUEUE_FULL;
+    if (request.sgeCount === 1 && this.sentDirectly(request)) {
+      this.sendsPosted = (this.sendsPosted + 1) | 0;
       this.sendsOutstanding++;
       return PostResult.OK;
     }
-    const entry = this.#sendQueue + (this.#sendsPosted & (this.#sendDepth - 1)) * ENTRY_WORDS;
-    if (!this.#fill(entry, request, request.opcode)) return PostResult.TOO_LONG;
-    const words = this.#view.words;
+    const entry = this.sendQueue + (this.sendsPosted & (this.sendDepth - 1)) * ENTRY_WORDS;
+    if (!this.fill(entry, request, request.opcode)) return PostResult.TOO_LONG;
+    const words = this.view.words;
     if (request.opcode !== Opcode.SEND) {
       words[entry + Wqe.REMOTE_ADDRESS_LOW] = request.remoteAddress | 0;
       words[entry + Wqe.REMOTE_ADDRESS_HIGH] = (request.remoteAddress / TWO_32) | 0;
       words[entry + Wqe.REMOTE_KEY] = request.remoteKey | 0;
     }
-    this.#sendsPosted = (this.#sendsPosted + 1) | 0;
+    this.sendsPosted = (this.sendsPosted + 1) | 0;
     this.sendsOutstanding++;
-    this.#view.storeRelease(entry + Wqe.SEQUENCE, this.#sendsPosted);
-    this.#port.sendPosted(this.slot, this.stateWord);
+    this.view.storeRelease(entry + Wqe.SEQUENCE, this.sendsPosted);
+    this.port.sendPosted(this.slot, this.stateWord);
     return PostResult.OK;
   }
 
-  #sentDirectly(request: WorkRequest): boolean {
-    const way = this.#way;
-    const half = this.#half;
+  private sentDirectly(request: WorkRequest): boolean {
+    const way = this.way;
+    const half = this.half;
     if (way === null || half === null) return false;
     return request.opcode === Opcode.SEND
       ? way.sendDirect(half, request)
@@ -135,8 +135,8 @@ export class SharedQueuePair implements QueuePair {
   }
 
   inject(address: number, length: number, localKey: number): boolean {
-    const way = this.#way;
-    const half = this.#half;
+    const way = this.way;
+    const half = this.half;
     if (way === null || half === null || this.sendsOutstanding !== 0) return false;
     return way.inject(half, address, length, localKey, 0);
   }
@@ -148,8 +148,8 @@ export class SharedQueuePair implements QueuePair {
     remoteAddress: number,
     remoteKey: number,
   ): boolean {
-    const way = this.#way;
-    const half = this.#half;
+    const way = this.way;
+    const half = this.half;
     if (way === null || half === null || this.sendsOutstanding !== 0) return false;
     return way.direct.write(half, address, length, localKey, remoteAddress, remoteKey);
   }
@@ -161,18 +161,18 @@ export class SharedQueuePair implements QueuePair {
     remoteAddress: number,
     remoteKey: number,
   ): boolean {
-    const way = this.#way;
-    const half = this.#half;
+    const way = this.way;
+    const half = this.half;
     if (way === null || half === null || this.sendsOutstanding !== 0) return false;
     return way.direct.read(half, address, length, localKey, remoteAddress, remoteKey);
   }
 
   takeArrival(completion: WorkCompletion): Arrival {
-    const way = this.#way;
-    const half = this.#half;
+    const way = this.way;
+    const half = this.half;
     if (way === null || half === null) return OTHER;
     // What was received before comes first, and may be in the completion queue.
-    const polledCount = (this.#receivesPosted - this.receivesOutstanding) | 0;
+    const polledCount = (this.receivesPosted - this.receivesOutstanding) | 0;
     if (half.receiveTaken !== polledCount) return OTHER;
     const arrival = way.takeArrival(half, completion);
     if (arrival === TAKEN) this.receivesOutstanding--;
@@ -186,20 +186,20 @@ export class SharedQueuePair implements QueuePair {
       return this.postReceiveAt(request.id, address | 0, length, (request.keys[0] as number) | 0);
     }
     if (this.state === LinkState.DESTROYED) return PostResult.BAD_STATE;
-    if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
-    const entry = this.#nextReceive();
-    if (!this.#fill(entry, request, Opcode.RECV)) return PostResult.TOO_LONG;
-    if (this.#half !== null) this.#way?.refuse(this.#half, entry);
-    this.#receivePosted(entry);
+    if (this.receivesOutstanding >= this.receiveDepth) return PostResult.QUEUE_FULL;
+    const entry = this.nextReceive();
+    if (!this.fill(entry, request, Opcode.RECV)) return PostResult.TOO_LONG;
+    if (this.half !== null) this.way?.refuse(this.half, entry);
+    this.receivePosted(entry);
     return PostResult.OK;
   }
 
   postReceiveAt(id: number, address: number, length: number, localKey: number): PostResult {
     if (this.state === DESTROYED) return PostResult.BAD_STATE;
-    if (this.receivesOutstanding >= this.#receiveDepth) return PostResult.QUEUE_FULL;
+    if (this.receivesOutstanding >= this.receiveDepth) return PostResult.QUEUE_FULL;
     if (length > LENGTH_MAX) return PostResult.TOO_LONG;
-    const words = this.#view.words;
-    const entry = this.#nextReceive();
+    const words = this.view.words;
+    const entry = this.nextReceive();
     words[entry + CONTROL] = ONE_RECEIVE;
     words[entry + ID] = id;
     words[entry + LENGTH] = length;
@@ -207,52 +207,52 @@ export class SharedQueuePair implements QueuePair {
     words[entry + SGE + 1] = 0;
     words[entry + SGE + 2] = length;
     words[entry + SGE + 3] = localKey;
-    if (this.#half !== null) this.#way?.vouch(this.#half, entry, address, length, localKey);
-    this.#receivePosted(entry);
+    if (this.half !== null) this.way?.vouch(this.half, entry, address, length, localKey);
+    this.receivePosted(entry);
     return OK;
   }
 
-  #nextReceive(): number {
-    return this.#receiveQueue + (this.#receivesPosted & (this.#receiveDepth - 1)) * WORDS;
+  private nextReceive(): number {
+    return this.receiveQueue + (this.receivesPosted & (this.receiveDepth - 1)) * WORDS;
   }
 
-  #receivePosted(entry: number): void {
-    const half = this.#half;
-    this.#receivesPosted = (this.#receivesPosted + 1) | 0;
+  private receivePosted(entry: number): void {
+    const half = this.half;
+    this.receivesPosted = (this.receivesPosted + 1) | 0;
     this.receivesOutstanding++;
-    this.#view.storeRelease(entry + SEQUENCE, this.#receivesPosted);
+    this.view.storeRelease(entry + SEQUENCE, this.receivesPosted);
     // An engine in this thread wants to know only when something waits for it.
     const isUnnoticed = half?.state === RTS && half.wait === WAITS_FOR_NOTHING;
-    if (!isUnnoticed) this.#port.receivePosted(this.slot, this.stateWord);
+    if (!isUnnoticed) this.port.receivePosted(this.slot, this.stateWord);
   }
 
   progress(): number {
-    return this.#port.progressOf(this.slot);
+    return this.port.progressOf(this.slot);
   }
 
   connect(address: number, port: number, localPort: number, privateData: Uint8Array): void {
     assert(this.state === LinkState.IDLE, 'a queue pair connects once');
     this.state = LinkState.CONNECTING;
-    this.#host.connect(this, address, port, localPort, privateData);
+    this.host.connect(this, address, port, localPort, privateData);
   }
 
   accept(requestId: number, privateData: Uint8Array): void {
     assert(this.state === LinkState.IDLE, 'a queue pair accepts once');
     this.state = LinkState.CONNECTING;
-    this.#host.accept(this, requestId, privateData);
+    this.host.accept(this, requestId, privateData);
   }
 
   destroy(intent: 'ending' | 'moving' = 'ending'): void {
     if (this.state === LinkState.DESTROYED) return;
     this.state = LinkState.DESTROYED;
-    this.#host.destroy(this, intent === 'moving');
+    this.host.destroy(this, intent === 'moving');
   }
 
   /** Everything of an entry but its sequence word and remote address. */
-  #fill(entry: number, request: WorkRequest, opcode: number): boolean {
+  private fill(entry: number, request: WorkRequest, opcode: number): boolean {
     const count = request.sgeCount;
     if (count > MAX_SGE) return false;
-    const words = this.#view.words;
+    const words = this.view.words;
     let total = 0;
     for (let sge = 0; sge < count; sge++) {
       const element = entry + Wqe.SGE + sge * SGE_WORDS;

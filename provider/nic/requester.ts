@@ -42,38 +42,38 @@ const NOT_PARKED = PARKED_NO;
 export const LOCAL_READ = 8;
 
 export class Requester {
-  readonly #core: EngineCore;
-  readonly #view: SharedView;
-  readonly #words: Int32Array;
-  readonly #regions: RegionTable;
-  readonly #mover: Mover;
-  readonly #hasBarrier: boolean;
+  private readonly core: EngineCore;
+  private readonly view: SharedView;
+  private readonly words: Int32Array;
+  private readonly regions: RegionTable;
+  private readonly mover: Mover;
+  private readonly hasBarrier: boolean;
 
   constructor(core: EngineCore) {
-    this.#core = core;
-    this.#view = core.view;
-    this.#words = core.view.words;
-    this.#regions = core.regions;
-    this.#mover = core.mover;
-    this.#hasBarrier = core.hasBarrier;
+    this.core = core;
+    this.view = core.view;
+    this.words = core.view.words;
+    this.regions = core.regions;
+    this.mover = core.mover;
+    this.hasBarrier = core.hasBarrier;
   }
 
   /** Whether the send queue holds a request that was not taken yet. */
   hasWork(qp: EngineQueuePair): boolean {
     const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
-    return this.#words[wqe] === ((qp.sendTaken + 1) | 0);
+    return this.words[wqe] === ((qp.sendTaken + 1) | 0);
   }
 
   /** Publishes what the send queue holds and the ring has room for. Returns the requests taken. */
   transmit(qp: EngineQueuePair): number {
-    const words = this.#words;
+    const words = this.words;
     let taken = 0;
     qp.isHeld = false;
     while (taken < TURN_BUDGET) {
       const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
       if (words[wqe] !== ((qp.sendTaken + 1) | 0)) break;
       if (!this.hasSlot(qp)) break;
-      if (!qp.completions.hasRoom(1) || !this.#publishRequest(qp, wqe)) {
+      if (!qp.completions.hasRoom(1) || !this.publishRequest(qp, wqe)) {
         qp.isHeld = true;
         break;
       }
@@ -85,25 +85,25 @@ export class Requester {
   /** Completes what the peer has acknowledged. Returns the completions. */
   complete(qp: EngineQueuePair): number {
     if (qp.sendCompleted === qp.sendTaken && qp.bounceLength === 0) return 0;
-    if (qp.patience.ackTimeout > 0 && this.#isSilent(qp)) {
-      if (qp.completions.hasRoom(1)) this.#failOldest(qp, WcStatus.RETRY_EXC_ERR);
+    if (qp.patience.ackTimeout > 0 && this.isSilent(qp)) {
+      if (qp.completions.hasRoom(1)) this.failOldest(qp, WcStatus.RETRY_EXC_ERR);
       return 0;
     }
     // Before the count: the peer writes the count first, so a status comes with its final count.
-    const status = this.#peerStatus(qp);
-    this.#refreshAcknowledged(qp);
+    const status = this.peerStatus(qp);
+    this.refreshAcknowledged(qp);
     if (qp.state !== QueuePairState.RTS) return 0;
-    if (qp.bounceLength > 0 && ((qp.acknowledged - qp.bounceSlot) | 0) >= 0) this.#afterBounce(qp);
+    if (qp.bounceLength > 0 && ((qp.acknowledged - qp.bounceSlot) | 0) >= 0) this.afterBounce(qp);
     let completed = 0;
     while (qp.sendCompleted !== qp.sendTaken && qp.completions.hasRoom(1)) {
       const index = qp.sendCompleted & qp.sendMask;
       if (((qp.acknowledged - (qp.lastSlot[index] as number)) | 0) < 0) break;
       // What was acknowledged before a refusal is complete, due or not.
-      if (status === WcStatus.SUCCESS && !this.#isDue(qp, index)) break;
-      this.#completeHead(qp, WcStatus.SUCCESS);
+      if (status === WcStatus.SUCCESS && !this.isDue(qp, index)) break;
+      this.completeHead(qp, WcStatus.SUCCESS);
       completed++;
     }
-    if (status !== WcStatus.SUCCESS) this.#handleNak(qp, status);
+    if (status !== WcStatus.SUCCESS) this.handleNak(qp, status);
     return completed;
   }
 
@@ -112,53 +112,53 @@ export class Requester {
    * the completion queue is full, or the peer is still writing into memory that a READ gave it.
    */
   flush(qp: EngineQueuePair): boolean {
-    const words = this.#words;
-    if (qp.readsOutstanding > 0 && this.#isPushing(qp)) return false;
-    if (this.#core.bounce.holder === qp) this.#core.bounce.holder = null;
+    const words = this.words;
+    if (qp.readsOutstanding > 0 && this.isPushing(qp)) return false;
+    if (this.core.bounce.holder === qp) this.core.bounce.holder = null;
     for (;;) {
       const index = qp.sendCompleted & qp.sendMask;
       const wqe = qp.sendQueue + index * ENTRY_WORDS;
       if (words[wqe] !== ((qp.sendCompleted + 1) | 0)) return true;
       if (!qp.completions.hasRoom(1)) return false;
       if (qp.sendTaken === qp.sendCompleted) qp.sendTaken = (qp.sendTaken + 1) | 0;
-      this.#completeHead(qp, WcStatus.WR_FLUSH_ERR);
+      this.completeHead(qp, WcStatus.WR_FLUSH_ERR);
     }
   }
 
-  #isDue(qp: EngineQueuePair, index: number): boolean {
-    return qp.dues === null || this.#core.clock.now() >= (qp.dues[index] as number);
+  private isDue(qp: EngineQueuePair, index: number): boolean {
+    return qp.dues === null || this.core.clock.now() >= (qp.dues[index] as number);
   }
 
   /** Whether the peer may be writing into memory of ours; not believed for ever. */
-  #isPushing(qp: EngineQueuePair): boolean {
+  private isPushing(qp: EngineQueuePair): boolean {
     const { peer } = qp;
     if (peer === null || !peer.alive) return false;
-    if (this.#view.loadAcquire(qp.peerState + STATE_PUSHING) === 0) return false;
-    const now = this.#core.clock.now();
+    if (this.view.loadAcquire(qp.peerState + STATE_PUSHING) === 0) return false;
+    const now = this.core.clock.now();
     if (qp.pushEnds === 0) qp.pushEnds = now + RELEASE_TIMEOUT;
     return now < qp.pushEnds;
   }
 
-  #publishRequest(qp: EngineQueuePair, wqe: number): boolean {
-    const words = this.#words;
+  private publishRequest(qp: EngineQueuePair, wqe: number): boolean {
+    const words = this.words;
     const control = words[wqe + Wqe.CONTROL] as number;
     const opcode = control & 0xff;
     const sgeCount = (control >>> 16) & 0xff;
     const length = (words[wqe + Wqe.LENGTH] as number) >>> 0;
-    const problem = this.#checkRequest(qp, wqe, opcode, sgeCount, length);
+    const problem = this.checkRequest(qp, wqe, opcode, sgeCount, length);
     if (problem !== WcStatus.SUCCESS) {
       // Those before it complete first, as what they are.
-      if (qp.sendCompleted === qp.sendTaken) this.#failHead(qp, problem);
+      if (qp.sendCompleted === qp.sendTaken) this.failHead(qp, problem);
       return false;
     }
     if (length <= INLINE_BYTES && opcode !== Opcode.RDMA_READ) {
-      this.#publishInline(qp, wqe, opcode, sgeCount, length);
+      this.publishInline(qp, wqe, opcode, sgeCount, length);
       return true;
     }
     // A request that began in the bounce buffer ends there, although the peer reaches us meanwhile.
-    if (qp.isMidBounce || needsBounce(this.#words, qp, wqe, sgeCount))
-      return this.#publishBounced(qp, wqe, opcode, length);
-    const slot = this.#slot(qp);
+    if (qp.isMidBounce || needsBounce(this.words, qp, wqe, sgeCount))
+      return this.publishBounced(qp, wqe, opcode, length);
+    const slot = this.slot(qp);
     for (let sge = 0; sge < sgeCount; sge++) {
       const from = wqe + Wqe.SGE + sge * SGE_WORDS;
       const to = slot + Slot.PAYLOAD + sge * SGE_WORDS;
@@ -167,90 +167,94 @@ export class Requester {
       words[to + 2] = words[from + 2] as number;
     }
     if (opcode === Opcode.RDMA_READ) qp.readsOutstanding++;
-    this.#publishSlot(qp, wqe, slot, opcode, SlotFlag.ACKNOWLEDGE, sgeCount, length, 0);
-    this.#requestPublished(qp);
+    this.publishSlot(qp, wqe, slot, opcode, SlotFlag.ACKNOWLEDGE, sgeCount, length, 0);
+    this.requestPublished(qp);
     return true;
   }
 
-  #publishInline(
+  private publishInline(
     qp: EngineQueuePair,
     wqe: number,
     opcode: number,
     sgeCount: number,
     length: number,
   ): void {
-    const words = this.#words;
-    const slot = this.#slot(qp);
+    const words = this.words;
+    const slot = this.slot(qp);
     let offset = (slot + Slot.PAYLOAD) * 4;
     for (let sge = 0; sge < sgeCount; sge++) {
       const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
       const size = words[entry + 2] as number;
-      this.#mover.collect(offset, addressAt(words, entry), size);
+      this.mover.collect(offset, addressAt(words, entry), size);
       offset += size;
     }
     // A WRITE is complete only when its key was found good; a SEND when its bytes are gone.
     const isDone = opcode === Opcode.SEND && !qp.acknowledgesSends;
     const flags = isDone ? SlotFlag.INLINE : SlotFlag.INLINE | SlotFlag.ACKNOWLEDGE;
-    this.#publishSlot(qp, wqe, slot, opcode, flags, 0, length, 0);
-    if (isDone) this.#inlineSendPublished(qp);
-    else this.#requestPublished(qp);
+    this.publishSlot(qp, wqe, slot, opcode, flags, 0, length, 0);
+    if (isDone) this.inlineSendPublished(qp);
+    else this.requestPublished(qp);
   }
 
   /** Its bytes have left the sender's buffer: complete, unless an earlier request is not. */
-  #inlineSendPublished(qp: EngineQueuePair): void {
+  private inlineSendPublished(qp: EngineQueuePair): void {
     const index = qp.sendTaken & qp.sendMask;
     qp.lastSlot[index] = qp.acknowledged;
     qp.sendTaken = (qp.sendTaken + 1) | 0;
     if (qp.dues !== null) qp.dues[index] = qp.lastDue;
-    else if (((qp.sendTaken - qp.sendCompleted) | 0) === 1)
-      this.#completeHead(qp, WcStatus.SUCCESS);
+    else if (((qp.sendTaken - qp.sendCompleted) | 0) === 1) this.completeHead(qp, WcStatus.SUCCESS);
   }
 
   /** One bufferful of a request whose memory the peer cannot reach. Taken when its last one is out. */
-  #publishBounced(qp: EngineQueuePair, wqe: number, opcode: number, length: number): boolean {
-    const bounce = this.#core.bounce;
+  private publishBounced(
+    qp: EngineQueuePair,
+    wqe: number,
+    opcode: number,
+    length: number,
+  ): boolean {
+    const bounce = this.core.bounce;
     if (bounce.holder !== null && bounce.holder !== qp) return false;
     if (qp.bounceLength > 0) return false; // The bufferful before this one is still on its way.
     bounce.holder = qp;
-    const words = this.#words;
+    const words = this.words;
     const part = Math.min(bounce.bytes, length - qp.bouncedBytes);
-    if (opcode !== Opcode.RDMA_READ) throughBounce(this.#core, wqe, qp.bouncedBytes, part, true);
-    const slot = this.#slot(qp);
+    if (opcode !== Opcode.RDMA_READ) throughBounce(this.core, wqe, qp.bouncedBytes, part, true);
+    const slot = this.slot(qp);
     words[slot + Slot.PAYLOAD] = bounce.address;
     words[slot + Slot.PAYLOAD + 1] = 0;
     words[slot + Slot.PAYLOAD + 2] = part;
     const last = qp.bouncedBytes + part === length;
     const flags = last ? SlotFlag.ACKNOWLEDGE : SlotFlag.ACKNOWLEDGE | SlotFlag.MORE;
     if (opcode === Opcode.RDMA_READ) qp.readsOutstanding++;
-    this.#publishSlot(qp, wqe, slot, opcode, flags, 1, part, qp.bouncedBytes);
+    this.publishSlot(qp, wqe, slot, opcode, flags, 1, part, qp.bouncedBytes);
     qp.bounceLength = part;
     qp.bounceSlot = qp.published;
     qp.bounceIsLast = last;
     qp.bounceIsRead = opcode === Opcode.RDMA_READ;
     if (last && opcode !== Opcode.RDMA_READ) {
       qp.bouncedBytes = 0;
-      this.#requestPublished(qp);
+      this.requestPublished(qp);
       return true;
     }
     return false;
   }
 
   /** The peer is done with the bounce buffer: bring READ data home, and go on with the request. */
-  #afterBounce(qp: EngineQueuePair): void {
+  private afterBounce(qp: EngineQueuePair): void {
     const bounced = qp.bounceLength;
     qp.bounceLength = 0;
     const wqe = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
     // The last part of a SEND or WRITE has taken its request: what lies at `wqe` is another.
     const isRead = qp.bounceIsRead;
-    if (isRead) throughBounce(this.#core, wqe, qp.bouncedBytes, bounced, false);
+    if (isRead) throughBounce(this.core, wqe, qp.bouncedBytes, bounced, false);
     if (isRead && qp.bounceIsLast)
-      this.#requestPublished(qp); // completeHead counts the READ off.
+      this.requestPublished(qp); // completeHead counts the READ off.
     else if (isRead) qp.readsOutstanding--;
     qp.bouncedBytes = qp.bounceIsLast ? 0 : qp.bouncedBytes + bounced;
-    if (qp.bounceIsLast) this.#core.bounce.holder = null;
+    if (qp.bounceIsLast) this.core.bounce.holder = null;
   }
 
-  #checkRequest(
+  private checkRequest(
     qp: EngineQueuePair,
     wqe: number,
     opcode: number,
@@ -261,14 +265,14 @@ export class Requester {
       return WcStatus.LOC_QP_OP_ERR;
     }
     if (length > MAX_MESSAGE_BYTES) return WcStatus.LOC_LEN_ERR;
-    const words = this.#words;
+    const words = this.words;
     const right = opcode === Opcode.RDMA_READ ? Access.LOCAL_WRITE : LOCAL_READ;
     let total = 0;
     for (let sge = 0; sge < sgeCount; sge++) {
       const entry = wqe + Wqe.SGE + sge * SGE_WORDS;
       const size = (words[entry + 2] as number) >>> 0;
       const key = (words[entry + 3] as number) >>> 0;
-      if (!this.#regions.allows(key, addressAt(words, entry), size, right, qp.slot)) {
+      if (!this.regions.allows(key, addressAt(words, entry), size, right, qp.slot)) {
         return WcStatus.LOC_PROT_ERR;
       }
       total += size;
@@ -279,17 +283,17 @@ export class Requester {
   /** Whether the peer's ring has room; asks the peer only when it seems not to. May end the connection. */
   hasSlot(qp: EngineQueuePair): boolean {
     if (((qp.published - qp.acknowledged) | 0) < WIRE_SLOTS) return true;
-    this.#refreshAcknowledged(qp);
+    this.refreshAcknowledged(qp);
     const hasRoom = ((qp.published - qp.acknowledged) | 0) < WIRE_SLOTS;
     return hasRoom && qp.state === QueuePairState.RTS;
   }
 
-  #slot(qp: EngineQueuePair): number {
+  private slot(qp: EngineQueuePair): number {
     return qp.outboundRing + (qp.published & (WIRE_SLOTS - 1)) * ENTRY_WORDS;
   }
 
   /** Fills the header and publishes. */
-  #publishSlot(
+  private publishSlot(
     qp: EngineQueuePair,
     wqe: number,
     slot: number,
@@ -299,11 +303,11 @@ export class Requester {
     length: number,
     remoteOffset: number,
   ): void {
-    const words = this.#words;
+    const words = this.words;
     const requested = (words[wqe + Wqe.CONTROL] as number) >>> 8;
     if ((requested & SendFlag.SOLICITED) !== 0 && opcode === Opcode.SEND)
       flags |= SlotFlag.SOLICITED;
-    if (this.#core.link !== null) flags |= this.#stamp(this.#core.link, qp, slot, opcode, length);
+    if (this.core.link !== null) flags |= this.stamp(this.core.link, qp, slot, opcode, length);
     words[slot + Slot.CONTROL] = opcode | (flags << 8) | (references << 16);
     words[slot + Slot.LENGTH] = length;
     if (opcode !== Opcode.SEND) {
@@ -317,7 +321,7 @@ export class Requester {
   }
 
   /** Writes when the slot arrives, and notes when its request may complete. */
-  #stamp(
+  private stamp(
     link: LinkTime,
     qp: EngineQueuePair,
     slot: number,
@@ -327,44 +331,44 @@ export class Requester {
     const isRead = opcode === Opcode.RDMA_READ;
     const due = link.send(isRead ? 0 : length);
     qp.lastDue = isRead ? link.response(due, length) : link.acknowledged(due);
-    this.#view.store64(slot + Slot.DUE, due);
+    this.view.store64(slot + Slot.DUE, due);
     return SlotFlag.TIMED;
   }
 
   /** The sequence word goes last; then the doorbell, if the reader asked for one. */
   publish(qp: EngineQueuePair, slot: number): void {
-    const words = this.#words;
-    if (this.#hasBarrier) this.#view.storeRelease(slot + SEQUENCE, qp.outboundSequence);
-    else this.#view.exchange(slot + SEQUENCE, qp.outboundSequence);
+    const words = this.words;
+    if (this.hasBarrier) this.view.storeRelease(slot + SEQUENCE, qp.outboundSequence);
+    else this.view.exchange(slot + SEQUENCE, qp.outboundSequence);
     qp.outboundSequence = (qp.outboundSequence + 1) | 0;
     qp.published = (qp.published + 1) | 0;
     if (words[qp.peerState + ARMED] !== NOT_PARKED) qp.peer?.ringDoorbell(qp.peerSlot);
   }
 
-  #requestPublished(qp: EngineQueuePair): void {
+  private requestPublished(qp: EngineQueuePair): void {
     const index = qp.sendTaken & qp.sendMask;
     qp.lastSlot[index] = qp.published;
     if (qp.dues !== null) qp.dues[index] = qp.lastDue;
-    if (qp.patience.ackTimeout > 0 && qp.sendTaken === qp.sendCompleted) this.#heard(qp);
+    if (qp.patience.ackTimeout > 0 && qp.sendTaken === qp.sendCompleted) this.heard(qp);
     qp.sendTaken = (qp.sendTaken + 1) | 0;
   }
 
-  #heard(qp: EngineQueuePair): void {
-    qp.heardAt = this.#core.clock.now();
+  private heard(qp: EngineQueuePair): void {
+    qp.heardAt = this.core.clock.now();
     qp.heardCount = qp.acknowledged;
   }
 
   /** Whether the peer has said nothing for longer than its owner waits. */
-  #isSilent(qp: EngineQueuePair): boolean {
-    const isWaiting = this.#view.loadAcquire(qp.peerState + STATE_NOT_READY) !== 0;
-    this.#refreshAcknowledged(qp);
-    if (isWaiting || qp.acknowledged !== qp.heardCount) this.#heard(qp);
-    return qp.state === QueuePairState.RTS && this.#core.clock.now() >= qp.silenceEnds;
+  private isSilent(qp: EngineQueuePair): boolean {
+    const isWaiting = this.view.loadAcquire(qp.peerState + STATE_NOT_READY) !== 0;
+    this.refreshAcknowledged(qp);
+    if (isWaiting || qp.acknowledged !== qp.heardCount) this.heard(qp);
+    return qp.state === QueuePairState.RTS && this.core.clock.now() >= qp.silenceEnds;
   }
 
   /** Completes the oldest request. Its entry stays valid until now: the owner waits for this. */
-  #completeHead(qp: EngineQueuePair, status: WcStatus): void {
-    const words = this.#words;
+  private completeHead(qp: EngineQueuePair, status: WcStatus): void {
+    const words = this.words;
     const wqe = qp.sendQueue + (qp.sendCompleted & qp.sendMask) * ENTRY_WORDS;
     const opcode = (words[wqe + Wqe.CONTROL] as number) & 0xff;
     const length = words[wqe + Wqe.LENGTH] as number;
@@ -381,39 +385,39 @@ export class Requester {
   }
 
   /** The request at the head of the send queue is at fault: it alone gets the status. */
-  #failHead(qp: EngineQueuePair, status: WcStatus): void {
+  private failHead(qp: EngineQueuePair, status: WcStatus): void {
     qp.sendTaken = (qp.sendTaken + 1) | 0;
-    this.#completeHead(qp, status);
-    this.#core.fail(qp);
+    this.completeHead(qp, status);
+    this.core.fail(qp);
   }
 
   /** The peer refused the slot after the last one it acknowledged. */
-  #handleNak(qp: EngineQueuePair, status: number): void {
+  private handleNak(qp: EngineQueuePair, status: number): void {
     if (!qp.completions.hasRoom(1)) return;
     const known = wcStatusName(status) !== `status ${status}`;
-    this.#failOldest(qp, known ? (status as WcStatus) : WcStatus.BAD_RESP_ERR);
+    this.failOldest(qp, known ? (status as WcStatus) : WcStatus.BAD_RESP_ERR);
   }
 
   /** The oldest request that was published has failed, if any is outstanding. */
-  #failOldest(qp: EngineQueuePair, status: WcStatus): void {
+  private failOldest(qp: EngineQueuePair, status: WcStatus): void {
     if (qp.sendCompleted === qp.sendTaken && qp.bounceLength > 0)
       qp.sendTaken = (qp.sendTaken + 1) | 0;
-    if (qp.sendCompleted !== qp.sendTaken) this.#completeHead(qp, status);
-    this.#core.fail(qp);
+    if (qp.sendCompleted !== qp.sendTaken) this.completeHead(qp, status);
+    this.core.fail(qp);
   }
 
-  #peerStatus(qp: EngineQueuePair): number {
-    return this.#view.loadAcquire(qp.peerState + STATE_STATUS);
+  private peerStatus(qp: EngineQueuePair): number {
+    return this.view.loadAcquire(qp.peerState + STATE_STATUS);
   }
 
   /** Takes the peer's count over, if it is one that can be true. */
-  #refreshAcknowledged(qp: EngineQueuePair): void {
-    const said = this.#view.loadAcquire(qp.peerState + STATE_ACKNOWLEDGED);
+  private refreshAcknowledged(qp: EngineQueuePair): void {
+    const said = this.view.loadAcquire(qp.peerState + STATE_ACKNOWLEDGED);
     if (said === qp.acknowledged) return;
     const advance = (said - qp.acknowledged) | 0;
     if (advance < 0 || advance > ((qp.published - qp.acknowledged) | 0)) {
-      this.#core.counters.protocolErrors++;
-      this.#core.fail(qp);
+      this.core.counters.protocolErrors++;
+      this.core.fail(qp);
       return;
     }
     qp.acknowledged = said;

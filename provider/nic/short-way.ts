@@ -51,24 +51,24 @@ const ONE_ELEMENT = 1;
 
 /** One for all queue pairs of an engine, so that it stays in the cache however many there are. */
 export class ShortWay {
-  readonly #view: SharedView;
-  readonly #words: Int32Array;
-  readonly #regions: RegionTable;
-  readonly #mover: Mover;
-  readonly #requester: Requester;
-  readonly #responder: Responder;
-  readonly #segmentBytes: number;
+  private readonly view: SharedView;
+  private readonly words: Int32Array;
+  private readonly regions: RegionTable;
+  private readonly mover: Mover;
+  private readonly requester: Requester;
+  private readonly responder: Responder;
+  private readonly segmentBytes: number;
   /** Small RDMA. */
   readonly direct: DirectAccess;
 
   constructor(core: EngineCore, requester: Requester, responder: Responder) {
-    this.#view = core.view;
-    this.#words = core.view.words;
-    this.#regions = core.regions;
-    this.#mover = core.mover;
-    this.#requester = requester;
-    this.#responder = responder;
-    this.#segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
+    this.view = core.view;
+    this.words = core.view.words;
+    this.regions = core.regions;
+    this.mover = core.mover;
+    this.requester = requester;
+    this.responder = responder;
+    this.segmentBytes = Math.min(core.own.bytes, 2 ** 31 - 1);
     this.direct = new DirectAccess(core, this);
   }
 
@@ -82,10 +82,10 @@ export class ShortWay {
     const length = request.lengths[0] as number;
     const head = qp.sendQueue + (qp.sendTaken & qp.sendMask) * ENTRY_WORDS;
     if (
-      address >= this.#segmentBytes ||
+      address >= this.segmentBytes ||
       length > INLINE_BYTES ||
       qp.sendTaken !== qp.sendCompleted ||
-      this.#words[head] === ((qp.sendTaken + 1) | 0) ||
+      this.words[head] === ((qp.sendTaken + 1) | 0) ||
       !qp.completions.hasRoom(1)
     ) {
       return false;
@@ -115,17 +115,17 @@ export class ShortWay {
       (key !== qp.sendKey && !this.learnSendKey(qp, key)) ||
       offset < qp.sendFrom ||
       offset + length > qp.sendTo ||
-      (((qp.published - qp.acknowledged) | 0) >= SLOTS && !this.#requester.hasSlot(qp))
+      (((qp.published - qp.acknowledged) | 0) >= SLOTS && !this.requester.hasSlot(qp))
     ) {
       return false;
     }
-    const words = this.#words;
+    const words = this.words;
     const slot = qp.outboundRing + (qp.published & (SLOTS - 1)) * WORDS;
-    this.#mover.collectSmall(slot + SLOT_PAYLOAD, offset, length);
+    this.mover.collectSmall(slot + SLOT_PAYLOAD, offset, length);
     words[slot + SLOT_CONTROL] = INLINE_SEND | slotFlags;
     words[slot + SLOT_LENGTH] = length;
-    this.#requester.publish(qp, slot);
-    this.#claimNext(qp);
+    this.requester.publish(qp, slot);
+    this.claimNext(qp);
     return true;
   }
 
@@ -134,9 +134,9 @@ export class ShortWay {
    * core when the next message is: meanwhile the other side reads the last one. Only where the slot is
    * known to be free.
    */
-  #claimNext(qp: EngineQueuePair): void {
+  private claimNext(qp: EngineQueuePair): void {
     if (((qp.published - qp.acknowledged) | 0) >= SLOTS) return;
-    const words = this.#words;
+    const words = this.words;
     const slot = qp.outboundRing + (qp.published & (SLOTS - 1)) * WORDS;
     words[slot + SECOND_LINE] = 0;
     words[slot + SLOT_LENGTH] = 0;
@@ -147,8 +147,8 @@ export class ShortWay {
    * nanosecond or two, and whoever polls comes again at once.
    */
   takeArrival(qp: EngineQueuePair, completion: WorkCompletion): Arrival {
-    const view = this.#view;
-    const words = this.#words;
+    const view = this.view;
+    const words = this.words;
     const slot = qp.ring + (qp.executed & (SLOTS - 1)) * WORDS;
     const sequence = qp.inboundSequence;
     for (let left = LOOKS; view.loadAcquire(slot) !== sequence; ) if (--left === 0) return NONE;
@@ -157,7 +157,7 @@ export class ShortWay {
     if (
       words[slot + SLOT_CONTROL] !== INLINE_SEND ||
       words[entry] !== ((qp.receiveTaken + 1) | 0) ||
-      (words[entry + ENTRY_KEYS_REMOVED] !== qp.keysRemoved && !this.#vouchAgain(qp, entry)) ||
+      (words[entry + ENTRY_KEYS_REMOVED] !== qp.keysRemoved && !this.vouchAgain(qp, entry)) ||
       length < 0 ||
       length > LENGTH_MAX ||
       length > (words[entry + ENTRY_LENGTH] as number) ||
@@ -169,14 +169,14 @@ export class ShortWay {
     }
     const target = words[entry + ENTRY_TARGET] as number;
     if (target === NO_TARGET) return OTHER;
-    this.#mover.deliverSmall(slot + SLOT_PAYLOAD, target, length);
+    this.mover.deliverSmall(slot + SLOT_PAYLOAD, target, length);
     completion.id = (words[entry + ENTRY_ID] as number) >>> 0;
     completion.byteLength = length;
     qp.receiveTaken = (qp.receiveTaken + 1) | 0;
     qp.executed = (qp.executed + 1) | 0;
     qp.inboundSequence = (sequence + 1) | 0;
     qp.activity++;
-    if (((qp.executed - qp.executedPublished) | 0) >= ACK_EVERY) this.#responder.acknowledge(qp);
+    if (((qp.executed - qp.executedPublished) | 0) >= ACK_EVERY) this.responder.acknowledge(qp);
     return TAKEN;
   }
 
@@ -191,18 +191,18 @@ export class ShortWay {
       (key === qp.receiveKey || this.learnReceiveKey(qp, key)) &&
       offset >= qp.receiveFrom &&
       offset + length <= qp.receiveTo;
-    this.#words[entry + ENTRY_TARGET] = isGood ? offset : NO_TARGET;
-    this.#words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
+    this.words[entry + ENTRY_TARGET] = isGood ? offset : NO_TARGET;
+    this.words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
   }
 
   /** The same for a receive that is not of that kind. */
   refuse(qp: EngineQueuePair, entry: number): void {
-    this.#words[entry + ENTRY_TARGET] = NO_TARGET;
-    this.#words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
+    this.words[entry + ENTRY_TARGET] = NO_TARGET;
+    this.words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
   }
 
-  #vouchAgain(qp: EngineQueuePair, entry: number): boolean {
-    const words = this.#words;
+  private vouchAgain(qp: EngineQueuePair, entry: number): boolean {
+    const words = this.words;
     const count = (words[entry + Wqe.CONTROL] as number) >>> 16;
     if (count !== ONE_ELEMENT || words[entry + Wqe.SGE + 1] !== 0) return false;
     const offset = words[entry + Wqe.SGE] as number;
@@ -213,21 +213,21 @@ export class ShortWay {
 
   /** Whether `key` opens memory of the segment to be sent from; the queue pair then has it at hand. */
   learnSendKey(qp: EngineQueuePair, key: number): boolean {
-    const at = this.#regions.place(key, LOCAL_READ, qp.slot, this.#segmentBytes);
+    const at = this.regions.place(key, LOCAL_READ, qp.slot, this.segmentBytes);
     if (at < 0) return false;
     qp.sendKey = key;
-    qp.sendFrom = this.#regions.startOf(at) | 0;
-    qp.sendTo = this.#regions.endOf(at) | 0;
+    qp.sendFrom = this.regions.startOf(at) | 0;
+    qp.sendTo = this.regions.endOf(at) | 0;
     return true;
   }
 
   /** The same for memory to be received into. */
   learnReceiveKey(qp: EngineQueuePair, key: number): boolean {
-    const at = this.#regions.place(key, Access.LOCAL_WRITE, qp.slot, this.#segmentBytes);
+    const at = this.regions.place(key, Access.LOCAL_WRITE, qp.slot, this.segmentBytes);
     if (at < 0) return false;
     qp.receiveKey = key;
-    qp.receiveFrom = this.#regions.startOf(at) | 0;
-    qp.receiveTo = this.#regions.endOf(at) | 0;
+    qp.receiveFrom = this.regions.startOf(at) | 0;
+    qp.receiveTo = this.regions.endOf(at) | 0;
     return true;
   }
 }

@@ -68,10 +68,10 @@ export class Operation {
   error = 0;
   // One element of the scatter/gather list lies in the record itself, because most operations have no
   // more: a socket has a record per message buffer, and with many sockets none is in a cache.
-  #registration: Registration | null = null;
-  #address = 0;
-  #length = 0;
-  #further: Element[] = NO_ELEMENTS;
+  private registration: Registration | null = null;
+  private address = 0;
+  private length = 0;
+  private further: Element[] = NO_ELEMENTS;
   /** The registrations that it keeps busy, one for each element of its scatter/gather list. */
   registrationCount = 0;
   next: Operation | null = null;
@@ -85,24 +85,24 @@ export class Operation {
   /** One more registration that it keeps busy. */
   hold(registration: Registration): void {
     const index = this.registrationCount++;
-    if (index === 0) this.#registration = registration;
-    else this.#element(index).registration = registration;
+    if (index === 0) this.registration = registration;
+    else this.element(index).registration = registration;
   }
 
   /** The registration of an element, which it refers to no more. */
   letGo(index: number): Registration | null {
-    const registration = this.#registrationAt(index);
-    if (index === 0) this.#registration = null;
-    else this.#element(index).registration = null;
+    const registration = this.registrationAt(index);
+    if (index === 0) this.registration = null;
+    else this.element(index).registration = null;
     return registration;
   }
 
   /** Remembers a request for describeAgain(): what a receive is posted with, in case the peer moves. */
   keep(request: WorkRequest): void {
-    this.#address = request.addresses[0] as number;
-    this.#length = request.lengths[0] as number;
+    this.address = request.addresses[0] as number;
+    this.length = request.lengths[0] as number;
     for (let index = 1; index < request.sgeCount; index++) {
-      const element = this.#element(index);
+      const element = this.element(index);
       element.address = request.addresses[index] as number;
       element.length = request.lengths[index] as number;
     }
@@ -117,9 +117,9 @@ export class Operation {
   ): void {
     this.isReceive = true;
     this.flags = 0;
-    this.#address = address;
-    this.#length = length;
-    this.#registration = registration;
+    this.address = address;
+    this.length = length;
+    this.registration = registration;
     this.registrationCount = 1;
     registration.busy++;
     this.overlapped = overlapped;
@@ -131,19 +131,19 @@ export class Operation {
     request.sgeCount = this.registrationCount;
     for (let index = 0; index < this.registrationCount; index++) {
       const { address, length } =
-        index === 0 ? { address: this.#address, length: this.#length } : this.#element(index);
-      request.setSge(index, address, length, this.#registrationAt(index)?.region.localKey ?? 0);
+        index === 0 ? { address: this.address, length: this.length } : this.element(index);
+      request.setSge(index, address, length, this.registrationAt(index)?.region.localKey ?? 0);
     }
   }
 
-  #registrationAt(index: number): Registration | null {
-    return index === 0 ? this.#registration : this.#element(index).registration;
+  private registrationAt(index: number): Registration | null {
+    return index === 0 ? this.registration : this.element(index).registration;
   }
 
   /** Of those behind the first. */
-  #element(index: number): Element {
-    if (this.#further === NO_ELEMENTS) this.#further = [];
-    return (this.#further[index - 1] ??= { registration: null, address: 0, length: 0 });
+  private element(index: number): Element {
+    if (this.further === NO_ELEMENTS) this.further = [];
+    return (this.further[index - 1] ??= { registration: null, address: 0, length: 0 });
   }
 }
 
@@ -169,7 +169,7 @@ export interface Errand {
 }
 
 export class SanSocket {
-  #state: SocketState = 'created';
+  private currentState: SocketState = 'created';
   /** Whether `state` is 'connected': every transfer asks. */
   isConnected = false;
   /** Host order; 0 is every NIC. Meaningful once bound. */
@@ -255,11 +255,11 @@ export class SanSocket {
   }
 
   get state(): SocketState {
-    return this.#state;
+    return this.currentState;
   }
 
   set state(state: SocketState) {
-    this.#state = state;
+    this.currentState = state;
     this.isConnected = state === 'connected';
   }
 
@@ -294,56 +294,58 @@ const DESCRIPTOR_LIMIT = 0xfffffff0;
 const RECENT_SOCKETS = 1024;
 
 export class SocketTable {
-  readonly #sockets = new Map<number, SanSocket>();
+  private readonly sockets = new Map<number, SanSocket>();
   /** Those that another process has: their descriptors are taken, and good for closing only. */
-  readonly #handedOver = new Map<number, SanSocket>();
+  private readonly handedOver = new Map<number, SanSocket>();
   /** Sockets that were used lately, by the low bits of their descriptors. */
-  readonly #recent: (SanSocket | null)[] = new Array<SanSocket | null>(RECENT_SOCKETS).fill(null);
-  #next = FIRST_DESCRIPTOR;
+  private readonly recent: (SanSocket | null)[] = new Array<SanSocket | null>(RECENT_SOCKETS).fill(
+    null,
+  );
+  private next = FIRST_DESCRIPTOR;
 
   get size(): number {
-    return this.#sockets.size;
+    return this.sockets.size;
   }
 
   /** The open socket with this descriptor, or null. */
   find(descriptor: number): SanSocket | null {
-    const recent = this.#recent[descriptor & (RECENT_SOCKETS - 1)] ?? null;
-    return recent !== null && recent.descriptor === descriptor ? recent : this.#search(descriptor);
+    const recent = this.recent[descriptor & (RECENT_SOCKETS - 1)] ?? null;
+    return recent !== null && recent.descriptor === descriptor ? recent : this.search(descriptor);
   }
 
-  #search(descriptor: number): SanSocket | null {
-    const socket = this.#sockets.get(descriptor);
+  private search(descriptor: number): SanSocket | null {
+    const socket = this.sockets.get(descriptor);
     if (socket === undefined) return null;
-    this.#recent[descriptor & (RECENT_SOCKETS - 1)] = socket;
+    this.recent[descriptor & (RECENT_SOCKETS - 1)] = socket;
     return socket;
   }
 
   add(socket: SanSocket): void {
-    this.#sockets.set(socket.descriptor, socket);
+    this.sockets.set(socket.descriptor, socket);
   }
 
   /** The same, or one that was handed over: what may still be closed. [DUP-11, DUP-17] */
   findToClose(descriptor: number): SanSocket | null {
-    return this.find(descriptor) ?? this.#handedOver.get(descriptor) ?? null;
+    return this.find(descriptor) ?? this.handedOver.get(descriptor) ?? null;
   }
 
   /** The descriptor is good for findToClose() only, from now on. [DUP-11] */
   handOver(socket: SanSocket): void {
     this.remove(socket);
-    this.#handedOver.set(socket.descriptor, socket);
+    this.handedOver.set(socket.descriptor, socket);
   }
 
   /** The descriptor means nothing from now on. */
   remove(socket: SanSocket): void {
-    this.#sockets.delete(socket.descriptor);
-    this.#handedOver.delete(socket.descriptor);
+    this.sockets.delete(socket.descriptor);
+    this.handedOver.delete(socket.descriptor);
     const place = socket.descriptor & (RECENT_SOCKETS - 1);
-    if (this.#recent[place] === socket) this.#recent[place] = null;
+    if (this.recent[place] === socket) this.recent[place] = null;
   }
 
   /** The open sockets, as they are now, those handed over included. */
   all(): SanSocket[] {
-    return [...this.#sockets.values(), ...this.#handedOver.values()];
+    return [...this.sockets.values(), ...this.handedOver.values()];
   }
 
   /**
@@ -353,8 +355,8 @@ export class SocketTable {
   newDescriptor(oddAndSparse: RandomSource | null): number {
     do {
       const step = oddAndSparse === null ? 1 : 2 + 2 * (oddAndSparse.uint32() % 0xfff);
-      this.#next = this.#next + step < DESCRIPTOR_LIMIT ? this.#next + step : FIRST_DESCRIPTOR;
-    } while (this.#sockets.has(this.#next) || this.#handedOver.has(this.#next));
-    return this.#next;
+      this.next = this.next + step < DESCRIPTOR_LIMIT ? this.next + step : FIRST_DESCRIPTOR;
+    } while (this.sockets.has(this.next) || this.handedOver.has(this.next));
+    return this.next;
   }
 }

@@ -22,26 +22,26 @@ const STEPS_MAX = 32;
 
 export class RegisteredBuffers {
   /** Buffers by identity, as many as were needed so far: most sockets never come to need all. */
-  readonly #entries: CachedBuffer[] = [];
+  private readonly entries: CachedBuffer[] = [];
   /** After the last hit: callers go round their message buffers in order, so it is tried first. */
-  #next = 0;
-  #victim = 0;
-  readonly #index: RangeIndex<Registration>;
-  readonly #beforeSearch: () => void;
+  private next = 0;
+  private victim = 0;
+  private readonly index: RangeIndex<Registration>;
+  private readonly beforeSearch: () => void;
 
   /** `beforeSearch` adds what is not added yet, before a search by address. */
   constructor(random: RandomSource, beforeSearch: () => void) {
-    this.#index = new RangeIndex(() => random.uint32());
-    this.#beforeSearch = beforeSearch;
+    this.index = new RangeIndex(() => random.uint32());
+    this.beforeSearch = beforeSearch;
   }
 
   add(registration: Registration): void {
-    this.#index.add(registration);
+    this.index.add(registration);
   }
 
   remove(registration: Registration): void {
-    this.#index.remove(registration);
-    for (const entry of this.#entries) {
+    this.index.remove(registration);
+    for (const entry of this.entries) {
       if (entry.registration !== registration) continue;
       entry.buffer = null;
       entry.registration = null;
@@ -59,27 +59,27 @@ export class RegisteredBuffers {
   ): CachedBuffer | null {
     // A detached buffer has no bytes left. `length` costs a fifth of what `byteLength` costs in V8.
     if (buffer.length < length) return null;
-    const at = this.#next;
-    const expected = this.#entries[at];
+    const at = this.next;
+    const expected = this.entries[at];
     if (expected === undefined || expected.buffer !== buffer || length > expected.room)
-      return this.#search(buffer, length, addressOf);
-    this.#next = at + 1 < this.#entries.length ? at + 1 : 0;
+      return this.search(buffer, length, addressOf);
+    this.next = at + 1 < this.entries.length ? at + 1 : 0;
     return expected;
   }
 
-  #search(
+  private search(
     buffer: Uint8Array,
     length: number,
     addressOf: { addressOf(buffer: Uint8Array): number },
   ): CachedBuffer | null {
-    const cached = this.#cached(buffer);
+    const cached = this.cached(buffer);
     if (cached !== null && length <= cached.room) return cached;
     const address = addressOf.addressOf(buffer);
     if (address === 0) return null;
-    this.#beforeSearch();
-    const registration = this.#index.containing(address, address + length);
+    this.beforeSearch();
+    const registration = this.index.containing(address, address + length);
     if (registration === null || !registration.isIntact) return null;
-    const entry = cached ?? this.#newEntry();
+    const entry = cached ?? this.newEntry();
     entry.buffer = buffer;
     entry.address = address;
     entry.room = registration.end - address;
@@ -87,25 +87,25 @@ export class RegisteredBuffers {
     return entry;
   }
 
-  #cached(buffer: Uint8Array): CachedBuffer | null {
-    const used = this.#entries.length;
-    let index = this.#next;
+  private cached(buffer: Uint8Array): CachedBuffer | null {
+    const used = this.entries.length;
+    let index = this.next;
     for (let step = Math.min(used, STEPS_MAX); step > 0; step--) {
       if (index >= used) index = 0;
-      const entry = this.#entries[index] as CachedBuffer;
+      const entry = this.entries[index] as CachedBuffer;
       index++;
       if (entry.buffer !== buffer) continue;
-      this.#next = index < used ? index : 0;
+      this.next = index < used ? index : 0;
       return entry;
     }
     return null;
   }
 
-  #newEntry(): CachedBuffer {
-    const index = this.#victim;
-    this.#victim = (index + 1) % CACHED_BUFFERS;
+  private newEntry(): CachedBuffer {
+    const index = this.victim;
+    this.victim = (index + 1) % CACHED_BUFFERS;
     // What comes after it the first time is likely to come after it again.
-    this.#next = this.#victim;
-    return (this.#entries[index] ??= new CachedBuffer());
+    this.next = this.victim;
+    return (this.entries[index] ??= new CachedBuffer());
   }
 }

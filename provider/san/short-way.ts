@@ -35,21 +35,21 @@ export type Polled = (typeof Polled)[keyof typeof Polled];
 const { UNKNOWN, PENDING, DONE } = Polled;
 
 export class ShortWay {
-  readonly #state: SanState;
-  readonly #sockets: SocketTable;
-  readonly #nic: NicDevice;
-  readonly #completion: WorkCompletion;
-  readonly #injectBytesMax: number;
-  readonly #receivesMax: number;
-  #polls = 0;
+  private readonly state: SanState;
+  private readonly sockets: SocketTable;
+  private readonly nic: NicDevice;
+  private readonly completion: WorkCompletion;
+  private readonly injectBytesMax: number;
+  private readonly receivesMax: number;
+  private polls = 0;
 
   constructor(state: SanState) {
-    this.#state = state;
-    this.#sockets = state.sockets;
-    this.#nic = state.nic;
-    this.#completion = state.completion;
-    this.#injectBytesMax = state.injectBytesMax;
-    this.#receivesMax = state.completesAtOnce ? 0 : state.receivesMax;
+    this.state = state;
+    this.sockets = state.sockets;
+    this.nic = state.nic;
+    this.completion = state.completion;
+    this.injectBytesMax = state.injectBytesMax;
+    this.receivesMax = state.completesAtOnce ? 0 : state.receivesMax;
   }
 
   /**
@@ -57,22 +57,21 @@ export class ShortWay {
    * ended when the call returns, and is as pending as any other. [OVL-05, WSPSEND-06]
    */
   send(s: number, buffers: readonly WSABUF[], overlapped: WSAOVERLAPPED): boolean {
-    const socket = this.#sockets.find(s);
+    const socket = this.sockets.find(s);
     const buffer = buffers[0];
     if (
       socket === null ||
       !socket.isConnected ||
       buffer === undefined ||
       (overlapped.hEvent & 1) === 0 ||
-      this.#state.finishedHead !== null
+      this.state.finishedHead !== null
     ) {
       return false;
     }
     const { queuePair } = socket;
     const { len, buf } = buffer;
-    if (queuePair === null || buf === null || !(len > 0) || len > this.#injectBytesMax)
-      return false;
-    const found = socket.registrations.readable.find(buf, len, this.#nic);
+    if (queuePair === null || buf === null || !(len > 0) || len > this.injectBytesMax) return false;
+    const found = socket.registrations.readable.find(buf, len, this.nic);
     if (found === null || found.address > OFFSET_MAX) return false;
     const { localKey } = found.registration as Registration;
     if (!queuePair.inject(found.address | 0, len, localKey)) return false;
@@ -85,20 +84,20 @@ export class ShortWay {
 
   /** One buffer in the segment. */
   receive(s: number, buffers: readonly WSABUF[], overlapped: WSAOVERLAPPED): boolean {
-    const socket = this.#sockets.find(s);
+    const socket = this.sockets.find(s);
     const buffer = buffers[0];
     if (
       socket === null ||
       !socket.isConnected ||
       buffer === undefined ||
-      socket.receivesPosted >= this.#receivesMax
+      socket.receivesPosted >= this.receivesMax
     ) {
       return false;
     }
     const { queuePair } = socket;
     const { len, buf } = buffer;
     if (queuePair === null || buf === null || !(len > 0)) return false;
-    const found = socket.registrations.writable.find(buf, len, this.#nic);
+    const found = socket.registrations.writable.find(buf, len, this.nic);
     if (found === null || found.address > OFFSET_MAX) return false;
     const registration = found.registration as Registration;
     const operation = socket.takeOperation();
@@ -123,10 +122,10 @@ export class ShortWay {
     transferred: Ref<number> | null,
     flags: Ref<number> | null,
   ): Polled {
-    const socket = this.#sockets.find(s);
+    const socket = this.sockets.find(s);
     if (socket === null) return UNKNOWN;
     if (overlapped.Internal === IN_PROGRESS) {
-      const found = this.#look(socket, overlapped);
+      const found = this.look(socket, overlapped);
       if (found !== DONE) return found;
     }
     if (overlapped.OffsetHigh !== 0) return UNKNOWN;
@@ -136,18 +135,18 @@ export class ShortWay {
   }
 
   /** Only where nothing else of the socket is under way, that a turn of the NIC would have to end. */
-  #look(socket: SanSocket, overlapped: WSAOVERLAPPED): Polled {
+  private look(socket: SanSocket, overlapped: WSAOVERLAPPED): Polled {
     const { queuePair } = socket;
-    const state = this.#state;
+    const state = this.state;
     const isLone = socket.isConnected && socket.sendsPosted === 0 && state.finishedHead === null;
     if (queuePair === null || !isLone) return UNKNOWN;
-    const completion = this.#completion;
+    const completion = this.completion;
     const arrival = queuePair.takeArrival(completion);
     if (arrival === TAKEN) {
       const operation = socket.operations[completion.id];
       if (operation === undefined) return UNKNOWN;
       if (operation.overlapped !== overlapped || (overlapped.hEvent & 1) === 0)
-        return this.#other(socket, operation, overlapped);
+        return this.other(socket, operation, overlapped);
       socket.endReceive(operation);
       overlapped.InternalHigh = completion.byteLength;
       overlapped.OffsetHigh = 0;
@@ -157,15 +156,15 @@ export class ShortWay {
     }
     if (arrival !== NONE) return UNKNOWN;
     // A caller that polls comes again at once: everything else has its turn every few times.
-    if (++this.#polls < POLLS_PER_DRIVE) return PENDING;
-    this.#polls = 0;
+    if (++this.polls < POLLS_PER_DRIVE) return PENDING;
+    this.polls = 0;
     drive(state);
     return overlapped.Internal === IN_PROGRESS ? PENDING : DONE;
   }
 
   /** It was a message for another receive than that which is asked about. */
-  #other(socket: SanSocket, operation: Operation, overlapped: WSAOVERLAPPED): Polled {
-    arrived(this.#state, socket, operation, this.#completion.byteLength);
+  private other(socket: SanSocket, operation: Operation, overlapped: WSAOVERLAPPED): Polled {
+    arrived(this.state, socket, operation, this.completion.byteLength);
     return overlapped.Internal === IN_PROGRESS ? UNKNOWN : DONE;
   }
 }
