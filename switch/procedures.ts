@@ -74,7 +74,8 @@ export class SwitchProcedures {
     const s = lpWSPSocket(family, socketType, socketProtocol, info, g, flags, lpErrno);
     if (s === ws.INVALID_SOCKET) return s;
     const overlappedCapable = (dwFlags & ws.WSA_FLAG_OVERLAPPED) !== 0;
-    this.#core.sockets.add(new SwitchSocket(s, { ...kind, overlappedCapable }));
+    const shape = { family, type: socketType, protocol: socketProtocol, overlappedCapable };
+    this.#core.sockets.add(new SwitchSocket(s, shape));
     return s;
   }
 

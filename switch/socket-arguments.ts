@@ -50,7 +50,8 @@ export function socketKind(
   const family = familyOf(wantedFamily, wantedProtocol);
   if (family === null) return wantedFamily === 0 ? wsa.WSAEINVAL : wsa.WSAEAFNOSUPPORT;
   const resolved = typeAndProtocol(wantedType, wantedProtocol);
-  return resolved === null ? wsa.WSAEPROTONOSUPPORT : { family, ...resolved };
+  if (resolved === null) return wsa.WSAEPROTONOSUPPORT;
+  return { family, type: resolved.type, protocol: resolved.protocol };
 }
 
 function familyOf(af: number, protocol: number): number | null {

@@ -83,8 +83,8 @@ export function queueRequest(
   const named = introduced(Purpose.CONNECT, privateData);
   // A name that is taken is not another connection's: whoever gives it away twice gets no second one.
   const identity = named === null || state.identities.has(named) ? null : named;
-  const where = { requestId, remoteAddress, remotePort };
-  const request = { ...where, identity, of: queue, withdrawn: false };
+  const of = queue;
+  const request = { requestId, remoteAddress, remotePort, identity, of, withdrawn: false };
   queue.requests.push(request);
   state.pendingRequests.set(requestId, request);
   if (listener !== undefined) recordAccept(state, listener);

@@ -114,13 +114,15 @@ function createSocket(context: Context): fn.LPWSPSOCKET {
     const wanted = wantedFrom({ family: af, type, protocol }, lpProtocolInfo);
     const resolved = resolveSocketArguments(wanted);
     if (typeof resolved === 'number') return failSocket(lpErrno, resolved);
-    const { family } = resolved;
+    const { family, type: kind, protocol: spoken } = resolved;
     // Types and protocols have the same numbers on both sides.
-    const fd = native.socketCreate(linuxFamily(family), resolved.type, resolved.protocol);
+    const fd = native.socketCreate(linuxFamily(family), kind, spoken);
     if (fd < 0) return failSocket(lpErrno, wsaErrorOfErrno(fd));
     if (family === ws.AF_INET6) writeInt(fd, LINUX.IPPROTO_IPV6, LINUX.IPV6_V6ONLY, 1);
     const isOverlapped = (dwFlags & ws.WSA_FLAG_OVERLAPPED) !== 0;
-    const identity = { ...resolved, handle: table.newHandle(), fd, isOverlapped };
+    // Not by spreading, of which V8 learns nothing here: that costs as much as the rest of the call.
+    const handle = table.newHandle();
+    const identity = { handle, fd, family, type: kind, protocol: spoken, isOverlapped };
     const socket = new KernelSocket(identity, messageStateOf(resolved));
     askForNetworkErrors(socket);
     askForDestinations(socket);

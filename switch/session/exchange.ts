@@ -88,9 +88,16 @@ export class Exchange {
   #sendNegotiation(type: MessageType, version: number): void {
     const core = this.#core;
     const index = core.take();
+    const { receiveCount, messageBytes, windowBytes, thresholdBytes } = core.limits;
+    const { rdmaBytesMax, transferSlots } = core.limits;
     const length = emitNegotiation(core.sendWords[index] as Int32Array, {
-      ...core.limits,
       version,
+      receiveCount,
+      messageBytes,
+      windowBytes,
+      thresholdBytes,
+      rdmaBytesMax,
+      transferSlots,
       rdmaRead: core.rdmaRead,
       suspends: core.suspends,
     });
