@@ -51,10 +51,12 @@ export class SimEnd {
   /** A call or an operation has said that the connection is lost. */
   error = 0;
   readonly pending = new Set<Operation>();
+  #lastError = 0;
   readonly #watch: Watch;
   readonly #random: Prng;
   readonly #sent: Sent[] = [];
-  readonly #received: (Operation | Uint8Array)[] = [];
+  /** null: a receive was given up, and what it had taken with it. */
+  readonly #received: (Operation | Uint8Array | null)[] = [];
   readonly #operations: Operation[] = [];
 
   constructor(
@@ -128,6 +130,54 @@ export class SimEnd {
     return count > 0;
   }
 
+  /** A blocking send. False: its time was up, and what went of it is unknown. */
+  sendWaiting(length: number, millis: number): boolean {
+    if (this.isShut || this.isClosed) return true;
+    const memory = this.#contents(length).slice();
+    const bytes = memory.slice();
+    const { winsock } = this.host;
+    const count = this.#blocking(spi.SO_SNDTIMEO, millis, () =>
+      winsock.send(this.socket, memory, length, 0),
+    );
+    const error = count < 0 ? winsock.WSAGetLastError() : 0;
+    this.#watch.note('blocking send', this.socket, count);
+    memory.fill(0);
+    if (count >= 0) this.#sent.push({ operation: null, bytes: bytes.subarray(0, count) });
+    else this.#failed(error, true);
+    if (error !== 0 && error !== spi.WSAENOBUFS) this.isUnsure = true;
+    return error !== spi.WSAETIMEDOUT;
+  }
+
+  /** A blocking receive. False: its time was up, and what it had taken is lost. [BLK-05] */
+  receiveWaiting(length: number, millis: number): boolean {
+    if (this.isClosed) return true;
+    const memory = new Uint8Array(length);
+    const { winsock } = this.host;
+    const count = this.#blocking(spi.SO_RCVTIMEO, millis, () =>
+      winsock.recv(this.socket, memory, length, 0),
+    );
+    const error = count < 0 ? winsock.WSAGetLastError() : 0;
+    this.#watch.note('blocking recv', this.socket, count);
+    if (error === spi.WSAETIMEDOUT) this.#received.push(null);
+    else if (error !== 0) this.#failed(error);
+    else {
+      if (count === 0) this.hasEnded = true;
+      this.#received.push(memory.subarray(0, count));
+    }
+    return error !== spi.WSAETIMEDOUT;
+  }
+
+  /** Whether a nonblocking call fails for want of something to wait for. */
+  wouldBlock(call: () => boolean): boolean {
+    this.#lastError = 0;
+    return !call() && this.error === 0 && this.#lastError === spi.WSAEWOULDBLOCK;
+  }
+
+  /** Whether a receive is posted, or nobody has looked since it was. */
+  get isReceiving(): boolean {
+    return [...this.pending].some(({ isSend }) => !isSend);
+  }
+
   cancel(isSend: boolean): void {
     for (const operation of this.pending) {
       if (operation.isSend !== isSend) continue;
@@ -142,6 +192,11 @@ export class SimEnd {
     if (this.isShut || this.isClosed) return;
     this.isShut = true;
     this.#call(this.host.winsock.shutdown(this.socket, spi.SD_SEND));
+  }
+
+  deafen(): void {
+    if (this.isClosed) return;
+    this.#call(this.host.winsock.shutdown(this.socket, spi.SD_RECEIVE));
   }
 
   close(isHard: boolean): void {
@@ -211,14 +266,15 @@ export class SimEnd {
 
   /** What came, up to a receive that failed: what that had taken is lost, and a gap. [BLK-04, BLK-05] */
   get received(): { readonly bytes: Buffer; readonly hasGap: boolean } {
-    const failed = this.#received.findIndex((one) => 'overlapped' in one && errorOf(one) !== 0);
-    const whole = failed < 0 ? this.#received : this.#received.slice(0, failed);
-    const bytes = Buffer.concat(
-      whole.map((one) =>
-        'overlapped' in one ? one.memory.subarray(0, one.overlapped.InternalHigh) : one,
-      ),
-    );
-    return { bytes, hasGap: failed >= 0 };
+    const parts: Uint8Array[] = [];
+    for (const one of this.#received) {
+      if (one === null || ('overlapped' in one && errorOf(one) !== 0)) {
+        return { bytes: Buffer.concat(parts), hasGap: true };
+      }
+      const isOperation = 'overlapped' in one;
+      parts.push(isOperation ? one.memory.subarray(0, one.overlapped.InternalHigh) : one);
+    }
+    return { bytes: Buffer.concat(parts), hasGap: false };
   }
 
   /** Gives memory back that no operation uses. */
@@ -303,12 +359,26 @@ export class SimEnd {
     return PATTERN.subarray(start, start + length);
   }
 
+  /** A call that waits, for so long at most; 0 milliseconds would be for ever. */
+  #blocking(option: number, millis: number, call: () => number): number {
+    const { winsock } = this.host;
+    const limit = new Uint8Array(Uint32Array.of(Math.max(1, millis)).buffer);
+    winsock.setsockopt(this.socket, spi.SOL_SOCKET, option, limit, 4);
+    winsock.ioctlsocket(this.socket, spi.FIONBIO, spi.ref(0));
+    const count = call();
+    const error = winsock.WSAGetLastError();
+    winsock.ioctlsocket(this.socket, spi.FIONBIO, spi.ref(1));
+    winsock.WSASetLastError(error);
+    return count;
+  }
+
   #call(result: number): void {
     if (result !== 0) this.#failed(this.host.winsock.WSAGetLastError());
   }
 
   /** An error that a call or an operation has ended with. What is not documented is a finding. */
   #failed(error: number, isSend = false): void {
+    this.#lastError = error;
     if (error === spi.WSAEWOULDBLOCK || error === spi.WSA_OPERATION_ABORTED) return;
     // XFER-13: this one had no memory; the connection goes on.
     if (error === spi.WSAENOBUFS && isSend) return;

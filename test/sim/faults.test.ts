@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
 import type { Plan, RunResult, Step } from './index.js';
 import { makePlan, parsePlan, runPlan, SimMachine } from './index.js';
-import { FAILABLE, FAILABLE_ONCE } from './plan.js';
+import { FAILABLE, FAILABLE_ONCE, READING_WAYS } from './plan.js';
 
 const PLANS = 400;
 
@@ -19,6 +19,8 @@ const world: Plan['world'] = {
   cache: false,
   verify: false,
   once: 'none',
+  unequal: false,
+  reads: 'receives',
 };
 
 const turns: Step = { kind: 'turns', count: 60 };
@@ -77,6 +79,7 @@ describe('a fault', () => {
   const arrived = /receive over 0 20000/;
   const others: readonly (readonly [what: string, step: Step, shows: RegExp])[] = [
     ['lost link', { kind: 'lose-link', host: 0, slot: 0 }, /send over 10053/],
+    ['NIC that is taken out', { kind: 'take-nic-out', host: 1 }, /send over 10053/],
     ['NIC that is reset', { kind: 'reset-nic', host: 1 }, /send over 10053/],
     ['process that dies', { kind: 'die', host: 1 }, /send over 10054/],
     ['host that stands still', { kind: 'still', host: 1, micros: 500_000 }, /send over 995/],
@@ -135,7 +138,7 @@ describe('the swarm', () => {
   const kinds = [...new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))];
 
   it('uses every kind of step, and leaves each of them out of many seeds', () => {
-    expect(kinds).toHaveLength(20);
+    expect(kinds).toHaveLength(26);
     for (const kind of kinds) {
       const count = having(({ steps }) => steps.some((step) => step.kind === kind));
       expect([kind, count > PLANS / 50]).toEqual([kind, true]);
@@ -151,5 +154,6 @@ describe('the swarm', () => {
     );
     expect(new Set(calls)).toEqual(new Set(FAILABLE));
     expect(new Set(plans.map((plan) => plan.world.once))).toEqual(new Set(FAILABLE_ONCE));
+    expect(new Set(plans.map((plan) => plan.world.reads))).toEqual(new Set(READING_WAYS));
   });
 });

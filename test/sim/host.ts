@@ -10,6 +10,7 @@ import { openNic } from '../../provider/nic/open-nic.js';
 import type { FaultRule, ProviderHook, VerifyHook } from '../../provider/hooks/index.js';
 import { faults } from '../../provider/hooks/index.js';
 import { createSanProvider } from '../../provider/san/provider.js';
+import type { SanProviderOptions } from '../../provider/san/provider.js';
 import * as spi from '../../provider/spi/index.js';
 import { assert } from '../../runtime/assert.js';
 import { Prng } from '../../runtime/prng.js';
@@ -29,6 +30,7 @@ import type { WorldPlan } from './plan.js';
 const SEGMENT_BYTES = 32 * 2 ** 20;
 /** Small, so that hosts are made quickly, and a long transfer takes many pieces. */
 const BOUNCE_BYTES = 65_536 - 4096;
+const OTHER_THRESHOLD_BYTES = 1_000;
 const FIRST_ADDRESS = 0x7f4d0001;
 
 export interface SimHostParts {
@@ -69,6 +71,7 @@ export class SimHost {
   readonly #opened: OpenedNic;
   readonly #loop: SimLoop;
   readonly #verifier: VerifyHook | null;
+  #providerId = '';
 
   private constructor(parts: SimHostParts, opened: OpenedNic) {
     const { loop, world, index } = parts;
@@ -93,17 +96,13 @@ export class SimHost {
       told: ({ call }) => void this.disturbed.add(call),
     });
     this.winsock = loop.as(this.group, () => {
-      const own = createSanProvider(environment, {
-        completion: world.completion,
-        rdmaRead: world.read,
-        rdmaThresholdBytes: world.threshold,
-        ...(world.cache ? {} : { registrationCache: false as const }),
-      });
+      const own = createSanProvider(environment, sanOptionsOf(world, index));
       const { verifier, watch } = parts;
       const verified = verifier === null ? own : verifier(own, environment);
       const watched = watch(disturbing(verified, environment), environment);
       const san = parts.caller?.(watched) ?? watched;
       this.#addAgents();
+      this.#providerId = san.providerId;
       return createWinsock({ theSwitch: this.theSwitch, providers: [san, this.tcp.service] });
     });
   }
@@ -196,6 +195,16 @@ export class SimHost {
     this.#opened.nic.port.command({ type: 'fail', slot });
   }
 
+  /** The NIC is gone, for good. */
+  takeNicOut(): void {
+    this.#opened.nic.port.command({ type: 'remove' });
+  }
+
+  /** The SAN provider is in no use any more but for what is connected. */
+  removeProvider(): void {
+    this.theSwitch.removeProvider(this.#providerId);
+  }
+
   /** As if its process were killed: nobody is told anything. */
   die(): void {
     this.isDead = true;
@@ -273,4 +282,16 @@ export class SimHost {
     });
     this.#loop.add(this.tcp);
   }
+}
+
+/** What the provider of one host is like. */
+function sanOptionsOf(world: WorldPlan, index: number): SanProviderOptions {
+  const isOther = world.unequal && index % 2 === 1;
+  const completions = { pending: 'immediate', immediate: 'pending' } as const;
+  return {
+    completion: isOther ? completions[world.completion] : world.completion,
+    rdmaRead: world.read !== isOther,
+    rdmaThresholdBytes: isOther ? OTHER_THRESHOLD_BYTES : world.threshold,
+    ...(world.cache === isOther ? { registrationCache: false as const } : {}),
+  };
 }

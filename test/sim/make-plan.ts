@@ -6,7 +6,7 @@ import type { CostModelName } from '../../provider/nic/cost-model.js';
 import * as spi from '../../provider/spi/index.js';
 import { Prng } from '../../runtime/prng.js';
 import type { Plan, Side, Step, WorldPlan } from './plan.js';
-import { FAILABLE, FAILABLE_ONCE } from './plan.js';
+import { FAILABLE, FAILABLE_ONCE, READING_WAYS } from './plan.js';
 
 const PROFILES = ['documented', 'windows', 'real-switch', 'hostile'] as const;
 const COSTS: readonly (CostModelName | 'none')[] = [
@@ -22,6 +22,16 @@ const FAULTS: readonly Step['kind'][] = [
   'fail',
   'delay',
 ];
+/** What was added later; see makePlan. */
+const EXTRAS = [
+  'ask',
+  'send-wait',
+  'receive-wait',
+  'deafen',
+  'take-nic-out',
+  'remove-provider',
+] as const satisfies readonly Step['kind'][];
+const EXTRAS_MAX = 12;
 const STEPS_MAX = 60;
 /** What a provider may answer that has run out of something. */
 const ERRORS = [spi.WSAENOBUFS, spi.WSAENETDOWN] as const;
@@ -42,8 +52,44 @@ export function makePlan(seed: number): Plan {
     cache: random.chance(3, 4),
     verify: random.chance(1, 4),
     once: aside.chance(1, 10) ? aside.pick(FAILABLE_ONCE) : 'none',
+    unequal: aside.chance(1, 4),
+    reads: aside.chance(1, 2) ? 'receives' : aside.pick(READING_WAYS),
   };
-  return { world, steps: new StepMaker(random, world).steps() };
+  const steps = new StepMaker(random, world).steps();
+  return { world, steps: aside.chance(1, 2) ? steps : withExtras(steps, aside) };
+}
+
+/** Some steps of other kinds among those of a plan. */
+function withExtras(steps: readonly Step[], random: Prng): Step[] {
+  const hasFaults = steps.some(({ kind }) => FAULTS.includes(kind));
+  const kinds = EXTRAS.filter(
+    (kind) => (hasFaults || kind !== 'take-nic-out') && random.chance(1, 2),
+  );
+  if (kinds.length === 0) return [...steps];
+  const all = [...steps];
+  for (let count = random.between(1, EXTRAS_MAX); count > 0; count--) {
+    all.splice(random.between(1, all.length), 0, extraStep(random.pick(kinds), random));
+  }
+  return all;
+}
+
+function extraStep(kind: (typeof EXTRAS)[number], random: Prng): Step {
+  const conn = random.below(4);
+  const host = random.below(4);
+  const side: Side = random.pick(['a', 'b'] as const);
+  const length = random.pick([1, 100, 5_000, 60_000]);
+  const millis = random.pick([1, 20, 1_000]);
+  switch (kind) {
+    case 'send-wait':
+    case 'receive-wait':
+      return { kind, conn, side, length, millis };
+    case 'ask':
+    case 'deafen':
+      return { kind, conn, side };
+    case 'take-nic-out':
+    case 'remove-provider':
+      return { kind, host };
+  }
 }
 
 class StepMaker {

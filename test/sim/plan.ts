@@ -44,6 +44,10 @@ export const FAILABLE_ONCE = [
   'WSPCleanup',
 ] as const;
 
+/** Receives are posted; or whoever reads waits for select, or for network events. */
+export const READING_WAYS = ['receives', 'select', 'events'] as const;
+export type ReadingWay = (typeof READING_WAYS)[number];
+
 const whole = z.coerce.number().int().min(0);
 const lengths = z.union([
   z.array(whole),
@@ -67,16 +71,26 @@ const stepSchema = z.discriminatedUnion('kind', [
   /** Many small sends at once, as far as they are taken; and reading all there is. */
   step('burst', { conn: whole, side, count: whole, length: whole }),
   step('drain', { conn: whole, side, length: whole }),
+  /** Blocking calls with a time limit. */
+  step('send-wait', { conn: whole, side, length: whole, millis: whole }),
+  step('receive-wait', { conn: whole, side, length: whole, millis: whole }),
+  /** select and WSAPoll, and whether what they promise holds. */
+  step('ask', { conn: whole, side }),
   step('cancel', { conn: whole, side, what: z.enum(['send', 'receive']) }),
   step('shutdown', { conn: whole, side }),
+  /** Wants to receive nothing more. */
+  step('deafen', { conn: whole, side }),
   step('close', { conn: whole, side, hard: yes }),
   step('turns', { count: whole }),
   /** Lets so many microseconds pass. */
   step('pass', { micros: whole }),
+  /** The SAN provider is taken out of use: what is connected goes on, the rest is for TCP/IP. */
+  step('remove-provider', { host: whole }),
   // Faults.
   step('still', { host: whole, micros: whole }),
   step('lose-link', { host: whole, slot: whole }),
   step('reset-nic', { host: whole }),
+  step('take-nic-out', { host: whole }),
   step('die', { host: whole }),
   step('no-memory', { host: whole, on: yes }),
   step('fail', { host: whole, call: z.enum(FAILABLE), error: whole, of: whole }),
@@ -98,6 +112,10 @@ const worldSchema = z.strictObject({
   completion: z.enum(['pending', 'immediate']),
   cache: yes,
   verify: yes,
+  /** Every other host's provider is another one: it reads if these do not, and so on. */
+  unequal: yes.default(false),
+  /** How applications read streams to their ends. */
+  reads: z.enum(READING_WAYS).default('receives'),
   /** What fails in host 0, and its error is WSAENETDOWN. */
   once: z.enum(FAILABLE_ONCE).default('none'),
 });

@@ -10,7 +10,8 @@ import type { SimEnd } from './end.js';
 import { Finding, keepUrgentInline } from './end.js';
 import type { SimHost } from './host.js';
 import type { SimLoop } from './loop.js';
-import type { Step, StepOf, WorldPlan } from './plan.js';
+import type { ReadingWay, Step, StepOf, WorldPlan } from './plan.js';
+import { ask, Reader } from './reader.js';
 import type { Watch } from './watch.js';
 
 /** A wait between steps lets no more pass than this, so that time-outs are somebody's choice. */
@@ -19,16 +20,21 @@ const SHORT = milliseconds(1);
 const END_MAX = seconds(600);
 /** Nothing of a session is under way for longer, unless somebody is being waited for. */
 const SETTLING = milliseconds(100);
+/** What no connection that is up suffers from. */
+const HARMLESS: ReadonlySet<Step['kind']> = new Set(['delay', 'heal', 'remove-provider']);
 const TURNS_PER_LOOK = 4;
 const TURNS_MAX = 400_000;
-const READ_BYTES = 50_000;
 
 export class SimWorld {
   readonly #hosts: readonly SimHost[];
   readonly #loop: SimLoop;
   readonly #watch: Watch;
   readonly #seed: number;
+  readonly #reads: ReadingWay;
+  readonly #readers = new Map<SimEnd, Reader>();
   readonly #failsAtEnd: boolean;
+  /** A reader has done something in this turn. */
+  #hasRead = false;
   readonly #listeners = new Map<SimHost, number>();
   readonly #connections: SimConnection[] = [];
 
@@ -37,6 +43,7 @@ export class SimWorld {
     this.#loop = loop;
     this.#watch = watch;
     this.#seed = plan.seed;
+    this.#reads = plan.reads;
     this.#failsAtEnd = plan.once === 'WSPCleanup';
     for (const host of hosts) {
       host.as(() => {
@@ -56,11 +63,13 @@ export class SimWorld {
       case 'still':
       case 'lose-link':
       case 'reset-nic':
+      case 'take-nic-out':
       case 'die':
       case 'no-memory':
       case 'fail':
       case 'delay':
       case 'heal':
+      case 'remove-provider':
         return this.#fault(step);
       default: {
         const connection = this.#connections[step.conn % Math.max(1, this.#connections.length)];
@@ -81,6 +90,7 @@ export class SimWorld {
     this.#until('ends of streams', () => this.#readAll());
     for (const end of this.#everyEnd())
       end.host.as(() => {
+        this.#readers.get(end)?.stop();
         end.close(false);
       });
     for (const connection of this.#connections) connection.giveUp();
@@ -134,13 +144,17 @@ export class SimWorld {
         if (end.hasEnded || end.error !== 0) continue;
         open++;
         end.host.as(() => {
-          if (![...end.pending].some(({ isSend }) => !isSend)) {
-            end.receive([READ_BYTES], false, false);
-          }
+          if (this.#readerOf(end).step()) this.#hasRead = true;
         });
       }
     }
     return open === 0;
+  }
+
+  #readerOf(end: SimEnd): Reader {
+    let reader = this.#readers.get(end);
+    if (reader === undefined) this.#readers.set(end, (reader = new Reader(end, this.#reads)));
+    return reader;
   }
 
   // Steps ------------------------------------------------------------------------------------------
@@ -160,7 +174,7 @@ export class SimWorld {
   #fault(step: Extract<Step, { host: number }>): void {
     const host = this.#host(step.host);
     if (host.isDead) return;
-    if (step.kind !== 'delay' && step.kind !== 'heal') this.#wound(host);
+    if (!HARMLESS.has(step.kind)) this.#wound(host);
     switch (step.kind) {
       case 'still':
         host.group.stillUntil = this.#loop.clock.now() + microseconds(step.micros);
@@ -172,6 +186,14 @@ export class SimWorld {
       case 'reset-nic':
         return host.as(() => {
           host.loseLink(null);
+        });
+      case 'take-nic-out':
+        return host.as(() => {
+          host.takeNicOut();
+        });
+      case 'remove-provider':
+        return host.as(() => {
+          host.removeProvider();
         });
       case 'die':
         return host.die();
@@ -233,14 +255,17 @@ export class SimWorld {
     const deadline = this.#loop.clock.now() + END_MAX;
     for (let turn = 0; ; turn++) {
       if (turn > TURNS_MAX) throw new Finding(`no end of turns for ${what}`);
+      this.#hasRead = false;
       const work = this.#loop.poll();
       if (work > 0 && turn % TURNS_PER_LOOK !== 0) continue;
       this.#look();
       if (holds()) return;
       if (work + this.#loop.pollAll() + this.#look() > 0) continue;
       if (holds()) return;
+      if (this.#hasRead) continue;
       if (this.#loop.clock.now() >= deadline) throw new Finding(`time is up for ${what}`);
-      if (!this.#loop.advance(deadline) && !holds()) throw new Finding(`nothing moves for ${what}`);
+      if (this.#loop.advance(deadline) || holds() || this.#hasRead) continue;
+      throw new Finding(`nothing moves for ${what}`);
     }
   }
 
@@ -351,6 +376,20 @@ function transfer(
       return;
     case 'drain':
       while (end.receiveNow(step.length, false));
+      return;
+    case 'send-wait':
+      if (!end.sendWaiting(step.length, step.millis)) connection.isWounded = true;
+      return;
+    case 'receive-wait':
+      if (!end.receiveWaiting(step.length, step.millis)) connection.isWounded = true;
+      return;
+    case 'ask':
+      if (!end.isClosed) ask(end);
+      return;
+    case 'deafen':
+      connection.isWounded = true;
+      connection.wasCutShort = true;
+      end.deafen();
       return;
     case 'cancel':
       connection.isWounded = true;

@@ -386,6 +386,23 @@ export class FakeTcp implements Agent {
         if (event !== 0) this.#upcalls?.lpWPUResetEvent(event, lpErrno);
         return 0;
       },
+      lpWSPSelect: (_nfds, reads, writes, _excepts, _timeout, lpErrno) => {
+        const keep = (set: spi.fd_set | null, isReady: (one: FakeTcpSocket) => boolean): number => {
+          if (set === null) return 0;
+          const asked = set.fd_array.slice(0, set.fd_count);
+          set.fd_array = asked.filter((s) => {
+            const socket = this.#find(s, lpErrno);
+            return socket !== null && isReady(socket);
+          });
+          return (set.fd_count = set.fd_array.length);
+        };
+        const readable = keep(reads, ({ inbox, ended, reset, arrivals }) => {
+          return inbox.length + arrivals.length > 0 || ended || reset;
+        });
+        const hasRoom = ({ peer, room }: FakeTcpSocket): boolean =>
+          (peer?.inbox.length ?? room) < room;
+        return readable + keep(writes, hasRoom);
+      },
       lpWSPGetSockName: (s, name, length, lpErrno) => {
         const socket = this.#find(s, lpErrno);
         if (socket === null || name === null || length === null) return spi.SOCKET_ERROR;
