@@ -9,6 +9,7 @@ import * as ws from '../../provider/spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../../provider/spi/ws2spi.js';
 import type { AppRequest } from '../app-request.js';
 import { wait } from '../blocking.js';
+import { cancelOverlapped } from '../cancel.js';
 import type { Attendant, SwitchCore } from '../core.js';
 import type { Cancellable, SwitchSocket } from '../socket.js';
 import type { Transfers } from '../transfer.js';
@@ -27,6 +28,7 @@ export class ExtendedCall implements Cancellable {
   readonly #isOverlapped: boolean;
   #inner: InnerTransfer | null = null;
   #isEnded = false;
+  #isGivenUp = false;
 
   /** `socket` is the one the call is made on: its completion port is told. */
   constructor(context: ExtendedContext, socket: SwitchSocket, overlapped: WSAOVERLAPPED | null) {
@@ -50,11 +52,13 @@ export class ExtendedCall implements Cancellable {
     socket.extended.push(this);
   }
 
+  /** Gives the call up, which ends when nothing uses the application's memory any more. [BLK-05] */
   cancel(error: number): void {
-    if (this.#isEnded) return;
-    this.#inner?.abandon();
+    if (this.#isEnded || this.#isGivenUp) return;
+    this.#isGivenUp = true;
     this.withdrawn(error);
-    this.end(error, 0);
+    if (this.#inner === null) this.end(error, 0);
+    else this.#inner.giveUp(() => this.end(error, 0));
   }
 
   /** The call has come to its end; nothing happens if it had before. */
@@ -103,6 +107,7 @@ export class ExtendedCall implements Cancellable {
 class InnerTransfer implements Attendant {
   readonly #core: SwitchCore;
   readonly #overlapped: WSAOVERLAPPED;
+  #socket: SwitchSocket | null = null;
   #ended: ((error: number, bytes: number) => void) | null;
 
   constructor(core: SwitchCore, ended: (error: number, bytes: number) => void) {
@@ -115,9 +120,11 @@ class InnerTransfer implements Attendant {
   start(
     transfers: Transfers,
     kind: 'send' | 'receive',
-    { handle }: SwitchSocket,
+    socket: SwitchSocket,
     buf: Uint8Array,
   ): void {
+    const { handle } = socket;
+    this.#socket = socket;
     const buffers = [{ len: buf.length, buf }];
     const bytes = ws.ref(0);
     const errno = ws.ref(0);
@@ -133,9 +140,11 @@ class InnerTransfer implements Attendant {
     else if (errno.value !== wsa.WSA_IO_PENDING) this.#finish(errno.value, 0);
   }
 
-  /** Nobody wants to know any more. The memory stays in use until the transfer ends. */
-  abandon(): void {
-    this.#ended = () => undefined;
+  /** Has it end as soon as its memory is free; only `ended` is told, perhaps at once. */
+  giveUp(ended: () => void): void {
+    this.#ended = ended;
+    if (this.#socket !== null) cancelOverlapped(this.#core, this.#socket, this.#overlapped);
+    this.attend();
   }
 
   attend(): void {

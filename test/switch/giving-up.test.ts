@@ -108,6 +108,32 @@ describe.each(worlds)('closesocket during a transfer, %s', (_title, options) => 
     world.close();
   });
 
+  it.each(['closesocket', 'CancelIoEx'] as const)(
+    'so does TransmitFile, whose memory is free when it has ended, by %s [BLK-05 XFER-17 W9.10.1 W9.10.5]',
+    (how) => {
+      const world = new World(options);
+      const { client, server } = connectPair(world);
+      const { winsock } = world.a;
+      const got = new Uint8Array(200_000);
+      const incoming = receive(world.b, server, got, spi.MSG_WAITALL);
+      const data = pattern(200_000);
+      const Head = data.slice();
+      const parts = { Head, HeadLength: Head.length, Tail: null, TailLength: 0 };
+      const ov = spi.createOverlapped(winsock.WSACreateEvent());
+      winsock.TransmitFile(client, 0, 0, 0, ov, parts, 0);
+      for (let turn = 0; turn < 3; turn++) world.progress.poll();
+      if (how === 'closesocket') winsock.closesocket(client);
+      else winsock.CancelIoEx(client, ov);
+      while (errorOf(ov) === IN_PROGRESS) world.progress.poll();
+      Head.fill(0);
+      world.settle();
+      expect([0, spi.WSA_OPERATION_ABORTED]).toContain(errorOf(ov));
+      expect(errorOf(incoming)).toBe(0);
+      expect(Buffer.compare(got, data)).toBe(0);
+      world.close();
+    },
+  );
+
   it('a peer that never moves again is waited for one second [BLK-05 W14.10]', () => {
     const world = new World(options);
     const { client } = connectPair(world);

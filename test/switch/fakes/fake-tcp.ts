@@ -291,6 +291,19 @@ export class FakeTcp implements Agent {
     };
   }
 
+  /** Sends end by themselves, in the next turn. */
+  readonly #cancel: spi.LPFN_WSPCANCELIO = (s, overlapped, _thread, lpErrno) => {
+    const socket = this.#find(s, lpErrno);
+    if (socket === null) return spi.SOCKET_ERROR;
+    const { receives } = socket;
+    const chosen = receives.filter((one) => overlapped === null || one.overlapped === overlapped);
+    for (const one of chosen) {
+      receives.splice(receives.indexOf(one), 1);
+      this.#finish(socket, one.overlapped, spi.WSA_OPERATION_ABORTED, 0);
+    }
+    return 0;
+  };
+
   #end(socket: FakeTcpSocket): void {
     const { peer } = socket;
     socket.sendShut = true;
@@ -434,11 +447,16 @@ export class FakeTcp implements Agent {
         length.value = stored.length;
         return 0;
       },
-      lpWSPIoctl: (s, code, _in, _cbIn, out, cbOut, lpcb, overlapped, _r, _thread, lpErrno) => {
+      lpWSPIoctl: (s, code, input, _cbIn, out, cbOut, lpcb, overlapped, _r, _thread, lpErrno) => {
         if (code === spi.SIO_ADDRESS_LIST_CHANGE && overlapped !== null) {
           overlapped.Internal = spi.WSS_OPERATION_IN_PROGRESS;
           this.changeRequests.push({ s, overlapped });
           return spi.fail(lpErrno, spi.WSA_IO_PENDING);
+        }
+        const isCancel = input !== null && spi.isGuid(input, spi.CANCELIO_GUID);
+        if (spi.isExtensionFunctionPointer(out) && isCancel) {
+          out.value = this.#cancel;
+          return 0;
         }
         if (code !== spi.SIO_ADDRESS_LIST_QUERY || spi.isExtensionFunctionPointer(out)) {
           return spi.fail(lpErrno, spi.WSAEOPNOTSUPP);
