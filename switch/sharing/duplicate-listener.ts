@@ -37,7 +37,7 @@ export function offerListener(
   if (core.tcp.lpWSPDuplicateSocket(descriptor, processId, info, lpErrno) !== 0) {
     return ws.SOCKET_ERROR;
   }
-  const share = listener.sharing ?? ListenerShare.begin(core, listener, services);
+  const share = listener.sharing ?? ListenerShare.open(core, listener, services, null);
   if (share === null) return fail(lpErrno, wsa.WSAENOBUFS);
   const record = {
     channel: share.name,
@@ -91,7 +91,7 @@ export function takeListener(
   const listener = new Listener(core, socket, backlog);
   socket.listener = listener;
   // Whoever offered it may be gone, and its companions with it: then it is a listener like any other.
-  const isShared = ListenerShare.join(core, listener, services, record.channel) !== null;
+  const isShared = ListenerShare.open(core, listener, services, record.channel) !== null;
   const error = listen(core, socket, backlog);
   if (error === 0) {
     if (!isShared) listener.goOnAlone();

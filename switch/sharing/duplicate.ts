@@ -37,7 +37,7 @@ export function offerShared(
     if (!moving.isPossible) return fail(lpErrno, wsa.WSAEOPNOTSUPP);
     socket.sanProviderId = connection.companion.provider.providerId;
   }
-  const share = socket.share ?? Share.begin(core, socket, services);
+  const share = socket.share ?? Share.open(core, socket, services, null);
   if (share === null) return fail(lpErrno, wsa.WSAENOBUFS);
   const { family: iAddressFamily, type: iSocketType, protocol: iProtocol, sanProviderId } = socket;
   const entry = { ...core.tcpInfo, iAddressFamily, iSocketType, iProtocol };
@@ -54,7 +54,7 @@ export function offerShared(
     share.withdraw();
     return fail(lpErrno, wsa.WSAENOBUFS);
   }
-  share.group.offered();
+  share.offered();
   Object.assign(info, entry, { ProviderId: sanProviderId, dwProviderReserved: name });
   return 0;
 }
@@ -94,7 +94,7 @@ export function takeShared(
   // It reports FD_WRITE and never FD_CONNECT, as an accepted one. [W10.7]
   socket.reportedEvents = ws.FD_CONNECT | ws.FD_ACCEPT;
   applyOptions(core, socket, record.options, []);
-  if (Share.join(core, socket, services, record.channel) !== null) return s;
+  if (Share.open(core, socket, services, record.channel) !== null) return s;
   core.sockets.remove(socket);
   core.tcp.lpWSPCloseSocket(s, ws.ref(0));
   lpErrno.value = wsa.WSAEINVAL;

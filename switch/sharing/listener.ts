@@ -1,17 +1,16 @@
 // A listening socket that other processes have too: whose companions are in one process at a time, and
-// move when another one accepts. The shell around a Group, as share.ts is for a connection, but nothing
-// is suspended and TCP/IP's part is everybody's at any time. An accept that waits is in progress, and
-// is waited for. Sources: DUP-07 (b), DUP-14; docs/duplication.md, "Control of a listener".
+// move when another one accepts. As share.ts for a connection, but nothing is suspended and TCP/IP's part
+// is everybody's at any time. An accept that waits is in progress, and is waited for.
+// Sources: DUP-07 (b), DUP-14; docs/duplication.md, "Control of a listener".
 
 import * as wsa from '../../provider/spi/error-codes.js';
 import * as ws from '../../provider/spi/winsock2.js';
 import type { Companion } from '../companion.js';
 import type { SwitchCore } from '../core.js';
 import type { SharingServices } from './channel.js';
-import { type GroupAction, Group } from './group.js';
-import { Links } from './links.js';
 import type { MovedCompanion } from './listener-state.js';
 import { decodeCompanions, encodeCompanions } from './listener-state.js';
+import { Membership, type Shareable } from './membership.js';
 
 /** What is shared: the part of a listener that providers have. */
 export interface SharedListener {
@@ -30,121 +29,89 @@ export interface SharedListener {
   goOnAlone(): void;
 }
 
-export class ListenerShare {
+export class ListenerShare implements Shareable {
   readonly #core: SwitchCore;
   readonly #listener: SharedListener;
-  readonly #links: Links;
-  readonly #group: Group;
+  readonly #membership: Membership;
   /** Accepts that were in progress when control was wanted elsewhere: they come first. */
   #entitled = 0;
   #isQuiet = false;
-  #isRunning = false;
   #isClosed = false;
 
   private constructor(
     core: SwitchCore,
     listener: SharedListener,
     services: SharingServices,
-    parts: { readonly hub: string | null },
+    hub: string | null,
   ) {
     this.#core = core;
     this.#listener = listener;
-    this.#links = new Links(services, {
-      opened: (id) => {
-        this.#group.opened(id);
-      },
-      received: (id, message) => {
-        this.#group.received(id, message, this.#now());
-        this.run(false);
-      },
-      closed: (id) => {
-        this.#group.closed(id, this.#now());
-        this.run(false);
-      },
-    });
-    const { name } = this.#links;
-    this.#group = parts.hub === null ? Group.controlling(name) : Group.joining(name, parts.hub);
+    this.#membership = new Membership(core, services, hub, this);
   }
 
-  /** Begins to share a listener; null: there are no descriptors left. */
-  static begin(
+  /**
+   * Begins to share a listener, or comes to one that the process `hub` shares. null: there are no
+   * descriptors left, or that process is not there any more.
+   */
+  static open(
     core: SwitchCore,
     listener: SharedListener,
     services: SharingServices,
+    hub: string | null,
   ): ListenerShare | null {
-    const share = new ListenerShare(core, listener, services, { hub: null });
-    return share.#links.isOpen ? share.#register() : null;
-  }
-
-  /** Comes to a listener that another process shares; null: that process is not there any more. */
-  static join(
-    core: SwitchCore,
-    listener: SharedListener,
-    services: SharingServices,
-    hub: string,
-  ): ListenerShare | null {
-    const share = new ListenerShare(core, listener, services, { hub });
-    if (!share.#links.isOpen) return null;
-    share.run(false);
-    if (share.#group.phase === 'member') return share.#register();
-    share.#links.close();
-    return null;
-  }
-
-  #register(): this {
-    this.#listener.sharing = this;
-    this.#core.shares.add(this);
-    return this;
+    const share = new ListenerShare(core, listener, services, hub);
+    if (!share.#membership.start()) return null;
+    listener.sharing = share;
+    return share;
   }
 
   /** By which another process reaches this one. */
   get name(): string {
-    return this.#links.name;
+    return this.#membership.name;
   }
 
   /** A duplicate was left for another process. */
   offered(): void {
-    this.#group.offered();
+    this.#membership.group.offered();
   }
 
   /** A duplicate could not be left: without others the listener is shared with nobody. */
   withdraw(): void {
-    if (!this.#group.isAlone) return;
+    if (!this.#membership.group.isAlone) return;
     this.#letGo();
     this.#listener.goOnAlone();
   }
 
   /** The companions are here, or are about to be. */
   get hasControl(): boolean {
-    const { phase } = this.#group;
+    const { phase } = this.#membership.group;
     return phase === 'controls' || phase === 'yielding' || phase === 'taking';
   }
 
   /** Requests may be accepted at the providers: control is not on its way to somebody else. */
   get mayAccept(): boolean {
     if (this.#isClosed) return false;
-    const { phase } = this.#group;
+    const { phase } = this.#membership.group;
     return phase === 'controls' || (phase === 'yielding' && !this.#isQuiet && this.#entitled > 0);
   }
 
   /** An accept has found nothing: whoever has the companions is asked for them. [DUP-07] */
   want(): void {
     if (this.mayAccept || this.#isClosed) return;
-    this.#group.want();
-    this.run(false);
+    this.#membership.want();
   }
 
   /** What control was needed for has been found. */
   used(): void {
-    this.#group.used();
+    this.#membership.group.used();
   }
 
   /** An accept that was in progress has ended, with a connection or without. */
   acceptEnded(): void {
-    this.#group.used();
+    this.#membership.group.used();
     if (this.#entitled > 0) this.#entitled--;
-    if (this.#group.phase === 'yielding') this.#settle();
-    this.run(false);
+    if (this.#membership.group.phase === 'yielding') this.#settle();
+    this.#membership.run(false);
   }
 
   /**
@@ -152,22 +119,21 @@ export class ListenerShare {
    * end with it; else they are kept for whoever is next. [W3.7]
    */
   close(): boolean {
-    if (this.#group.isAlone) {
+    if (this.#membership.group.isAlone) {
       this.#letGo();
       return false;
     }
     this.#isClosed = true;
     this.#entitled = 0;
-    this.#group.leave(this.#now());
-    this.run(false);
+    this.#membership.leave();
     return true;
   }
 
   /** WSACleanup could not wait any longer. */
   abandon(): void {
     this.#isClosed = true;
-    this.#group.failed(wsa.WSAECONNABORTED);
-    this.run(false);
+    this.#membership.group.failed(wsa.WSAECONNABORTED);
+    this.#membership.run(false);
     this.#letGo();
     this.#closeCompanions();
   }
@@ -175,78 +141,38 @@ export class ListenerShare {
   // Turns ----------------------------------------------------------------------------------------
 
   get deadline(): number {
-    return this.#group.deadline;
+    return this.#membership.group.deadline;
   }
 
   turn(): number {
-    if (this.#isRunning) return 0;
-    if (this.#group.phase === 'yielding') this.#settle();
-    this.#group.turn(this.#now());
-    return this.run(true);
+    return this.#membership.turn(this.#step);
   }
 
-  /** Carries out what the group asks for; `mayWait`: a provider may be called that waits. */
-  run(mayWait: boolean): number {
-    if (this.#isRunning) return 0;
-    this.#isRunning = true;
-    const group = this.#group;
-    let work = 0;
-    for (let next = group.poll(mayWait); next !== null; next = group.poll(mayWait)) {
-      this.#carryOut(next);
-      work++;
-    }
-    this.#isRunning = false;
-    if (group.phase === 'gone' && this.#links.areFlushed) this.#letGo();
-    return work;
+  readonly #step = (): void => {
+    if (this.#membership.group.phase === 'yielding') this.#settle();
+  };
+
+  // What the group asks for ----------------------------------------------------------------------
+
+  yield(): void {
+    this.#isQuiet = false;
+    this.#entitled = this.#isClosed ? 0 : this.#listener.acceptsInProgress;
   }
 
-  #carryOut(action: GroupAction): void {
-    switch (action.kind) {
-      case 'send':
-        this.#links.send(action.to, action.message);
-        return;
-      case 'connect':
-        this.#links.connect(action.name);
-        return;
-      case 'disconnect':
-        this.#links.drop(action.from);
-        return;
-      case 'yield':
-        this.#isQuiet = false;
-        this.#entitled = this.#isClosed ? 0 : this.#listener.acceptsInProgress;
-        return;
-      case 'resume':
-        this.#isQuiet = false;
-        return;
-      case 'hand-over':
-        this.#handOver(action.to);
-        return;
-      case 'take':
-        this.#take(action.state);
-        return;
-      case 'begin':
-        if (!this.#isClosed) this.#listener.serveWaiting();
-        return;
-      case 'end':
-        this.#end();
-        return;
-      case 'close':
-        this.#closeCompanions();
-        return;
-    }
+  resume(): void {
+    this.#isQuiet = false;
   }
 
   /** DUP-14: nothing is suspended; accepts in progress have ended. */
   #settle(): void {
     if (this.#isQuiet || this.#entitled > 0 || this.#listener.isNegotiating) return;
     this.#isQuiet = true;
-    this.#group.yielded(this.#now());
+    this.#membership.group.yielded(this.#membership.now());
   }
 
-  #handOver(to: number): void {
-    const processId = this.#links.processOf(to);
+  handOver(to: number, processId: number | null): void {
     if (processId === null) {
-      this.#group.refused(to, wsa.WSAECONNABORTED, this.#now());
+      this.#membership.group.refused(to, wsa.WSAECONNABORTED, this.#membership.now());
       return;
     }
     const moved: MovedCompanion[] = [];
@@ -264,22 +190,34 @@ export class ListenerShare {
       companion.close();
     }
     this.#isQuiet = false;
-    this.#group.handedOver(to, encodeCompanions(moved));
+    this.#membership.group.handedOver(to, encodeCompanions(moved));
     // What has begun since waits for the next time.
-    if (!this.#isClosed && this.#listener.acceptsInProgress > 0) this.#group.want();
+    if (!this.#isClosed && this.#listener.acceptsInProgress > 0) this.#membership.group.want();
   }
 
-  #take(state: Uint8Array): void {
+  take(state: Uint8Array): void {
     for (const moved of decodeCompanions(state) ?? []) this.#listener.takeCompanion(moved);
-    this.#group.taken(this.#now());
+    this.#membership.group.taken(this.#membership.now());
+  }
+
+  begin(): void {
+    if (!this.#isClosed) this.#listener.serveWaiting();
   }
 
   /** Whoever had the companions has died with them. */
-  #end(): void {
+  ended(): void {
     // One that has only just come tells by not having joined.
     if (this.#isClosed || this.#listener.sharing !== this) return;
     this.#letGo();
     this.#listener.goOnAlone();
+  }
+
+  endGracefully(): void {
+    this.#closeCompanions();
+  }
+
+  vanished(): void {
+    this.#letGo();
   }
 
   #closeCompanions(): void {
@@ -287,12 +225,7 @@ export class ListenerShare {
   }
 
   #letGo(): void {
-    this.#links.close();
-    this.#core.shares.delete(this);
+    this.#membership.close();
     if (this.#listener.sharing === this) this.#listener.sharing = null;
-  }
-
-  #now(): number {
-    return this.#core.environment.clock.now();
   }
 }

@@ -1,7 +1,7 @@
-// A socket that other processes have too, whose connection a SAN provider carries: the shell around a
-// Group. Carries out its actions, keeps what the application asks for while another process has control,
-// and moves the connection. In control the socket is like any other, and nothing here is in the way of
-// its data. Sources: DUP-01 … DUP-13, ERR-02; docs/duplication.md, "Control".
+// A socket that other processes have too, whose connection a SAN provider carries: keeps what the
+// application asks for while another process has control, and moves the connection as its group says. In
+// control the socket is like any other, and nothing here is in the way of its data.
+// Sources: DUP-01 … DUP-13, ERR-02; docs/duplication.md, "Control".
 
 import * as wsa from '../../provider/spi/error-codes.js';
 import * as ws from '../../provider/spi/winsock2.js';
@@ -14,17 +14,15 @@ import type { ConnectionWatcher } from '../connection-watcher.js';
 import type { SwitchCore } from '../core.js';
 import type { SwitchSocket } from '../socket.js';
 import type { SharingServices } from './channel.js';
-import { type GroupAction, Group } from './group.js';
-import { Links } from './links.js';
+import { Membership, type Shareable } from './membership.js';
 import { applyOptions, optionsOf, type SetOption } from './options.js';
 import { decodeState, encodeState } from './state.js';
 import { takeConnection } from './take.js';
 
-export class Share {
-  readonly group: Group;
+export class Share implements Shareable {
+  readonly #membership: Membership;
   readonly #core: SwitchCore;
   readonly #socket: SwitchSocket;
-  readonly #links: Links;
   /** The connection while this process has control; the socket has none while it yields. */
   #connection: Connection | null = null;
   #carrier: ConnectionWatcher | null = null;
@@ -33,66 +31,44 @@ export class Share {
   readonly #shutdowns: number[] = [];
   readonly #options: SetOption[] = [];
   #isQuiet = false;
-  #isRunning = false;
   #isClosed = false;
 
   private constructor(
     core: SwitchCore,
     socket: SwitchSocket,
     services: SharingServices,
-    parts: { readonly hub: string | null },
+    hub: string | null,
   ) {
     this.#core = core;
     this.#socket = socket;
-    this.#links = new Links(services, {
-      opened: (id) => {
-        this.group.opened(id);
-      },
-      received: (id, message) => {
-        this.group.received(id, message, this.#now());
-        this.run(false);
-      },
-      closed: (id) => {
-        this.group.closed(id, this.#now());
-        this.run(false);
-      },
-    });
-    const { name } = this.#links;
-    this.group = parts.hub === null ? Group.controlling(name) : Group.joining(name, parts.hub);
+    this.#membership = new Membership(core, services, hub, this);
   }
 
-  /** Begins to share a connected socket; null: there is nothing left to do it with. */
-  static begin(core: SwitchCore, socket: SwitchSocket, services: SharingServices): Share | null {
-    const share = new Share(core, socket, services, { hub: null });
-    if (!share.#links.isOpen) return null;
-    share.#connection = socket.connection;
-    return share.#register();
-  }
-
-  /** Comes to a socket that another process shares; null: that process is not there any more. */
-  static join(
+  /**
+   * Begins to share a connected socket, or comes to one that the process `hub` shares. null: there is
+   * nothing left to do it with, or that process is not there any more.
+   */
+  static open(
     core: SwitchCore,
     socket: SwitchSocket,
     services: SharingServices,
-    hub: string,
+    hub: string | null,
   ): Share | null {
-    const share = new Share(core, socket, services, { hub });
-    if (!share.#links.isOpen) return null;
-    share.run(false);
-    if (share.group.phase === 'member') return share.#register();
-    share.#letGo();
-    return null;
+    const share = new Share(core, socket, services, hub);
+    share.#connection = socket.connection;
+    if (!share.#membership.start()) return null;
+    socket.share = share;
+    return share;
   }
 
-  #register(): this {
-    this.#socket.share = this;
-    this.#core.shares.add(this);
-    return this;
+  /** A duplicate was left for another process. */
+  offered(): void {
+    this.#membership.group.offered();
   }
 
   /** By which another process reaches this one. */
   get name(): string {
-    return this.#links.name;
+    return this.#membership.name;
   }
 
   /** The connection, wherever it is kept; null while another process has it. */
@@ -102,15 +78,15 @@ export class Share {
 
   /** Nothing will bring control any more: why not, 0 after a graceful end; null while it may come. */
   get end(): number | null {
-    return this.group.phase === 'ended' || this.group.phase === 'gone' ? this.group.error : null;
+    const { phase, error } = this.#membership.group;
+    return phase === 'ended' || phase === 'gone' ? error : null;
   }
 
   // What the application asks for without control ------------------------------------------------
 
   /** It needs control; the order of asking is kept. [DUP-03, DUP-04] */
   want(): void {
-    this.group.want();
-    this.run(false);
+    this.#membership.want();
   }
 
   /** It looks what there is, which takes control as well. */
@@ -120,7 +96,7 @@ export class Share {
 
   /** What control was needed for begins now. */
   used(): void {
-    this.group.used();
+    this.#membership.group.used();
   }
 
   /** Keeps an operation, its call still running, until control is here. */
@@ -157,7 +133,7 @@ export class Share {
    * any other again. [W3.7]
    */
   close(): boolean {
-    if (this.group.isAlone) {
+    if (this.#membership.group.isAlone) {
       this.#letGo();
       return false;
     }
@@ -165,21 +141,20 @@ export class Share {
     this.#isClosed = true;
     // What has begun to leave still leaves; a reader is not there any more.
     cancelRequests(core, this.#socket, (request) => !request.isSend || this.#isHeld(request));
-    this.group.leave(this.#now());
-    this.run(false);
+    this.#membership.leave();
     return true;
   }
 
   /** A duplicate could not be offered: without others the socket is shared with nobody. */
   withdraw(): void {
-    if (this.group.isAlone) this.#letGo();
+    if (this.#membership.group.isAlone) this.#letGo();
   }
 
   /** WSACleanup could not wait any longer. */
   abandon(): void {
     const { connection } = this;
-    this.group.failed(wsa.WSAECONNABORTED);
-    this.run(false);
+    this.#membership.group.failed(wsa.WSAECONNABORTED);
+    this.#membership.run(false);
     this.#letGo();
     connection?.abort(wsa.WSA_OPERATION_ABORTED);
     if (this.#isClosed) closeTcp(this.#core, this.#socket, ws.ref(0));
@@ -192,83 +167,31 @@ export class Share {
   // Turns ----------------------------------------------------------------------------------------
 
   get deadline(): number {
-    return this.group.deadline;
+    return this.#membership.group.deadline;
   }
 
-  /** Whether there is something to do in a turn. */
   turn(): number {
-    if (this.#isRunning) return 0;
+    return this.#membership.turn(this.#step);
+  }
+
+  readonly #step = (): void => {
+    const { group } = this.#membership;
     const { connection } = this;
-    if (connection?.session.isOver === true && this.group.phase !== 'taking') {
-      if (!this.group.isAlone) this.group.failed(connection.session.error);
+    if (connection?.session.isOver === true && group.phase !== 'taking') {
+      if (!group.isAlone) group.failed(connection.session.error);
     } else if (this.#isQuiet) {
       this.#isQuiet = false;
-      this.group.yielded(this.#now());
-    } else {
-      this.group.turn(this.#now());
+      group.yielded(this.#membership.now());
     }
-    return this.run(true);
-  }
-
-  /** Carries out what the group asks for; `mayWait`: a provider may be called that waits. */
-  run(mayWait: boolean): number {
-    if (this.#isRunning) return 0;
-    this.#isRunning = true;
-    let work = 0;
-    for (let next = this.group.poll(mayWait); next !== null; next = this.group.poll(mayWait)) {
-      this.#carryOut(next);
-      work++;
-    }
-    this.#isRunning = false;
-    if (this.group.phase === 'gone') this.#vanish();
-    return work;
-  }
-
-  #carryOut(action: GroupAction): void {
-    switch (action.kind) {
-      case 'send':
-        this.#links.send(action.to, action.message);
-        return;
-      case 'connect':
-        this.#links.connect(action.name);
-        return;
-      case 'disconnect':
-        this.#links.drop(action.from);
-        return;
-      case 'yield':
-        this.#yield();
-        return;
-      case 'resume':
-        this.#connection?.departure.resume();
-        this.#carryAgain();
-        return;
-      case 'hand-over':
-        this.#handOver(action.to);
-        return;
-      case 'take':
-        this.#take(action.state);
-        return;
-      case 'begin':
-        this.#begin();
-        return;
-      case 'end':
-        this.#end(action.error);
-        return;
-      case 'close':
-        if (this.#connection !== null) endConnection(this.#core, this.#socket, this.#connection);
-        this.#connection = null;
-        this.#isClosed = false;
-        return;
-    }
-  }
+  };
 
   // The connection -------------------------------------------------------------------------------
 
   /** From now on the application's requests are held, as everywhere else. [DUP-08, DUP-10] */
-  #yield(): void {
+  yield(): void {
     const connection = this.#socket.connection ?? this.#connection;
     if (connection === null || connection.session.isOver) {
-      this.group.failed(connection?.session.error ?? wsa.WSAECONNABORTED);
+      this.#membership.group.failed(connection?.session.error ?? wsa.WSAECONNABORTED);
       return;
     }
     const carrier = connection.watcher;
@@ -279,7 +202,7 @@ export class Share {
       established: () => undefined,
       changed: () => undefined,
       ended: (ended, error) => {
-        this.group.failed(error);
+        this.#membership.group.failed(error);
         carrier.ended(ended, error);
       },
     };
@@ -287,6 +210,11 @@ export class Share {
       this.#isQuiet = true;
     };
     connection.departure.suspend();
+  }
+
+  resume(): void {
+    this.#connection?.departure.resume();
+    this.#carryAgain();
   }
 
   #carryAgain(): void {
@@ -299,11 +227,10 @@ export class Share {
   }
 
   /** DUP-11: from here on the connection is the other process's. */
-  #handOver(to: number): void {
+  handOver(to: number, processId: number | null): void {
     const connection = this.#connection;
-    const processId = this.#links.processOf(to);
     if (connection === null || processId === null || connection.session.isOver) {
-      this.group.failed(connection?.session.error ?? wsa.WSAECONNABORTED);
+      this.#membership.group.failed(connection?.session.error ?? wsa.WSAECONNABORTED);
       return;
     }
     const { role, companion, session } = connection;
@@ -316,27 +243,30 @@ export class Share {
       const reserved = info.dwProviderReserved;
       this.#connection = null;
       this.#carrier = null;
-      this.group.handedOver(to, encodeState({ reserved, role, limits, session: state, options }));
+      this.#membership.group.handedOver(
+        to,
+        encodeState({ reserved, role, limits, session: state, options }),
+      );
     } else if (error === ws.INVALID_SOCKET) {
       connection.abort(wsa.WSAENOBUFS);
-      this.group.failed(wsa.WSAENOBUFS);
+      this.#membership.group.failed(wsa.WSAENOBUFS);
     } else {
-      this.group.refused(to, error, this.#now());
+      this.#membership.group.refused(to, error, this.#membership.now());
     }
   }
 
   /** DUP-12: the connection comes here, which waits for the provider. */
-  #take(bytes: Uint8Array): void {
+  take(bytes: Uint8Array): void {
     const state = decodeState(bytes);
     const core = this.#core;
     const socket = this.#socket;
     if (state === null) {
-      this.group.failed(wsa.WSAECONNABORTED);
+      this.#membership.group.failed(wsa.WSAECONNABORTED);
       return;
     }
     const taken = takeConnection(core, this.#socket.sanProviderId, state);
     if (typeof taken === 'number') {
-      this.group.failed(taken);
+      this.#membership.group.failed(taken);
       return;
     }
     applyOptions(core, socket, state.options, this.#options.splice(0));
@@ -344,14 +274,14 @@ export class Share {
     this.#connection = taken;
     if (this.#isClosed) socket.connection = null;
     taken.departure.resume();
-    this.group.taken(this.#now());
+    this.#membership.group.taken(this.#membership.now());
   }
 
   /** DUP-13. */
-  #begin(): void {
+  begin(): void {
     const connection = this.#connection;
     if (connection === null) return;
-    if (this.#held.length > 0 || this.#shutdowns.length > 0) this.group.used();
+    if (this.#held.length > 0 || this.#shutdowns.length > 0) this.#membership.group.used();
     for (const request of this.#held.splice(0)) {
       request.cancellable = null;
       if (request.isSend) {
@@ -369,7 +299,7 @@ export class Share {
     connection.drain();
   }
 
-  #end(error: number): void {
+  ended(error: number): void {
     const { requests } = this.#core;
     for (const request of this.#held.splice(0)) {
       request.cancellable = null;
@@ -383,22 +313,22 @@ export class Share {
 
   // The end --------------------------------------------------------------------------------------
 
-  /** Nothing is left to do here, once what was said last has left. */
-  #vanish(): void {
-    if (!this.#links.areFlushed) return;
+  /** Closed here, and nobody else has it: it ends as any. */
+  endGracefully(): void {
+    if (this.#connection !== null) endConnection(this.#core, this.#socket, this.#connection);
+    this.#connection = null;
+    this.#isClosed = false;
+  }
+
+  vanished(): void {
     const isClosed = this.#isClosed;
     this.#letGo();
     if (isClosed) closeTcp(this.#core, this.#socket, ws.ref(0));
   }
 
   #letGo(): void {
-    this.#links.close();
-    this.#core.shares.delete(this);
+    this.#membership.close();
     if (this.#socket.share === this) this.#socket.share = null;
     this.#isClosed = false;
-  }
-
-  #now(): number {
-    return this.#core.environment.clock.now();
   }
 }
