@@ -3,10 +3,11 @@
 // what RDMA needs to know.
 
 import type { SwitchStatistics } from '../index.js';
+import { Breather } from './breath.js';
 import type { Endpoint, SlotMemory, WaitMode } from './endpoint.js';
 import type { HostPlan } from './host-plan.js';
 import { waitModeFor } from './host-plan.js';
-import { pinToSide, unpin } from './machine.js';
+import { now, pinToSide, unpin } from './machine.js';
 import { threadName } from './noise.js';
 import type { TaskContext } from './peer.js';
 import type { TaskCall } from './peer-protocol.js';
@@ -80,10 +81,11 @@ export async function answer<Prepared>(
   }
 }
 
-/** Opens the starting side; resolves when the other side is ready. */
+/** Opens the starting side; resolves when the other side is ready. Throws the reason of `signal`. */
 export async function start(
   plan: ConnectionPlan,
   call: TaskCall<Listening | Ready, unknown>,
+  signal: AbortSignal | null = null,
 ): Promise<Opened> {
   const { port } = (await call.told()) as Listening;
   const site = await openHere(plan, plan.host);
@@ -91,8 +93,10 @@ export async function start(
   try {
     const options = slotOptions(plan, site, 0);
     const count = plan.connections ?? 1;
+    const breather = new Breather(signal);
     for (let at = 0; at < count; at++) {
       endpoints.push(site.connect(plan.peerHost.address, port, options));
+      if (breather.isDue(now())) await breather.breathe(now());
     }
     const other = (await call.told()) as Ready;
     aim(endpoints, other);

@@ -347,6 +347,7 @@ export class AppEndpoint implements Endpoint {
     ) {
       this.#mustBeIncomplete(call);
       if (++polls % POLLS_PER_CLOCK_READ !== 0) continue;
+      this.host.progress();
       deadline ??= new Deadline(PATIENCE_NANOS, call);
       deadline.check();
     }

@@ -23,6 +23,11 @@ export interface NicConnection {
   readonly completionQueue: CompletionQueue;
 }
 
+/** A connection of the NIC did not come about, or has ended. */
+export class NicFailure extends Error {
+  override readonly name = 'NicFailure';
+}
+
 /** An established queue pair with registered memory. Owns the host unless told otherwise. */
 export class NicEndpoint implements Endpoint {
   readonly slotBytes: number;
@@ -76,7 +81,7 @@ export class NicEndpoint implements Endpoint {
   drive(): void {
     this.#queuePair.progress();
     // What is not about this queue pair is looked at now and then.
-    if (++this.#drives % POLLS_PER_CLOCK_READ === 0) this.#nic.progress();
+    if (++this.#drives % POLLS_PER_CLOCK_READ === 0) this.#host.progress.poll();
   }
 
   postReceive(slot: number, bytes: number): void {
@@ -186,9 +191,9 @@ export class NicEndpoint implements Endpoint {
     for (;;) {
       const bytes = this.#look(outcomes, slot);
       if (bytes >= 0) return bytes;
-      // What is not about this queue pair, such as its end, is looked at now and then.
+      // What is not about this queue pair, such as the other host's end, is looked at now and then.
       if (++polls % POLLS_PER_CLOCK_READ !== 0) continue;
-      this.#nic.progress();
+      this.#host.progress.poll();
       deadline ??= new Deadline(PATIENCE_NANOS, 'a work request');
       deadline.check();
     }
@@ -208,7 +213,7 @@ export class NicEndpoint implements Endpoint {
     while (this.#queue.poll(completion)) {
       const { id, status } = completion;
       if (status !== WcStatus.SUCCESS) {
-        throw new Error(`work request failed: ${wcStatusName(status)}`);
+        throw new NicFailure(`work request failed: ${wcStatusName(status)}`);
       }
       if (id >= RECEIVING) this.#received[id - RECEIVING] = completion.byteLength;
       else this.#sent[id] = completion.byteLength;
@@ -218,5 +223,5 @@ export class NicEndpoint implements Endpoint {
 }
 
 function mustBePosted(result: number): void {
-  if (result !== 0) throw new Error(`a work request was refused: ${result}`);
+  if (result !== 0) throw new NicFailure(`a work request was refused: ${result}`);
 }

@@ -52,6 +52,7 @@ export class ProviderEndpoint implements Endpoint {
   readonly #ownsProvider: boolean;
   readonly #bytes = spi.ref(0);
   readonly #flags = spi.ref(0);
+  #drives = 0;
   #writeTarget = new Uint8Array();
   #readSource = new Uint8Array();
 
@@ -82,6 +83,8 @@ export class ProviderEndpoint implements Endpoint {
 
   drive(slot: number): void {
     this.#isDone(this.#receives[slot] as Slot, 'WSPRecv');
+    // What is not about this connection, such as the end of the other process, is looked at now and then.
+    if (++this.#drives % POLLS_PER_CLOCK_READ === 0) this.#raw.environment.progress.poll();
   }
 
   postReceive(slot: number, bytes: number): void {
@@ -262,6 +265,7 @@ export class ProviderEndpoint implements Endpoint {
     let deadline: Deadline | null = null;
     while (!this.#isDone(slot, call)) {
       if (++polls % POLLS_PER_CLOCK_READ !== 0) continue;
+      this.#raw.environment.progress.poll();
       deadline ??= new Deadline(PATIENCE_NANOS, call);
       deadline.check();
     }

@@ -70,6 +70,11 @@ export class PayloadError extends Error {
   override readonly name = 'PayloadError';
 }
 
+/** Nothing comes any more where something was awaited. */
+export class StreamEnded extends Error {
+  override readonly name = 'StreamEnded';
+}
+
 /** The slot behind those that messages rotate over: for the word that all of them have come. */
 export function closingSlotOf(endpoint: Endpoint): number {
   return endpoint.slotCount - 1;

@@ -70,6 +70,8 @@ export interface Waits {
 /** By the names of `threadName`, of this process or of others of the same user. */
 export class ThreadWaits implements Waits {
   readonly #files: readonly number[];
+  /** What each of them said last: a thread that has ended says nothing any more. */
+  readonly #last: Float64Array;
   readonly #bytes = new Uint8Array(96);
 
   constructor(threads: readonly string[]) {
@@ -82,11 +84,12 @@ export class ThreadWaits implements Waits {
         return [];
       }
     });
+    this.#last = new Float64Array(this.#files.length);
   }
 
   total(): number {
     let sum = 0;
-    for (const file of this.#files) sum += this.#read(file);
+    for (let at = 0; at < this.#files.length; at++) sum += this.#read(at);
     return sum;
   }
 
@@ -95,12 +98,18 @@ export class ThreadWaits implements Waits {
   }
 
   /** The second of three numbers. */
-  #read(file: number): number {
+  #read(which: number): number {
     const bytes = this.#bytes;
-    const length = readSync(file, bytes, 0, bytes.length, 0);
+    let length: number;
+    try {
+      length = readSync(this.#files[which] ?? -1, bytes, 0, bytes.length, 0);
+    } catch {
+      return this.#last[which] ?? 0;
+    }
     let at = bytes.indexOf(SPACE) + 1;
     let value = 0;
     for (; at < length && bytes[at] !== SPACE; at++) value = 10 * value + (bytes[at] ?? 0) - ZERO;
+    this.#last[which] = value;
     return value;
   }
 }

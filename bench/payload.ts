@@ -3,7 +3,7 @@
 // much is measured, too. It must not know how messages travel.
 
 import type { Endpoint } from './endpoint.js';
-import { PayloadError } from './endpoint.js';
+import { PayloadError, StreamEnded } from './endpoint.js';
 import { now } from './machine.js';
 
 /** 'counter': length, first and last word. 'full': every word. 'off': the length alone. */
@@ -135,7 +135,8 @@ export class Payload {
     );
   }
 
-  #wrongLength(received: number, counter: number): PayloadError {
+  #wrongLength(received: number, counter: number): Error {
+    if (received === 0) return new StreamEnded(`the stream ended before message ${counter}`);
     return new PayloadError(`message ${counter}: ${received} of ${this.bytes} bytes`);
   }
 }

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { entryPoint } from '../runtime/entry-point.js';
 import { FloorMemory } from './machine.js';
-import type { TaskCall, TaskReport, TaskStarter } from './peer-protocol.js';
+import type { TaskCall, TaskReport, TaskRequest, TaskStarter } from './peer-protocol.js';
 import { PeerDied } from './peer-protocol.js';
 import { TaskCalls } from './task-calls.js';
 
@@ -21,19 +21,19 @@ export class PeerProcess implements TaskStarter {
   #ended: PeerDied | null = null;
   #isStopping = false;
 
-  /** Starts `wsd demo-peer`. Throws SystemError when there is no shared memory. */
-  constructor() {
+  /**
+   * Starts `wsd demo-peer`. `relay` gets the reports of requests that are handed to `request`. Throws
+   * SystemError when there is no shared memory.
+   */
+  constructor(relay?: (report: TaskReport) => void) {
     this.floors = FloorMemory.create();
     const program = entryPoint(import.meta.url, '../cli/wsd.js');
     this.#child = fork(program, ['demo-peer'], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.floors.fd],
     });
-    this.#calls = new TaskCalls((request) => {
-      this.#child.send(request, (error) => {
-        if (error !== null) this.#calls.end(error);
-      });
-    });
-    this.#child.on('message', (message) => this.#calls.take(message as TaskReport));
+    this.#calls = new TaskCalls((request) => this.request(request));
+    const take = relay ?? ((report: TaskReport): void => this.#calls.take(report));
+    this.#child.on('message', (message) => take(message as TaskReport));
     this.#exited = new Promise((resolve) => {
       const end = (how: string): void => {
         this.#ended ??= new PeerDied(this.#child.pid, how);
@@ -59,17 +59,24 @@ export class PeerProcess implements TaskStarter {
     return this.#exited;
   }
 
+  /** Hands over what somebody else asks for, as it is. */
+  request(request: TaskRequest): void {
+    this.#child.send(request, (error) => {
+      if (error !== null) this.#calls.end(error);
+    });
+  }
+
   /** Starts a task. One at a time: the other process is one thread. */
   start<Told, Result>(task: string, plan: unknown): TaskCall<Told, Result> {
     return this.#calls.start(task, plan);
   }
 
   /** Lets it end by itself for a while, then ends it. Twice is allowed. */
-  async stop(): Promise<void> {
+  async stop(patienceMs = STOP_PATIENCE_MS): Promise<void> {
     if (this.#isStopping) return this.#exited;
     this.#isStopping = true;
     if (this.#child.connected) this.#child.disconnect();
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_PATIENCE_MS);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), patienceMs);
     await this.#exited;
     clearTimeout(timer);
     this.floors.close();

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { ConnectionPlan } from './connection.js';
 import type { HostPlan } from './host-plan.js';
+import { PROFILES } from '../provider/spi/index.js';
 import { PayloadSequence } from './payload.js';
 import { Prng } from '../runtime/prng.js';
 
@@ -29,7 +30,21 @@ export const PATTERNS = ['nonblocking-overlapped', 'large-after-small', 'many-bu
 export const BYTES_MAX = 64 << 20;
 export const CONNECTIONS_MAX = 4096;
 /** What a provider's queues hold; the NIC's are made as long as a plan says. */
-export const QUEUE_DEPTH = 64;
+const QUEUE_DEPTH = 64;
+
+/** What a provider takes at a time under a profile: operations, receives, and bytes of one of them. */
+export function limitsOf(
+  profile: HostPlan['profile'],
+  operation: Operation,
+): { readonly depth: number; readonly receiveDepth: number; readonly bytes: number } {
+  const found = PROFILES[profile ?? 'documented'];
+  const bytes = operation === 'send' ? found.maxMessageBytes : found.maxRdmaBytes;
+  return {
+    depth: Math.min(QUEUE_DEPTH, found.sendQueueDepth ?? QUEUE_DEPTH),
+    receiveDepth: Math.min(QUEUE_DEPTH, found.receiveQueueDepth ?? QUEUE_DEPTH),
+    bytes: bytes ?? BYTES_MAX,
+  };
+}
 
 export const casePlan = z.strictObject({
   test: z.enum(TESTS),
@@ -128,20 +143,22 @@ type Sides = Pick<CasePlan, 'test' | 'level' | 'host' | 'peerHost' | 'bytes'>;
 
 /** A plan with everything else as usual for its size. */
 export function makePlan(sides: Sides & Partial<CasePlan>): CasePlan {
-  const depth = sides.depth ?? depthFor(sides.bytes);
+  const { operation = 'send', level, host } = sides;
+  const limits = limitsOf(level === 'provider' ? host.profile : undefined, operation);
+  const depth = sides.depth ?? Math.min(limits.depth, depthFor(sides.bytes));
   // Every operation under way has a slot of its own.
   const slotCount = Math.max(
     sides.slotCount ?? slotCountFor(sides.bytes, depth),
     sides.receiveDepth ?? 0,
   );
   return casePlan.parse({
-    operation: 'send',
+    operation,
     mix: null,
     seed: 1,
     iterations: 1000,
     warmUp: 0,
     duration: null,
-    receiveDepth: Math.min(slotCount, depth, QUEUE_DEPTH),
+    receiveDepth: Math.min(slotCount, depth, limits.receiveDepth),
     postList: 1,
     connections: 1,
     bidirectional: false,

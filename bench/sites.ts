@@ -7,7 +7,7 @@ import { ipv4Number } from '../provider/spi/index.js';
 import type { Endpoint, EndpointOptions } from './endpoint.js';
 import { PATIENCE_NANOS } from './endpoint.js';
 import { Acceptor, AppEndpoint, connectTo, listenOn, openApp } from './endpoint-app.js';
-import { NicEndpoint } from './endpoint-nic.js';
+import { NicEndpoint, NicFailure } from './endpoint-nic.js';
 import type { NicConnection } from './endpoint-nic.js';
 import { ProviderEndpoint } from './endpoint-provider.js';
 import type { HostPlan } from './host-plan.js';
@@ -219,7 +219,7 @@ class NicSite implements Site {
       else if (event.type === 'established') this.#established.add(event.queuePair);
       else if (event.type === 'connect-failed') this.#failure = event.reason;
     }
-    if (this.#failure !== null) throw new Error(`no connection: ${this.#failure}`);
+    if (this.#failure !== null) throw new NicFailure(`no connection: ${this.#failure}`);
     return true;
   }
 }

@@ -1,7 +1,8 @@
 // A sample cut into slices of some milliseconds, each kept or left out by itself: a side that lost its core
 // for a moment spoils that moment and not the whole sample. It must not know what is measured.
 
-import { breathe } from './breath.js';
+import { Breather } from './breath.js';
+import { now } from './machine.js';
 import { LOST_SHARE_MAX } from './noise.js';
 import type { Waits } from './noise.js';
 
@@ -18,9 +19,6 @@ const SLICE_NANOS = 2e6;
 /** The share of a sample's time that has to be left for its figure to stand for the sample. */
 const KEPT_SHARE_MIN = 0.2;
 
-/** A measurement that lasts lets the event loop have a turn so often: signals arrive there. */
-const BREATH_NANOS = 50e6;
-
 /**
  * What V8's compiler threads need for what a warm-up has shown to be hot. While both sides spin they have no
  * core, and code gets fast after thousands of messages instead of hundreds.
@@ -28,24 +26,45 @@ const BREATH_NANOS = 50e6;
 const COMPILING_MS = 30;
 
 /** A rest in the middle of a warm-up, for this side's compilers and, on this core, for the other's. */
-export async function letCompile(): Promise<void> {
+async function letCompile(): Promise<void> {
   await new Promise((resolve) => {
     setTimeout(resolve, COMPILING_MS);
   });
 }
 
-/** How a warm-up is divided by such a rest. */
-export function warmUpParts({ warmUp }: { readonly warmUp: number }): [number, number] {
-  const last = warmUp >> 2;
-  return [warmUp - last, last];
+/** Operations of a warm-up between two looks at the clock. */
+const WARM_UP_CHUNK = 64;
+
+/**
+ * A warm-up of so many operations, with such a rest before its last quarter. `run` carries out some of
+ * them; `settle` waits for what it has started. Throws the reason of the signal of `slices`.
+ */
+export async function warmUp(
+  count: number,
+  slices: Slices,
+  run: (count: number) => void | Promise<void>,
+  settle: () => void | Promise<void> = () => undefined,
+): Promise<void> {
+  const restAt = count - (count >> 2);
+  for (let done = 0; done < count; ) {
+    const chunk = Math.min(WARM_UP_CHUNK, (done < restAt ? restAt : count) - done);
+    const running = run(chunk);
+    if (running !== undefined) await running;
+    done += chunk;
+    const at = now();
+    if (done !== restAt && !slices.isBreathDue(at)) continue;
+    await settle();
+    if (done === restAt) await letCompile();
+    await slices.breathe(at);
+  }
+  await settle();
 }
 
 /** Time in slices. The first one begins with the first `begin`. */
 export class Slices {
   readonly #waits: Waits;
-  readonly #signal: AbortSignal | null;
+  readonly #breather: Breather;
   #begin = 0;
-  #breathed = 0;
   #waited = 0;
   #kept = 0;
   #lost = 0;
@@ -55,7 +74,7 @@ export class Slices {
   /** `signal`: whether anybody still wants the outcome. */
   constructor(waits: Waits, signal: AbortSignal | null = null) {
     this.#waits = waits;
-    this.#signal = signal;
+    this.#breather = new Breather(signal);
   }
 
   begin(at: number): void {
@@ -85,14 +104,12 @@ export class Slices {
   }
 
   isBreathDue(at: number): boolean {
-    if (this.#breathed === 0) this.#breathed = at;
-    return this.#signal !== null && at - this.#breathed >= BREATH_NANOS;
+    return this.#breather.isDue(at);
   }
 
   /** A turn for the event loop. Throws the reason of the signal when it is aborted. */
-  async breathe(at: number): Promise<void> {
-    this.#breathed = at;
-    if (this.#signal !== null) await breathe(this.#signal);
+  breathe(at: number): Promise<void> {
+    return this.#breather.breathe(at);
   }
 
   get count(): SliceCount {

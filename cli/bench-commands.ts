@@ -11,9 +11,11 @@ import type { BenchArguments } from './bench.js';
 import { benchCommand } from './bench.js';
 import type { CompareArguments } from './bench-compare.js';
 import { compareCommand } from './bench-compare.js';
-import type { BenchTestArguments } from './bench-test.js';
+import type { GivenOptions } from './bench-refusals.js';
+import type { BenchTestArguments } from './bench-request.js';
 import { benchTestCommand } from './bench-test.js';
 import { UsageError } from './errors.js';
+import { hostOptionsOf, wholeNumber } from './host-arguments.js';
 import { onInterruption } from './interruption.js';
 
 const WHAT: Readonly<Record<TestName, string>> = {
@@ -27,11 +29,8 @@ const WHAT: Readonly<Record<TestName, string>> = {
   pattern: 'the ways of sending that the shipped switch was slow at',
 };
 
-/** Adds `bench` to the program; `hostOptionsOf` adds what every host-opening command takes. */
-export function addBenchCommands(
-  program: Command,
-  hostOptionsOf: (command: Command) => Command,
-): void {
+/** Adds `bench` to the program; a command calls `interruption` when it begins. */
+export function addBenchCommands(program: Command, interruption = onInterruption): void {
   const bench = hostOptionsOf(program.command('bench'))
     .description('measure both levels against the floors of this machine')
     .option('-s, --size <bytes>', 'small message size, a multiple of 4', wholeNumber)
@@ -44,12 +43,12 @@ export function addBenchCommands(
     .action((options: BenchArguments, command: Command) => {
       const [word] = command.args;
       if (word !== undefined) throw new UsageError(`${word} is no test: use ${TESTS.join(', ')}`);
-      return benchCommand(options, onInterruption());
+      return benchCommand(options, interruption());
     });
   // What follows the name of a test belongs to the test.
   program.enablePositionalOptions();
   bench.enablePositionalOptions();
-  for (const test of TESTS) addTest(bench, test, hostOptionsOf);
+  for (const test of TESTS) addTest(bench, test, interruption);
   bench
     .command('compare')
     .description('say what changed from one report to another')
@@ -61,24 +60,39 @@ export function addBenchCommands(
     );
 }
 
-function addTest(
-  bench: Command,
-  test: TestName,
-  hostOptionsOf: (command: Command) => Command,
-): void {
+function addTest(bench: Command, test: TestName, interruption: () => AbortSignal): void {
   const command = hostOptionsOf(bench.command(test))
     .description(WHAT[test])
     .argument('[operation]', 'send, write or read; or the address of a server')
     .argument('[address]', 'the address of a server in another terminal')
     .option('--server', 'be the side that answers, for a client in another terminal', false)
-    .option('--port <port>', 'where the server listens (kernel TCP)', wholeNumber, DEFAULT_PORT);
+    .option('--port <port>', 'where the server listens (kernel TCP)', portNumber, DEFAULT_PORT);
   shapeOptions(command);
   meansOptions(command);
   outputOptions(command);
   command.action(
     (first: string | undefined, second: string | undefined, options: BenchTestArguments) =>
-      benchTestCommand(test, [first, second], options, onInterruption()),
+      benchTestCommand(
+        { test, words: [first, second], options, given: givenOptions(command) },
+        interruption(),
+      ),
   );
+}
+
+/** What the command line says, apart from what goes without saying. Throws UsageError. */
+function givenOptions(command: Command): GivenOptions {
+  const [stray] = command.parent === null ? [] : optionsOf(command.parent).values();
+  if (stray !== undefined) {
+    throw new UsageError(`${stray}: options stand behind the name of the test`);
+  }
+  return optionsOf(command);
+}
+
+function optionsOf(command: Command): GivenOptions {
+  const given = command.options.filter(
+    (option) => command.getOptionValueSource(option.attributeName()) === 'cli',
+  );
+  return new Map(given.map((option) => [option.attributeName(), option.long ?? option.flags]));
 }
 
 /** How much, how often, how many at a time. */
@@ -118,9 +132,10 @@ function shapeOptions(command: Command): void {
 function meansOptions(command: Command): void {
   command
     .addOption(
-      new Option('--layer <layer>', 'the NIC, the provider below the switch, or the application')
-        .choices(['nic', 'provider', 'app'])
-        .default('provider'),
+      new Option(
+        '--layer <layer>',
+        'the NIC, the provider below the switch, or the application (default: provider; mixed, pattern: app)',
+      ).choices(['nic', 'provider', 'app']),
     )
     .addOption(
       new Option('--completion <how>', 'how outcomes are learned').choices([
@@ -186,12 +201,10 @@ function outputOptions(command: Command): void {
 
 // Arguments --------------------------------------------------------------------------------------
 
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number === 0) {
-    throw new InvalidArgumentError('It is not a whole number above 0.');
-  }
-  return number;
+function portNumber(text: string): number {
+  const port = wholeNumber(text);
+  if (port > 0xffff) throw new InvalidArgumentError('A port is at most 65535.');
+  return port;
 }
 
 function positive(text: string): number {

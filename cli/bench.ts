@@ -1,21 +1,20 @@
 // `wsd bench`: sizes from options, the run, the report as a table, as JSON, or in a file.
 
-import { writeFileSync } from 'node:fs';
 import type { BenchSettings } from '../bench/bench.js';
 import { FULL_SIZES, QUICK_SIZES, runBench } from '../bench/bench.js';
 import { sweepFabrics } from '../bench/machine.js';
 import { PeerProcess } from '../bench/peer-process.js';
-import { reportJson, reportTable } from '../bench/report.js';
+import { reportTable } from '../bench/report.js';
+import type { OutputArguments } from './bench-output.js';
+import { makePlaces, printReport, ProgressLine } from './bench-output.js';
 import { CommandFailure, UsageError } from './errors.js';
 import { hostPlans } from './host-arguments.js';
 import type { HostArguments } from './host-arguments.js';
 
-export interface BenchArguments extends HostArguments {
+export interface BenchArguments extends HostArguments, OutputArguments {
   readonly size?: number;
   readonly iterations?: number;
   readonly pairs?: number;
-  readonly json: boolean;
-  readonly out_json?: string;
   readonly check: boolean;
 }
 
@@ -25,21 +24,13 @@ const SMALL_BYTES_MAX = 64 * 1024;
 /** Throws UsageError, CommandFailure (with --check), Interrupted, and what the run throws. */
 export async function benchCommand(options: BenchArguments, signal: AbortSignal): Promise<void> {
   const settings = await settingsOf(options);
+  makePlaces(options);
+  const line = new ProgressLine(settings.pairs, options, signal);
   const peer = new PeerProcess();
   try {
-    const showsSteps = process.stderr.isTTY && !options.json;
-    const progress = {
-      step: (name: string, pair: number): void => {
-        signal.throwIfAborted();
-        const round = pair < 0 ? 'warming up' : `${pair + 1} of ${settings.pairs}`;
-        if (showsSteps) process.stderr.write(`\r\x1b[K${round}: ${name}`);
-      },
-    };
-    const report = await runBench(peer, settings, progress);
-    if (showsSteps) process.stderr.write('\r\x1b[K');
-    const json = reportJson(report);
-    if (options.out_json !== undefined) writeReport(options.out_json, json);
-    process.stdout.write(`${options.json ? json : reportTable(report)}\n`);
+    const report = await runBench(peer, settings, line);
+    line.clear();
+    await printReport(report, options, () => reportTable(report));
     const beyond = report.results.filter(({ verdict }) => verdict === 'beyond');
     if (options.check && beyond.length > 0) {
       throw new CommandFailure(`beyond its limit: ${beyond.map(({ name }) => name).join(', ')}`);
@@ -63,14 +54,4 @@ async function settingsOf(options: BenchArguments): Promise<BenchSettings> {
     iterations: options.iterations ?? sizes.iterations,
     pairs: options.pairs ?? sizes.pairs,
   };
-}
-
-/** Throws CommandFailure. */
-export function writeReport(file: string, json: string): void {
-  try {
-    writeFileSync(file, `${json}\n`);
-  } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new CommandFailure(`the report cannot be written: ${why}`, { cause: thrown });
-  }
 }

@@ -2,7 +2,7 @@
 // The command-line tool: which commands there are and what they take. What a command does is in a file
 // of its own; how it ends, with exit codes 0, 1, 2 or 128 + signal, is errors.ts.
 
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { servePeer } from '../bench/peer.js';
 import { sanTasks } from '../bench/tasks.js';
 import { tcpTasks } from '../bench/tcp.js';
@@ -14,40 +14,12 @@ import type { DemoArguments } from './demo.js';
 import { demoCommand } from './demo.js';
 import { demoTasks } from './demo-transfer.js';
 import { reportError } from './errors.js';
+import { hostOptionsOf, wholeNumber } from './host-arguments.js';
 import { onInterruption } from './interruption.js';
 import { scriptCommand } from './script.js';
 import { simCommand } from './sim.js';
 import type { SimArguments } from './sim.js';
 import { installProvider, listProviders, removeProvider } from './provider.js';
-
-const ENGINES = ['inline', 'worker', 'auto'];
-
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number === 0) {
-    throw new InvalidArgumentError('It is not a whole number above 0.');
-  }
-  return number;
-}
-
-/** The options of every command that opens hosts. */
-function hostOptionsOf(command: Command): Command {
-  return command
-    .option('--fabric <name>', 'the fabric both hosts are on (default: one of this run)')
-    .addOption(
-      new Option('--engine <engine>', 'where the NIC works').choices(ENGINES).default('auto'),
-    )
-    .addOption(
-      new Option('--pin <policy>', 'at the limit of locked memory')
-        .choices(['require', 'try', 'off'])
-        .default('try'),
-    )
-    .option('--memory <MiB>', "each host's shared memory", wholeNumber, 128)
-    .option('--provider <module>', 'a SAN provider module in place of the reference provider')
-    .option('--address <ip>', "this process's host", '127.77.0.1')
-    .option('--peer-address <ip>', "the second process's host", '127.77.0.2')
-    .option('--quick', 'smaller measurements', false);
-}
 
 /** wsd provider install | remove | list. */
 function addProviderCommands(program: Command): void {
@@ -153,7 +125,7 @@ function makeProgram(): Command {
     .action((file: string | undefined, options: DemoArguments) =>
       demoCommand(file ?? process.execPath, options, onInterruption()),
     );
-  addBenchCommands(program, hostOptionsOf);
+  addBenchCommands(program);
   addProviderCommands(program);
   addConformanceCommands(program);
   addSimulationCommands(program);

@@ -79,7 +79,7 @@ export async function startCase(
   signal: AbortSignal | null,
 ): Promise<CaseReading> {
   const call = peer.start<Listening | Ready, Answered>(CASE_TASK, plan);
-  const opened = await start(connectionOf(plan, 0), call);
+  const opened = await start(connectionOf(plan, 0), call, signal);
   const own = await closingAfter(opened, async () => {
     const waits = new ThreadWaits(opened.spins ? opened.threads : []);
     const neighbours = new Neighbours(opened.threads);

@@ -1,6 +1,7 @@
 // conn: connections made and closed, one after the other: how many a second, and how long each takes from
 // the call to an endpoint that is ready to send, with its memory registered below the switch.
 
+import { Breather } from '../breath.js';
 import type { Listening } from '../connection.js';
 import type { Endpoint } from '../endpoint.js';
 import { Histogram } from '../histogram.js';
@@ -21,14 +22,19 @@ const SLOT_BYTES = 64;
 const SLOT_COUNT = 2;
 const BACKLOG = 16;
 
-export async function measureConnections(peer: TaskStarter, plan: CasePlan): Promise<CaseReading> {
+export async function measureConnections(
+  peer: TaskStarter,
+  plan: CasePlan,
+  signal: AbortSignal | null = null,
+): Promise<CaseReading> {
   const call = peer.start<Listening, Answered>(CONNECT_TASK, plan);
   const { port } = await call.told();
   const own = await onSite(plan, 0, async (site, options) => {
-    await connectMany(site, plan, { port, options, count: plan.warmUp });
+    const how = { port, options, breather: new Breather(signal) };
+    await connectMany(site, plan, { ...how, count: plan.warmUp });
     const watch = new NoiseWatch();
     const begin = now();
-    const times = await connectMany(site, plan, { port, options, count: plan.iterations });
+    const times = await connectMany(site, plan, { ...how, count: plan.iterations });
     const nanos = now() - begin;
     call.note(null);
     return { nanos, times, noise: watch.end(), engine: site.engine };
@@ -55,7 +61,12 @@ export async function measureConnections(peer: TaskStarter, plan: CasePlan): Pro
 async function connectMany(
   site: Site,
   plan: CasePlan,
-  how: { readonly port: number; readonly options: SlotOptions; readonly count: number },
+  how: {
+    readonly port: number;
+    readonly options: SlotOptions;
+    readonly count: number;
+    readonly breather: Breather;
+  },
 ): Promise<Histogram> {
   const times = new Histogram();
   for (let made = 0; made < how.count; made++) {
@@ -63,6 +74,7 @@ async function connectMany(
     const endpoint = site.connect(plan.peerHost.address, how.port, how.options);
     times.record(now() - begin - clockNanos());
     await endpoint.close();
+    if (how.breather.isDue(now())) await how.breather.breathe(now());
   }
   return times;
 }

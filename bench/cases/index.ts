@@ -1,7 +1,8 @@
 // Every test by its name, and the task by which the other side answers any of them.
 
 import type { Task, TaskContext } from '../peer.js';
-import type { TaskStarter } from '../peer-protocol.js';
+import { likelierCause } from '../blame.js';
+import type { TaskCall, TaskStarter } from '../peer-protocol.js';
 import type { CasePlan, TestName } from '../plan.js';
 import { casePlan } from '../plan.js';
 import type { Answered, Case, CaseReading } from './case.js';
@@ -38,13 +39,26 @@ const CASES: Readonly<Record<Exclude<TestName, 'conn'>, Runnable>> = {
  * Runs one measurement with the other side. Throws what endpoints throw, PayloadError, PeerFailure, and
  * the reason of `signal`.
  */
-export function measureCase(
+export async function measureCase(
   peer: TaskStarter,
   plan: CasePlan,
   signal: AbortSignal | null = null,
 ): Promise<CaseReading> {
   const { test } = plan;
-  return test === 'conn' ? measureConnections(peer, plan) : CASES[test].start(peer, plan, signal);
+  let call: TaskCall<never, never> | null = null;
+  const asked: TaskStarter = {
+    start: (task, given) => {
+      const started = peer.start<never, never>(task, given);
+      call = started;
+      return started;
+    },
+  };
+  try {
+    if (test === 'conn') return await measureConnections(asked, plan, signal);
+    return await CASES[test].start(asked, plan, signal);
+  } catch (thrown) {
+    throw await likelierCause(thrown, call);
+  }
 }
 
 const answerTask: Task = (given: unknown, context) => {

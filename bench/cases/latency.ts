@@ -17,7 +17,7 @@ import { now } from '../machine.js';
 import { Digest, Payload } from '../payload.js';
 import type { CasePlan } from '../plan.js';
 import type { Slices } from '../slices.js';
-import { isEnough, letCompile, warmUpParts } from '../slices.js';
+import { isEnough, warmUp } from '../slices.js';
 import type { Case, Measured } from './case.js';
 import { clockNanos } from './case.js';
 
@@ -79,10 +79,7 @@ async function timeAwaited(
   plan: CasePlan,
   slices: Slices,
 ): Promise<Timed> {
-  const [first, last] = warmUpParts(plan);
-  await trips.run(first);
-  await letCompile();
-  await trips.run(last);
+  await warmUp(plan.warmUp, slices, (count) => trips.run(count));
   const stamps = new Stamps(plan, slices);
   while (stamps.isOpen) {
     const running = trips.run(plan.stampEvery);

@@ -8,12 +8,13 @@ import { awaitPatiently } from '../loops/ping-pong.js';
 import { PromisedStream } from '../loops/promised.js';
 import type { StreamShape } from '../loops/stream.js';
 import { StreamStarter, StreamTaker } from '../loops/stream.js';
+import { now } from '../machine.js';
 import type { PayloadSequence } from '../payload.js';
 import { Payload } from '../payload.js';
 import type { CasePlan } from '../plan.js';
 import { sequenceOf } from '../plan.js';
 import type { Slices } from '../slices.js';
-import { letCompile, warmUpParts } from '../slices.js';
+import { warmUp } from '../slices.js';
 import type { Case, Measured } from './case.js';
 import { StreamClock } from './stream-clock.js';
 
@@ -97,12 +98,12 @@ async function measureOneWay(
   fillForReads(plan.operation === 'read' && plan.bidirectional ? endpoints : [], sequence);
   const closing = closingSlotOf(endpoint);
   if (plan.operation !== 'read') endpoint.postReceive(closing, CLOSING_BYTES);
-  const [first, last] = warmUpParts(plan);
-  starter.start(first);
-  starter.drain();
-  await letCompile();
-  starter.start(last);
-  starter.drain();
+  await warmUp(
+    plan.warmUp,
+    slices,
+    (count) => starter.start(count),
+    () => starter.drain(),
+  );
   const clock = clockOf(plan, sequence, slices, starter.count);
   while (clock.isOpen) {
     const count = clock.next();
@@ -137,6 +138,7 @@ async function measureBothWays(
   for (let left = plan.warmUp; left > 0; left -= chunk) {
     starter.start(chunk);
     taker.take(chunk);
+    if (slices.isBreathDue(now())) await slices.breathe(now());
   }
   starter.drain();
   const clock = clockOf(plan, sequence, slices, starter.count);
@@ -163,9 +165,12 @@ async function measurePromised(
   const stream = new PromisedStream(endpoint, sequence, shapeOf(plan));
   const closing = closingSlotOf(endpoint);
   if (plan.operation !== 'read') endpoint.postReceive(closing, CLOSING_BYTES);
-  await stream.start(plan.warmUp);
-  await stream.drain();
-  await letCompile();
+  await warmUp(
+    plan.warmUp,
+    slices,
+    (count) => stream.start(count),
+    () => stream.drain(),
+  );
   const clock = clockOf(plan, sequence, slices, stream.count);
   while (clock.isOpen) {
     const count = clock.next();

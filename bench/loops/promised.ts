@@ -2,7 +2,7 @@
 // cost there. Each await lets the event loop turn, so these are measured by themselves.
 
 import type { Endpoint } from '../endpoint.js';
-import { closingSlotOf, PayloadError } from '../endpoint.js';
+import { closingSlotOf, StreamEnded } from '../endpoint.js';
 import type { Payload, PayloadSequence } from '../payload.js';
 import type { Operation, StreamShape } from './stream.js';
 
@@ -72,7 +72,7 @@ export async function promisedAnswers(endpoint: Endpoint, payload: Payload): Pro
 
 async function receivedWhole(endpoint: Endpoint, slot: number, bytes: number): Promise<number> {
   const received = await endpoint.received(slot);
-  if (received === 0 && bytes > 0) throw new PayloadError('the stream ended early');
+  if (received === 0 && bytes > 0) throw new StreamEnded('the stream ended early');
   return received;
 }
 

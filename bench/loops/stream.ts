@@ -3,7 +3,7 @@
 // a connection above the switch is. No loop allocates.
 
 import type { Endpoint } from '../endpoint.js';
-import { closingSlotOf, PayloadError } from '../endpoint.js';
+import { closingSlotOf, PayloadError, StreamEnded } from '../endpoint.js';
 import type { PayloadSequence } from '../payload.js';
 import type { Operation } from '../plan.js';
 
@@ -216,7 +216,7 @@ class TakenConnection {
 
   #await(): void {
     const received = this.#endpoint.awaitReceive(this.#next % this.#slotCount);
-    if (received === 0) throw new PayloadError(`the stream ended after ${this.#next} receives`);
+    if (received === 0) throw new StreamEnded(`the stream ended after ${this.#next} receives`);
     this.#next++;
     this.#offset = 0;
     this.#left = received;

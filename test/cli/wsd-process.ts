@@ -3,11 +3,14 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterEach } from 'vitest';
 import { entryPoint } from '../../runtime/entry-point.js';
 
 const program = entryPoint(import.meta.url, '../../cli/wsd.js');
+/** Where the compiled modules are. */
+export const dist = path.dirname(path.dirname(program));
 /** A watchdog, not an expectation. */
 const WATCHDOG_MS = 25_000;
 
@@ -67,10 +70,19 @@ export class WsdProcess {
   }
 
   /** Resolves with the match as soon as standard output has one. Rejects when it ends without. */
-  async printed(pattern: RegExp): Promise<RegExpExecArray> {
+  printed(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#match(pattern, () => this.#stdout);
+  }
+
+  /** The same of standard error. */
+  said(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#match(pattern, () => this.#stderr);
+  }
+
+  async #match(pattern: RegExp, text: () => string): Promise<RegExpExecArray> {
     const giveUp = AbortSignal.timeout(WATCHDOG_MS);
     for (;;) {
-      const match = pattern.exec(this.#stdout);
+      const match = pattern.exec(text());
       if (match !== null) return match;
       if (this.#isOver || giveUp.aborted) {
         throw new Error(`${String(pattern)} was not printed: ${this.#stdout}${this.#stderr}`);
@@ -116,7 +128,24 @@ function isRunning(pid: number): boolean {
 
 /** Whether anything of a fabric is left in shared memory. */
 export function fabricExists(fabric: string): boolean {
-  return existsSync(`/dev/shm/wsd-${process.getuid?.() ?? 0}-${fabric}`);
+  return existsSync(folderOf(fabric));
+}
+
+/** Resolves when so many hosts of a fabric are open. */
+export async function hostsOpen(fabric: string, count: number): Promise<void> {
+  const giveUp = AbortSignal.timeout(WATCHDOG_MS);
+  for (;;) {
+    const names = fabricExists(fabric) ? readdirSync(folderOf(fabric)) : [];
+    if (names.filter((name) => name.endsWith('.segment')).length >= count) return;
+    if (giveUp.aborted) throw new Error(`${count} hosts are not open on ${fabric}`);
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
+
+function folderOf(fabric: string): string {
+  return `/dev/shm/wsd-${process.getuid?.() ?? 0}-${fabric}`;
 }
 
 let fabricCount = 0;
