@@ -27,7 +27,7 @@ import {
 } from './naming.js';
 import { askForNetworkErrors } from './network-error.js';
 import { failSocket, KernelSocket, MessageState } from './record.js';
-import type { Context } from './record.js';
+import type { Context, SocketState } from './record.js';
 import {
   LINUX,
   linuxFamily,
@@ -255,7 +255,7 @@ function discardUnread(fd: number): void {
   }
 }
 
-function closeKernel(socket: KernelSocket, mode: CloseMode): void {
+function closeKernel(socket: KernelSocket, mode: CloseMode, state: SocketState): void {
   const { fd } = socket;
   if (socket.isShared) {
     // Neither its data nor its end are for this process alone to dispose of. [W3.7]
@@ -268,8 +268,10 @@ function closeKernel(socket: KernelSocket, mode: CloseMode): void {
   }
   const isStream = socket.message === null;
   if (isStream && socket.peerName !== null) discardUnread(fd);
-  // What is left of the connection must not keep its port from the next listener.
-  if (isStream && !socket.options.exclusiveAddressUse) setFlag(fd, LINUX.SO_REUSEADDR, true);
+  // What is left of the connection must not keep its port from the next listener. One that never was
+  // TCP's leaves nothing.
+  const mayRemain = isStream && state !== 'open';
+  if (mayRemain && !socket.options.exclusiveAddressUse) setFlag(fd, LINUX.SO_REUSEADDR, true);
   native.closeDescriptor(fd);
 }
 
@@ -277,9 +279,10 @@ function closeKernel(socket: KernelSocket, mode: CloseMode): void {
 export function finishDraining(context: Context, socket: KernelSocket): void {
   if (socket.sends.length > 0) return;
   context.table.draining.delete(socket);
+  const { state } = socket;
   socket.state = 'closed';
   stopWatching(context, socket);
-  closeKernel(socket, 'graceful');
+  closeKernel(socket, 'graceful', state);
 }
 
 /** Ends a socket for the application; its kernel socket too, unless it still owes data. */
@@ -294,10 +297,13 @@ function closeSocket(context: Context, socket: KernelSocket, mode: CloseMode): v
     context.table.draining.add(socket);
     updateInterest(context, socket);
   } else {
+    const { state } = socket;
     socket.state = 'closed';
     stopWatching(context, socket);
-    for (const connection of socket.deferred.splice(0)) refuse(connection);
-    closeKernel(socket, mode);
+    if (socket.deferred.length > 0) {
+      for (const connection of socket.deferred.splice(0)) refuse(connection);
+    }
+    closeKernel(socket, mode, state);
   }
   // Memory first, then the word of it. [W14.12]
   const cancelled = sends.filter((one) => !one.isCopied);
