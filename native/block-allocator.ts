@@ -21,6 +21,8 @@ interface ChunkRun {
   readonly count: number;
 }
 
+const NO_RUNS: readonly ChunkRun[] = [];
+
 export class BlockAllocator {
   readonly #arena: Arena;
   readonly #mapping: Mapping;
@@ -92,9 +94,13 @@ export class BlockAllocator {
    * when full.
    */
   private prepare(offset: number, length: number): boolean {
-    const added: ChunkRun[] = [];
     const first = Math.floor(offset / CHUNK_BYTES);
     const end = Math.ceil((offset + length) / CHUNK_BYTES);
+    if (this.isCommitted(first, end)) {
+      this.clear(offset, length, NO_RUNS);
+      return true;
+    }
+    const added: ChunkRun[] = [];
     for (let chunk = first; chunk < end; ) {
       const isCommitted = this.#committed[chunk] === 1;
       const run = this.runFrom(chunk, end);
@@ -108,6 +114,11 @@ export class BlockAllocator {
       chunk += run.count;
     }
     this.clear(offset, length, added);
+    return true;
+  }
+
+  private isCommitted(first: number, end: number): boolean {
+    for (let chunk = first; chunk < end; chunk++) if (this.#committed[chunk] === 0) return false;
     return true;
   }
 
@@ -126,13 +137,15 @@ export class BlockAllocator {
 
   private release(offset: number, length: number): void {
     // The first chunk holds the header and is never released.
-    let chunk = Math.max(1, Math.ceil(offset / CHUNK_BYTES));
+    let first = Math.max(1, Math.ceil(offset / CHUNK_BYTES));
     const end = Math.floor((offset + length) / CHUNK_BYTES);
-    while (chunk < end) {
-      const isCommitted = this.#committed[chunk] === 1;
-      const run = this.runFrom(chunk, end);
-      if (isCommitted) this.giveBack(run);
-      chunk += run.count;
+    for (;;) {
+      // Most of a long free range was never committed, or was given back before.
+      first = this.#committed.indexOf(1, first);
+      if (first < 0 || first >= end) return;
+      const run = this.runFrom(first, end);
+      this.giveBack(run);
+      first += run.count;
     }
   }
 

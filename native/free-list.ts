@@ -53,13 +53,18 @@ export class FreeList {
     const extent = this.#extents[index] as Extent;
     const left = offset - extent.offset;
     const right = extent.offset + extent.bytes - (offset + bytes);
-    const remains: Extent[] = [];
-    if (left > 0) remains.push({ offset: extent.offset, bytes: left });
-    if (right > 0) remains.push({ offset: offset + bytes, bytes: right });
-    this.#extents.splice(index, 1, ...remains);
+    if (left > 0) {
+      extent.bytes = left;
+      if (right > 0) this.#extents.splice(index + 1, 0, { offset: offset + bytes, bytes: right });
+    } else if (right > 0) {
+      extent.offset = offset + bytes;
+      extent.bytes = right;
+    } else {
+      this.#extents.splice(index, 1);
+    }
   }
 
-  /** Gives a range back. Returns the free range it is now part of. */
+  /** Gives a range back. Returns the free range it is now part of, which the next call may change. */
   free(offset: number, bytes: number): { readonly offset: number; readonly bytes: number } {
     const extents = this.#extents;
     let index = 0;
@@ -68,20 +73,21 @@ export class FreeList {
     const after = extents[index];
     assert(before === undefined || before.offset + before.bytes <= offset, 'a range is freed once');
     assert(after === undefined || offset + bytes <= after.offset, 'a range is freed once');
-    const merged = { offset, bytes };
-    let from = index;
-    let count = 0;
+    const touchesAfter = after !== undefined && offset + bytes === after.offset;
     if (before !== undefined && before.offset + before.bytes === offset) {
-      merged.offset = before.offset;
-      merged.bytes += before.bytes;
-      from--;
-      count++;
+      before.bytes += bytes;
+      if (!touchesAfter) return before;
+      before.bytes += after.bytes;
+      extents.splice(index, 1);
+      return before;
     }
-    if (after !== undefined && offset + bytes === after.offset) {
-      merged.bytes += after.bytes;
-      count++;
+    if (touchesAfter) {
+      after.offset = offset;
+      after.bytes += bytes;
+      return after;
     }
-    extents.splice(from, count, merged);
-    return merged;
+    const alone = { offset, bytes };
+    extents.splice(index, 0, alone);
+    return alone;
   }
 }
