@@ -167,9 +167,11 @@ export class Registrations implements RegistrationOwner {
     /** Handles that pending RDMA calls name. */
     readonly handles: readonly number[];
   }): void {
-    for (const [index, slot] of this.#slots.entries()) {
-      const local = slot?.local ?? null;
-      if (local === null || !inUse.handles.includes(local.handle)) this.deregister(index);
+    for (let index = 0; index < this.#slots.length; index++) {
+      const slot = this.#slots[index];
+      if (slot === undefined) continue;
+      const isNamed = slot.local !== null && inUse.handles.includes(slot.local.handle);
+      if (!isNamed) this.deregister(index);
     }
     this.#cache.forgetOwner(this);
     if (!inUse.sends) {
