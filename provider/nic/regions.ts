@@ -27,7 +27,7 @@ export class RegionTable {
 
   /** Enters a region under a key that is not in use. `owner` is the queue pair slot it is bound to. */
   add(key: number, base: number, length: number, access: number, owner: number): void {
-    assert(isKey(key), `memory key ${key} is reserved`);
+    assert(isKey(key), 'a memory key is none of the reserved ones');
     if ((this.#used + 1) * 2 > this.#capacity) this.#rehash();
     const at = this.#slotFor(key);
     if (this.#keys[at] === EMPTY) this.#used++;

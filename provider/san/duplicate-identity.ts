@@ -14,6 +14,8 @@ const IDENTITY_BYTE = 8;
 const IDENTITY_BYTES = 16;
 const INTRODUCTION_BYTES = IDENTITY_BYTE + IDENTITY_BYTES;
 const IDENTITY_TEXT = /^[0-9a-f]{32}$/;
+const DIGIT_0 = 0x30;
+const LETTER_A = 0x61;
 
 /** What a request or a reply is for. */
 export const Purpose = {
@@ -29,6 +31,8 @@ export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 export const NO_PRIVATE_DATA = new Uint8Array(0);
 
 const IDENTITIES_AT_ONCE = 64;
+/** One identity on its way to being text. */
+const spelled = Buffer.alloc(IDENTITY_BYTES);
 /** Bytes for identities to come: a draw costs more than all else of one. */
 let drawn = Buffer.alloc(0);
 let used = 0;
@@ -50,15 +54,26 @@ export function isIdentity(text: string): boolean {
 /** The private data that names a connection. */
 export function introduction(purpose: Purpose, identity: string): Uint8Array {
   const bytes = new Uint8Array(INTRODUCTION_BYTES);
-  bytes.set([...MAGIC, VERSION, purpose]);
-  bytes.set(Buffer.from(identity, 'hex'), IDENTITY_BYTE);
+  for (let at = 0; at < MAGIC.length; at++) bytes[at] = MAGIC[at] as number;
+  bytes[MAGIC.length] = VERSION;
+  bytes[PURPOSE_BYTE] = purpose;
+  for (let at = 0; at < IDENTITY_BYTES; at++) {
+    const high = digit(identity.charCodeAt(2 * at));
+    bytes[IDENTITY_BYTE + at] = (high << 4) | digit(identity.charCodeAt(2 * at + 1));
+  }
   return bytes;
+}
+
+/** What a hexadecimal digit of an identity stands for. */
+function digit(code: number): number {
+  return code < LETTER_A ? code - DIGIT_0 : code - LETTER_A + 10;
 }
 
 /** The connection that the private data names for this purpose; null when it names none. */
 export function introduced(purpose: Purpose, bytes: Uint8Array): string | null {
-  const isOurs =
-    bytes.length === INTRODUCTION_BYTES && MAGIC.every((byte, at) => bytes[at] === byte);
-  if (!isOurs || bytes[MAGIC.length] !== VERSION || bytes[PURPOSE_BYTE] !== purpose) return null;
-  return Buffer.from(bytes.subarray(IDENTITY_BYTE)).toString('hex');
+  if (bytes.length !== INTRODUCTION_BYTES) return null;
+  for (let at = 0; at < MAGIC.length; at++) if (bytes[at] !== MAGIC[at]) return null;
+  if (bytes[MAGIC.length] !== VERSION || bytes[PURPOSE_BYTE] !== purpose) return null;
+  for (let at = 0; at < IDENTITY_BYTES; at++) spelled[at] = bytes[IDENTITY_BYTE + at] as number;
+  return spelled.toString('hex');
 }
