@@ -12,6 +12,7 @@ import { closeTcp, endConnection, shutdownConnection } from '../close.js';
 import type { Connection } from '../connection.js';
 import type { ConnectionWatcher } from '../connection-watcher.js';
 import type { SwitchCore } from '../core.js';
+import { RequestFlag } from '../session/request.js';
 import type { SwitchSocket } from '../socket.js';
 import type { SharingServices } from './channel.js';
 import { Membership, type Shareable } from './membership.js';
@@ -288,6 +289,8 @@ export class Share implements Shareable {
         connection.sendsPending++;
         connection.session.send(request.session, connection.now());
         connection.drain();
+      } else if ((request.session.flags & RequestFlag.urgent) !== 0) {
+        this.#beginUrgent(connection, request);
       } else {
         connection.receive(request);
       }
@@ -296,6 +299,17 @@ export class Share implements Shareable {
       shutdownConnection(this.#socket, connection, how);
     }
     // Whoever has selected something learns of what was found.
+    connection.drain();
+  }
+
+  /** As SanTransfers.receive with MSG_OOB: past the short way, and never in line. [W8.1.13] */
+  #beginUrgent(connection: Connection, request: AppRequest): void {
+    const { session } = connection;
+    if (this.#socket.oobInline && !session.hasUrgent) {
+      this.#core.requests.complete(request, wsa.WSAEINVAL, 0, 0);
+      return;
+    }
+    session.receive(request.session, connection.now());
     connection.drain();
   }
 

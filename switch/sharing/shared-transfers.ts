@@ -72,12 +72,12 @@ export class SharedTransfers {
     overlapped: WSAOVERLAPPED | null,
     routine: Routine,
   ): number {
-    const isKept = mode === CallMode.overlapped && (flags & (ws.MSG_PEEK | ws.MSG_OOB)) === 0;
-    if (isKept) {
+    if (mode === CallMode.overlapped && (flags & ws.MSG_PEEK) === 0) {
       const request = this.#core.requests.take(socket, false);
       this.#core.requests.begin(request, overlapped, routine);
       capture(request, buffers, count, total);
-      if ((flags & ws.MSG_WAITALL) !== 0) request.session.flags = RequestFlag.waitAll;
+      if ((flags & ws.MSG_OOB) !== 0) request.session.flags = RequestFlag.urgent;
+      else if ((flags & ws.MSG_WAITALL) !== 0) request.session.flags = RequestFlag.waitAll;
       (socket.share as Share).hold(request);
       return this.#ended(this.#core.requests.endCall(request), 0, 0);
     }
