@@ -25,7 +25,7 @@ export interface ArrivalWaiter {
 
 export class Listener implements SharedListener, CompanionOwner {
   readonly #core: SwitchCore;
-  readonly #socket: SwitchSocket;
+  readonly socket: SwitchSocket;
   readonly #companions: ListenerCompanions;
   readonly #arrivals: Arrivals;
   readonly #waiters: ArrivalWaiter[] = [];
@@ -41,7 +41,7 @@ export class Listener implements SharedListener, CompanionOwner {
 
   constructor(core: SwitchCore, socket: SwitchSocket, backlog: number) {
     this.#core = core;
-    this.#socket = socket;
+    this.socket = socket;
     this.#backlog = clampBacklog(backlog);
     this.#companions = new ListenerCompanions(core, socket, this);
     this.#arrivals = new Arrivals(core, socket, () => {
@@ -86,7 +86,7 @@ export class Listener implements SharedListener, CompanionOwner {
   take(decide: Decision | null): Arrival | number | null {
     const { ready } = this.#arrivals;
     if (this.#mayAsk && ready.length === 0) {
-      const refusal = this.#acceptWaiting(this.#socket.conditionalAccept ? decide : null);
+      const refusal = this.#acceptWaiting(this.socket.conditionalAccept ? decide : null);
       if (refusal !== 0) return refusal;
     }
     const first = ready[0];
@@ -95,7 +95,7 @@ export class Listener implements SharedListener, CompanionOwner {
       return null;
     }
     this.sharing?.used();
-    if (decide !== null && !this.#socket.conditionalAccept) {
+    if (decide !== null && !this.socket.conditionalAccept) {
       const answer = decide(first.peerName, first.localName);
       if (answer === ws.CF_DEFER) return wsa.WSATRY_AGAIN;
       if (answer !== ws.CF_ACCEPT) {
@@ -138,11 +138,11 @@ export class Listener implements SharedListener, CompanionOwner {
 
   #serveTcp(): boolean {
     const { tcp } = this.#core;
-    const { descriptor, family } = this.#socket;
+    const { descriptor, family } = this.socket;
     const peerName = new Uint8Array(
       family === ws.AF_INET6 ? SOCKADDR_IN6_BYTES : SOCKADDR_IN_BYTES,
     );
-    this.#socket.tcpReady &= ~ws.FD_ACCEPT;
+    this.socket.tcpReady &= ~ws.FD_ACCEPT;
     const length = ws.ref(peerName.length);
     const s = tcp.lpWSPAccept(descriptor, peerName, length, null, null, ws.ref(0));
     if (s === ws.INVALID_SOCKET) return false;
@@ -172,14 +172,17 @@ export class Listener implements SharedListener, CompanionOwner {
 
   /** Ends listening: connections that nobody accepted are reset. [ACC-06] */
   close(): void {
-    // Companions of a socket that others have are for whoever accepts next.
-    if (this.sharing?.close() !== true) {
-      for (const companion of this.releaseCompanions()) companion.close();
-    }
-    this.#arrivals.refuseAll();
+    // What others have too is for whoever accepts next.
+    if (this.sharing?.close() === true) return;
+    for (const companion of this.releaseCompanions()) companion.close();
+    this.refuseArrivals();
   }
 
   // What sharing/listener.ts asks for ------------------------------------------------------------
+
+  get ready(): Arrival[] {
+    return this.#arrivals.ready;
+  }
 
   get acceptsInProgress(): number {
     return this.#acceptsWaiting + this.#waiters.length;
@@ -187,6 +190,10 @@ export class Listener implements SharedListener, CompanionOwner {
 
   get isNegotiating(): boolean {
     return this.#arrivals.isNegotiating;
+  }
+
+  refuseArrivals(): void {
+    this.#arrivals.refuseAll();
   }
 
   releaseCompanions(): Companion[] {
@@ -215,7 +222,7 @@ export class Listener implements SharedListener, CompanionOwner {
   }
 
   requestsWait(companion: Companion): void {
-    if (!this.#socket.conditionalAccept && this.sharing === null) {
+    if (!this.socket.conditionalAccept && this.sharing === null) {
       for (let error = 0; error === 0 || error === wsa.WSAECONNREFUSED; ) {
         error = this.#arrivals.acceptOne(companion, null, this.#backlog);
       }
@@ -228,7 +235,7 @@ export class Listener implements SharedListener, CompanionOwner {
   /** There is something to accept. */
   #tell(): void {
     this.serve();
-    if (this.hasArrival) arrive(this.#core, this.#socket, ws.FD_ACCEPT_BIT);
+    if (this.hasArrival) arrive(this.#core, this.socket, ws.FD_ACCEPT_BIT);
   }
 
   /** A request waits for a decision, and the one decided before it has been negotiated. */

@@ -24,6 +24,11 @@ export class Moving {
     return this.#parts.suspension.isSilent;
   }
 
+  /** Both sides are quiet, after suspend(): the state can be told. */
+  get isQuiet(): boolean {
+    return this.#parts.suspension.isQuiet;
+  }
+
   /**
    * Ends what has begun, then makes both sides quiet; ends with a quiet action, or with an abort.
    * The caller hands nothing new over meanwhile. [DUP-08]

@@ -1,19 +1,25 @@
 // A listening socket that other processes have too: whose companions are in one process at a time, and
-// move when another one accepts. As share.ts for a connection, but nothing is suspended and TCP/IP's part
-// is everybody's at any time. An accept that waits is in progress, and is waited for.
+// move when another one accepts, with the connections that nobody has accepted. As share.ts for a connection,
+// but TCP/IP's part is everybody's at any time. An accept that waits is in progress, and is waited for.
 // Sources: DUP-07 (b), DUP-14; docs/duplication.md, "Control of a listener".
 
 import * as wsa from '../../provider/spi/error-codes.js';
 import * as ws from '../../provider/spi/winsock2.js';
+import type { Arrival } from '../arrivals.js';
 import type { Companion } from '../companion.js';
 import type { SwitchCore } from '../core.js';
+import type { SwitchSocket } from '../socket.js';
 import type { SharingServices } from './channel.js';
 import type { MovedCompanion } from './listener-state.js';
-import { decodeCompanions, encodeCompanions } from './listener-state.js';
+import { decodeMoved, encodeMoved } from './listener-state.js';
 import { Membership, type Shareable } from './membership.js';
+import { MovingArrivals } from './moving-arrivals.js';
 
 /** What is shared: the part of a listener that providers have. */
 export interface SharedListener {
+  readonly socket: SwitchSocket;
+  /** Connections that wait for an accept, in their order. */
+  readonly ready: Arrival[];
   sharing: ListenerShare | null;
   /** Accepts that wait here for a connection. */
   readonly acceptsInProgress: number;
@@ -21,6 +27,8 @@ export interface SharedListener {
   readonly isNegotiating: boolean;
   /** Gives its companions up, which whoever called closes. */
   releaseCompanions(): Companion[];
+  /** Resets what waits for an accept: there will be none. */
+  refuseArrivals(): void;
   /** Goes on with one of another process's; waits for the provider. */
   takeCompanion(moved: MovedCompanion): void;
   /** Control is here: requests that wait may be accepted. */
@@ -33,6 +41,7 @@ export class ListenerShare implements Shareable {
   readonly #core: SwitchCore;
   readonly #listener: SharedListener;
   readonly #membership: Membership;
+  readonly #arrivals: MovingArrivals;
   /** Accepts that were in progress when control was wanted elsewhere: they come first. */
   #entitled = 0;
   #isQuiet = false;
@@ -47,6 +56,7 @@ export class ListenerShare implements Shareable {
     this.#core = core;
     this.#listener = listener;
     this.#membership = new Membership(core, services, hub, this);
+    this.#arrivals = new MovingArrivals(core);
   }
 
   /**
@@ -116,7 +126,7 @@ export class ListenerShare implements Shareable {
 
   /**
    * The application closes its last descriptor. False: nobody else has the socket, and its companions
-   * end with it; else they are kept for whoever is next. [W3.7]
+   * and connections end with it; else they are kept for whoever is next. [W3.7]
    */
   close(): boolean {
     if (this.#membership.group.isAlone) {
@@ -161,11 +171,14 @@ export class ListenerShare implements Shareable {
 
   resume(): void {
     this.#isQuiet = false;
+    this.#arrivals.resume(this.#listener.ready);
   }
 
-  /** DUP-14: nothing is suspended; accepts in progress have ended. */
+  /** DUP-14: accepts in progress have ended; and connections that nobody has accepted are quiet. */
   #settle(): void {
     if (this.#isQuiet || this.#entitled > 0 || this.#listener.isNegotiating) return;
+    this.#arrivals.suspend(this.#listener.ready);
+    if (!this.#arrivals.areQuiet) return;
     this.#isQuiet = true;
     this.#membership.group.yielded(this.#membership.now());
   }
@@ -175,14 +188,16 @@ export class ListenerShare implements Shareable {
       this.#membership.group.refused(to, wsa.WSAECONNABORTED, this.#membership.now());
       return;
     }
-    const moved: MovedCompanion[] = [];
+    const { socket, ready } = this.#listener;
+    const arrivals = this.#arrivals.handOver(processId, socket, ready);
+    const companions: MovedCompanion[] = [];
     for (const companion of this.#listener.releaseCompanions()) {
       const { procs, providerId } = companion.provider;
       const info = { ...this.#core.tcpInfo };
       const errno = ws.ref(0);
       // One that cannot move ends: TCP/IP serves its requests.
       if (procs.lpWSPDuplicateSocket(companion.descriptor, processId, info, errno) === 0) {
-        moved.push({ providerId, reserved: info.dwProviderReserved });
+        companions.push({ providerId, reserved: info.dwProviderReserved });
       } else {
         const details = { provider: companion.provider.name, error: errno.value };
         this.#core.environment.logger.warn('SAN listener cannot be handed over', details);
@@ -190,13 +205,16 @@ export class ListenerShare implements Shareable {
       companion.close();
     }
     this.#isQuiet = false;
-    this.#membership.group.handedOver(to, encodeCompanions(moved));
+    this.#membership.group.handedOver(to, encodeMoved({ companions, arrivals }));
     // What has begun since waits for the next time.
     if (!this.#isClosed && this.#listener.acceptsInProgress > 0) this.#membership.group.want();
   }
 
   take(state: Uint8Array): void {
-    for (const moved of decodeCompanions(state) ?? []) this.#listener.takeCompanion(moved);
+    const { socket, ready } = this.#listener;
+    const { companions, arrivals } = decodeMoved(state) ?? { companions: [], arrivals: [] };
+    for (const moved of arrivals) this.#arrivals.take(moved, socket, ready);
+    for (const moved of companions) this.#listener.takeCompanion(moved);
     this.#membership.group.taken(this.#membership.now());
   }
 
@@ -209,6 +227,7 @@ export class ListenerShare implements Shareable {
     // One that has only just come tells by not having joined.
     if (this.#isClosed || this.#listener.sharing !== this) return;
     this.#letGo();
+    this.#arrivals.resume(this.#listener.ready);
     this.#listener.goOnAlone();
   }
 
@@ -225,6 +244,10 @@ export class ListenerShare implements Shareable {
   }
 
   #letGo(): void {
+    if (this.#isClosed) {
+      this.#arrivals.refuseAll();
+      this.#listener.refuseArrivals();
+    }
     this.#membership.close();
     if (this.#listener.sharing === this) this.#listener.sharing = null;
   }
