@@ -5,28 +5,34 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { entryPoint } from '../../runtime/entry-point.js';
 import { atEnd, watched } from './fixture.js';
 
 export interface ChildOptions {
   readonly nodeArguments?: readonly string[];
   /** A command that runs what follows it, such as one that sets a limit first. */
   readonly through?: readonly string[];
+  /** Runs what was compiled of it, as a program does: it starts in a third of the time. */
+  readonly isCompiled?: boolean;
+  /** It outlives the test: whoever made it looks after its end. */
+  readonly lasts?: boolean;
 }
 
-/** Owns the process: it is killed when the test ends before it does. */
+/** Owns the process: it is killed when the test ends before it does, unless it lasts. */
 export class Child {
-  /** The exit code, or the name of the signal that ended it. */
-  readonly ended: Promise<number | string>;
   readonly #name: string;
   readonly #process: ChildProcess;
+  readonly #closed: Promise<number | string>;
   readonly #lines: AsyncIterator<string>;
   #errors = '';
 
   constructor(name: string, plan: unknown, options: ChildOptions = {}) {
     this.#name = name;
-    const file = fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url));
-    const { nodeArguments = [], through = [] } = options;
-    const node = [process.execPath, ...nodeArguments, '--import', 'tsx', file];
+    const { nodeArguments = [], through = [], isCompiled = false, lasts = false } = options;
+    const file = isCompiled
+      ? [entryPoint(import.meta.url, `./children/${name}.js`)]
+      : ['--import', 'tsx', fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url))];
+    const node = [process.execPath, ...nodeArguments, ...file];
     const whole = [...through, ...node, JSON.stringify(plan)];
     const [command, ...args] = whole as [string, ...string[]];
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -43,17 +49,19 @@ export class Child {
         resolve(code ?? signal ?? -1);
       });
     });
-    this.ended = watched(closed, `the end of child ${name}`);
+    this.#closed = closed;
     // Whoever waits for it learns of it; a test that failed before does not.
-    this.ended.catch(() => undefined);
-    atEnd(async () => {
-      child.kill('SIGKILL');
-      await closed;
-    });
+    closed.catch(() => undefined);
+    if (!lasts) atEnd(() => this.stop());
   }
 
   get pid(): number {
     return this.#process.pid ?? 0;
+  }
+
+  /** The exit code, or the name of the signal that ended it: waited for under the watchdog. */
+  get ended(): Promise<number | string> {
+    return watched(this.#closed, `the end of child ${this.#name}`);
   }
 
   /** What it has written to standard error so far. */
@@ -76,6 +84,17 @@ export class Child {
 
   tell(message: unknown): void {
     this.#process.stdin?.write(`${JSON.stringify(message)}\n`);
+  }
+
+  /** It is told nothing more. */
+  leave(): void {
+    this.#process.stdin?.end();
+  }
+
+  /** Ends it, whatever it does. */
+  async stop(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.#closed;
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -124,7 +124,8 @@ describe('a socket of TCP/IP in another process', () => {
   }> {
     const fabric = newFabric();
     const host = await oneHost({ fabric });
-    const child = new Child('duplicate', { fabric, address: B, engine: 'inline' });
+    const plan = { fabric, address: B, engine: 'inline' };
+    const child = new Child('duplicate', plan, { isCompiled: true });
     const ask = async <T>(task?: DuplicateTask): Promise<T> => {
       if (task !== undefined) child.tell(task);
       let isSaid = false;

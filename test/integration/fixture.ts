@@ -4,6 +4,7 @@
 
 import { readdirSync } from 'node:fs';
 import { afterEach, expect } from 'vitest';
+import { startWinsock } from '../../examples/helpers.js';
 import { openHost } from '../../index.js';
 import type { Host, HostOptions, HostUsage, Winsock } from '../../index.js';
 import { FABRIC_BASE, FabricDirectory } from '../../native/fabric-directory.js';
@@ -56,20 +57,6 @@ export async function open(options: HostOptions): Promise<Host> {
   hosts.add(host);
   startWinsock(host);
   return host;
-}
-
-export function startWinsock(host: Host): void {
-  const data: spi.WSADATA = {
-    wVersion: 0,
-    wHighVersion: 0,
-    iMaxSockets: 0,
-    iMaxUdpDg: 0,
-    lpVendorInfo: null,
-    szDescription: '',
-    szSystemStatus: '',
-  };
-  const error = host.winsock.WSAStartup(0x0202, data);
-  if (error !== 0) throw new spi.WsaError(error, { call: 'WSAStartup' });
 }
 
 /**

@@ -2,6 +2,7 @@
 // stack. Those that it cannot are in docs/winsock-api.md.
 
 import { describe, expect, it } from 'vitest';
+import { startWinsock } from '../../examples/helpers.js';
 import type { Host } from '../../index.js';
 import * as spi from '../../provider/spi/index.js';
 import { A, closeClean } from './fixture.js';
@@ -313,17 +314,7 @@ describe('WSASendMsg fails with', () => {
     expect(wsaSendMsg(host, s)).toBe(spi.WSANOTINITIALISED);
     expect(wsaSendTo(host, s, null)).toBe(spi.WSANOTINITIALISED);
     expect(wsaSend(host, s)).toBe(spi.WSANOTINITIALISED);
-    expect(winsock.WSAStartup(0x0202, { ...WSADATA })).toBe(0);
+    startWinsock(host);
     await closeClean(host);
   });
 });
-
-const WSADATA: spi.WSADATA = {
-  wVersion: 0,
-  wHighVersion: 0,
-  iMaxSockets: 0,
-  iMaxUdpDg: 0,
-  lpVendorInfo: null,
-  szDescription: '',
-  szSystemStatus: '',
-};

@@ -3,7 +3,10 @@
 
 import { describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
-import { digest, pattern, type SharingProcess, Trio } from './sharing.js';
+import { ENGINES, must } from './fixture.js';
+import { namesOf } from './names.js';
+import type { SharingProcess } from './sharing.js';
+import { digest, pattern, Trio } from './sharing-trio.js';
 import { failureOf } from './sockets.js';
 
 const SMALL = 100;
@@ -52,20 +55,15 @@ async function pingPong(trio: Trio, child: SharingProcess): Promise<void> {
   await toA;
 }
 
-describe('a connection over a SAN that processes share', () => {
+describe.for(ENGINES)('a connection over a SAN that processes share, engine %s', (engine) => {
   it('has not moved when it is duplicated, and moves with the first transfer of another process [DUP-01 DUP-02 DUP-04 DUP-06 W3.7]', async () => {
-    const trio = await Trio.open();
+    const trio = await Trio.open(engine);
     const child = await trio.sharing();
     expect(trio.a.usage().queuePairs).toBe(1);
     await trio.send('a', SMALL, 1);
     expect(await trio.receive('b', SMALL)).toBe(digest(pattern(SMALL, 1)));
     // Names and options need no control.
-    const name = (host: 'getsockname' | 'getpeername'): string => {
-      const bytes = new Uint8Array(16);
-      trio.a.winsock[host](trio.atA, bytes, spi.ref(16));
-      return `${spi.ipv4Text(spi.sockaddrInAddress(bytes))}:${spi.sockaddrPort(bytes)}`;
-    };
-    const names = { local: name('getsockname'), peer: name('getpeername') };
+    const names = namesOf(trio.a.winsock, trio.atA);
     expect(await child.ask({ act: 'names' })).toEqual(names);
     expect(trio.a.usage().queuePairs).toBe(1);
 
@@ -82,7 +80,7 @@ describe('a connection over a SAN that processes share', () => {
   });
 
   it('carries both streams whole and in order however often control moves, by messages and by RDMA, whoever has connected [DUP-03 DUP-05 DUP-09 DUP-11 DUP-12 DUP-13]', async () => {
-    const trio = await Trio.open();
+    const trio = await Trio.open(engine);
     const child = await trio.sharing();
     await pingPong(trio, child);
     await trio.disconnect(child);
@@ -90,7 +88,9 @@ describe('a connection over a SAN that processes share', () => {
     await pingPong(trio, await trio.sharing(child));
     await trio.finish(child);
   });
+});
 
+describe('several processes that share a connection over a SAN', () => {
   it('serves three processes in the order of their asking, behind what has begun [DUP-03]', async () => {
     const trio = await Trio.open();
     const [first, second] = [await trio.sharing(), await trio.sharing()];
@@ -190,6 +190,50 @@ describe('a connection over a SAN that processes share', () => {
   });
 });
 
+describe('urgent data of a connection that processes share', () => {
+  it('is received without control: by a call that waits for it, and by an overlapped one [DUP-04 DUP-13 W8.1.13 OOB-02]', async () => {
+    const trio = await Trio.open();
+    const child = await trio.sharing();
+    const urgent = (byte: number): void => {
+      const { winsock } = trio.b;
+      must(winsock, 'send', winsock.send(trio.atB, Uint8Array.of(byte), 1, spi.MSG_OOB));
+    };
+    // It waits there already, and goes along.
+    urgent(1);
+    await trio.turns();
+    expect(await child.ask({ act: 'receiveUrgent' })).toEqual({ result: 1, error: 0, byte: 1 });
+
+    // Control is back here; it comes when the call asks, and the byte after it.
+    await trio.send('a', SMALL, 1);
+    expect(await child.ask({ act: 'receiveUrgentLater' })).toEqual({ begun: true });
+    await child.ask({ act: 'receiveLater', bytes: SMALL });
+    await trio.until(() => trio.a.usage().queuePairs === 0, 'control elsewhere');
+    await trio.send('b', SMALL, 2);
+    expect(await child.said()).toMatchObject({
+      later: 'receiveLater',
+      digest: digest(pattern(SMALL, 2)),
+    });
+    urgent(3);
+    expect(await child.said()).toMatchObject({ later: 'receiveUrgentLater', result: 1, byte: 3 });
+    expect(await trio.receive('b', SMALL)).toBe(digest(pattern(SMALL, 1)));
+    await trio.finish(child);
+  });
+
+  it('is refused where it is in line, whoever has control [DUP-04 DUP-13 W8.1.13]', async () => {
+    const trio = await Trio.open();
+    const child = await trio.sharing();
+    const inline = Uint8Array.of(1, 0, 0, 0);
+    trio.a.winsock.setsockopt(trio.atA, spi.SOL_SOCKET, spi.SO_OOBINLINE, inline, 4);
+    expect(await child.ask({ act: 'receiveUrgentLater' })).toEqual({ begun: true });
+    expect(await trio.during(child.child.said())).toEqual({
+      later: 'receiveUrgentLater',
+      result: -1,
+      error: spi.WSAEINVAL,
+    });
+    await trio.finish(child);
+  });
+});
+
 describe('the end of one process', () => {
   it('that closes hands control on, to whoever has the duplicate or comes with it; the end of the peer is told to all [DUP-05 ERR-02 W3.7]', async () => {
     const trio = await Trio.open();
@@ -229,11 +273,9 @@ describe('the end of one process', () => {
   it('that is killed without control is not noticed, wherever it was in asking; with control it is the end for all [ERR-02 DUP-01]', async () => {
     const trio = await Trio.open();
     const [idle, asking] = [await trio.sharing(), await trio.sharing()];
-    idle.child.kill('SIGKILL');
-    await idle.child.ended;
+    await idle.kill();
     await asking.askAlone({ act: 'sendLater', bytes: SMALL, seed: 1 });
-    asking.child.kill('SIGKILL');
-    await asking.child.ended;
+    await asking.kill();
     await trio.turns();
     await trio.send('a', SMALL, 2);
     expect(await trio.receive('b', SMALL)).toBe(digest(pattern(SMALL, 2)));
@@ -241,8 +283,7 @@ describe('the end of one process', () => {
     const [controlling, other] = [await trio.sharing(), await trio.sharing()];
     await controlling.ask({ act: 'send', bytes: SMALL, seed: 1 });
     expect(await trio.receive('b', SMALL)).toBe(digest(pattern(SMALL, 1)));
-    controlling.child.kill('SIGKILL');
-    await controlling.child.ended;
+    await controlling.kill();
     expect(await other.ask({ act: 'receive', bytes: 1 })).toMatchObject({
       error: spi.WSAECONNABORTED,
     });
@@ -260,8 +301,7 @@ describe('the end of one process', () => {
     await child.askAlone({ act: 'sendLater', bytes: SMALL, seed: 1 });
     child.child.kill('SIGSTOP');
     await trio.until(() => trio.a.usage().queuePairs === 0, 'the end of the old queue pair');
-    child.child.kill('SIGKILL');
-    await child.child.ended;
+    await child.kill();
     const isLost = (): boolean =>
       failureOf(trio.a.winsock, () => trio.tryReceive('a')) === spi.WSAECONNABORTED;
     await trio.until(isLost, 'the loss');

@@ -1,14 +1,13 @@
-// Three or more processes and one connection: A1 and B are hosts of this thread, the other processes that
-// share A1's end are children. Everything a test asks of a child goes on while this thread gives its own
-// hosts turns. It must not assert anything itself but that calls succeed.
+// Processes that share a socket: some hosts of this thread, the others in children, which serve one test
+// after another with a new host each. Everything a test asks of a child goes on while this thread gives its
+// own hosts turns. It must not assert anything itself but that calls succeed.
 
-import { createHash } from 'node:crypto';
+import { afterAll } from 'vitest';
 import type { Host } from '../../index.js';
-import * as spi from '../../provider/spi/index.js';
-import { Prng } from '../../runtime/prng.js';
+import type * as spi from '../../provider/spi/index.js';
 import { Child } from './child.js';
 import type { ShareTask } from './children/share.js';
-import { A, B, closeClean, connect, Deadline, listen, must, newFabric, open } from './fixture.js';
+import { A, atEnd, B, closeClean, Deadline, newFabric, open } from './fixture.js';
 import type { Engine } from './fixture.js';
 
 export interface Outcome {
@@ -17,25 +16,45 @@ export interface Outcome {
   readonly digest?: string;
 }
 
+/** Processes that have nothing to do, and end with the file: starting one costs most of a second. */
+const idle: Child[] = [];
+
+afterAll(async () => {
+  for (const child of idle.splice(0)) {
+    child.leave();
+    const code = await child.ended;
+    if (code !== 0) throw new Error(`a child has ended with ${code}: ${child.errors}`);
+  }
+});
+
 export class SharingProcess {
   readonly child: Child;
-  readonly #trio: Trio;
+  readonly #stage: Stage;
+  #isBusy = true;
 
-  constructor(trio: Trio, address: string) {
-    this.#trio = trio;
-    this.child = new Child('share', { fabric: trio.fabric, address, engine: trio.engine });
+  private constructor(stage: Stage, child: Child) {
+    this.#stage = stage;
+    this.child = child;
+    atEnd(async () => {
+      // Nobody knows in what state a test that failed has left it.
+      if (this.#isBusy) await child.stop();
+    });
+  }
+
+  /** A process with a host of `stage`. */
+  static async open(stage: Stage, address: string): Promise<SharingProcess> {
+    const spare = idle.pop();
+    const child = spare ?? new Child('share', null, { isCompiled: true, lasts: true });
+    const process = new SharingProcess(stage, child);
+    if (spare === undefined) await process.said();
+    const { fabric, engine } = stage;
+    await process.ask({ act: 'open', options: { fabric, address, engine } });
+    return process;
   }
 
   /** What it says next, with everything here going on meanwhile. */
-  async said<T = Outcome>(): Promise<T> {
-    let isSaid = false;
-    const said = this.child.said<T>();
-    const note = (): void => {
-      isSaid = true;
-    };
-    said.then(note, note);
-    await this.#trio.until(() => isSaid, 'the child');
-    return said;
+  said<T = Outcome>(): Promise<T> {
+    return this.#stage.during(this.child.said<T>());
   }
 
   async ask<T = Outcome>(task: ShareTask): Promise<T> {
@@ -49,50 +68,41 @@ export class SharingProcess {
     return this.child.said<Outcome>();
   }
 
-  /** Takes a duplicate of A1's socket. */
+  /** Takes a duplicate. */
   take(info: spi.WSAPROTOCOL_INFO): Promise<Outcome> {
     return this.ask({ act: 'take', info });
   }
 
-  /** Ends as a program does. */
-  async end(): Promise<void> {
-    await this.ask({ act: 'end' });
-    await this.said();
-    await this.child.ended;
+  /** It dies where it is, with nothing going on here meanwhile. */
+  async kill(): Promise<void> {
+    await this.child.stop();
+  }
+
+  /** Its host ends as a program's does; what it has still had is told. */
+  async end(): Promise<unknown> {
+    const { usage } = await this.ask<{ readonly usage: unknown }>({ act: 'end' });
+    this.#isBusy = false;
+    idle.push(this.child);
+    return usage;
   }
 }
 
-export class Trio {
+/** Two hosts of this thread, A1 and another one, and as many processes as there are asked for. */
+export class Stage {
   readonly fabric = newFabric();
   readonly engine: Engine;
   #a: Host | null = null;
   #b: Host | null = null;
-  atA = 0;
-  atB = 0;
   #children = 0;
 
-  private constructor(engine: Engine) {
+  protected constructor(engine: Engine) {
     this.engine = engine;
   }
 
-  /** `connects`: which of the two ends has asked for the connection. */
-  static async open(engine: Engine = 'inline', connects: 'a' | 'b' = 'a'): Promise<Trio> {
-    const trio = new Trio(engine);
-    const { fabric } = trio;
-    trio.#a = await open({ fabric, address: A, engine });
-    trio.#b = await open({ fabric, address: B, engine });
-    trio.connect(connects);
-    return trio;
-  }
-
-  /** A connection, in place of the one before. */
-  connect(connects: 'a' | 'b' = 'a'): void {
-    const [from, to] = connects === 'a' ? [this.a, this.b] : [this.b, this.a];
-    const { listener, port } = listen(to);
-    const near = connect(from, to.address, port);
-    const far = must(to.winsock, 'accept', to.winsock.accept(listener, null, null));
-    to.winsock.closesocket(listener);
-    [this.atA, this.atB] = connects === 'a' ? [near, far] : [far, near];
+  protected async openHosts(): Promise<void> {
+    const { fabric, engine } = this;
+    this.#a = await open({ fabric, address: A, engine });
+    this.#b = await open({ fabric, address: B, engine });
   }
 
   get a(): Host {
@@ -106,26 +116,19 @@ export class Trio {
   }
 
   /** Another process, which has a host. */
-  async process(): Promise<SharingProcess> {
-    this.#children++;
-    const child = new SharingProcess(this, `127.77.0.${10 + this.#children}`);
-    await child.said();
-    return child;
+  process(): Promise<SharingProcess> {
+    return SharingProcess.open(this, `127.77.0.${10 + ++this.#children}`);
   }
 
-  /** Another process that has a duplicate of A1's socket. */
-  async sharing(existing?: SharingProcess): Promise<SharingProcess> {
-    const child = existing ?? (await this.process());
-    const { result } = await child.take(this.duplicate(child.child.pid));
-    if (result !== 0) throw new Error('the duplicate cannot be taken');
-    return child;
-  }
-
-  duplicate(processId: number): spi.WSAPROTOCOL_INFO {
-    const info = spi.emptyProtocolInfo();
-    const { winsock } = this.a;
-    must(winsock, 'WSADuplicateSocket', winsock.WSADuplicateSocket(this.atA, processId, info));
-    return info;
+  /** Everything of this thread goes on meanwhile. */
+  async during<T>(waited: Promise<T>): Promise<T> {
+    let isOver = false;
+    const note = (): void => {
+      isOver = true;
+    };
+    waited.then(note, note);
+    await this.until(() => isOver, 'what the test waits for');
+    return waited;
   }
 
   async until(done: () => boolean, what: string): Promise<void> {
@@ -139,27 +142,6 @@ export class Trio {
     }
   }
 
-  /** Sends a pattern, overlapped; large data only ends when it is received. */
-  async send(end: 'a' | 'b', bytes: number, seed: number): Promise<void> {
-    const host = end === 'a' ? this.a : this.b;
-    const socket = end === 'a' ? this.atA : this.atB;
-    const data = pattern(bytes, seed);
-    const sent = await host.winsock.promises.send(socket, data, data.length, 0);
-    if (sent !== bytes) throw new Error(`${sent} of ${bytes} bytes were sent`);
-  }
-
-  /** A nonblocking receive, whose result is told as the function tells it. */
-  tryReceive(end: 'a' | 'b'): number {
-    const { winsock } = end === 'a' ? this.a : this.b;
-    const socket = end === 'a' ? this.atA : this.atB;
-    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(1));
-    const count = winsock.recv(socket, new Uint8Array(1), 1, 0);
-    const error = winsock.WSAGetLastError();
-    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(0));
-    winsock.WSASetLastError(error);
-    return count;
-  }
-
   /** Gives everything here enough turns to do what it can without the children. */
   async turns(): Promise<void> {
     for (let turn = 0; turn < 200; turn++) {
@@ -171,71 +153,12 @@ export class Trio {
     }
   }
 
-  /** A hard close. */
-  reset(end: 'a' | 'b'): void {
-    const { winsock } = end === 'a' ? this.a : this.b;
-    const socket = end === 'a' ? this.atA : this.atB;
-    // struct linger: on, with no time.
-    const value = Uint8Array.of(1, 0, 0, 0);
-    winsock.setsockopt(socket, spi.SOL_SOCKET, spi.SO_LINGER, value, value.length);
-    winsock.closesocket(socket);
-  }
-
-  /** The connection ends: everybody closes, the children first. */
-  async disconnect(...children: readonly SharingProcess[]): Promise<void> {
-    for (const child of children) await child.ask({ act: 'close' });
-    this.a.winsock.closesocket(this.atA);
-    this.b.winsock.closesocket(this.atB);
-  }
-
-  /** The same, and everything ends; nothing is left. */
-  async finish(...children: readonly SharingProcess[]): Promise<void> {
-    await this.disconnect(...children);
+  /** Everything ends, the children first, and nothing is left. */
+  protected async endAll(children: readonly SharingProcess[]): Promise<void> {
     for (const child of children) await child.end();
     // Whoever comes next removes what the dead have left.
     const { fabric, engine } = this;
     const sweeper = await open({ fabric, address: '127.77.0.99', engine });
     await closeClean(this.a, this.b, sweeper);
   }
-
-  /** Receives so much, overlapped or else by nonblocking calls; the digest of it. */
-  async receive(end: 'a' | 'b', bytes: number, how?: 'overlapped'): Promise<string> {
-    if (how === 'overlapped') {
-      const host = end === 'a' ? this.a : this.b;
-      const into = Buffer.alloc(bytes);
-      const count = await host.winsock.promises.recv(
-        end === 'a' ? this.atA : this.atB,
-        into,
-        bytes,
-        0,
-      );
-      return digest(into.subarray(0, count));
-    }
-    const { winsock } = end === 'a' ? this.a : this.b;
-    const socket = end === 'a' ? this.atA : this.atB;
-    const into = Buffer.alloc(bytes);
-    let at = 0;
-    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(1));
-    await this.until(() => {
-      const count = winsock.recv(socket, into.subarray(at), bytes - at, 0);
-      if (count === 0) throw new Error('the stream ended early');
-      if (count > 0) at += count;
-      else if (winsock.WSAGetLastError() !== spi.WSAEWOULDBLOCK) {
-        throw new spi.WsaError(winsock.WSAGetLastError(), { call: 'recv' });
-      }
-      return at === bytes;
-    }, `${bytes} bytes at ${end}`);
-    winsock.ioctlsocket(socket, spi.FIONBIO, spi.ref(0));
-    return digest(into);
-  }
-}
-
-export function pattern(bytes: number, seed: number): Uint8Array {
-  const memory = new Uint8Array(bytes);
-  new Prng(seed).fill(memory);
-  return memory;
-}
-
-export function digest(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -6,6 +6,7 @@ import { startWinsock } from '../../../examples/helpers.js';
 import { openHost } from '../../../index.js';
 import type { HostOptions } from '../../../index.js';
 import * as spi from '../../../provider/spi/index.js';
+import { namesOf } from '../names.js';
 import { plan, say } from './talk.js';
 
 export interface DuplicateTask {
@@ -16,19 +17,6 @@ export interface DuplicateTask {
 
 const host = await openHost(plan() as HostOptions);
 const winsock = startWinsock(host);
-
-function names(s: number): { readonly local: string; readonly peer: string } {
-  const text = (isPeer: boolean): string => {
-    const name = new Uint8Array(32);
-    const length = spi.ref(name.length);
-    const result = isPeer
-      ? winsock.getpeername(s, name, length)
-      : winsock.getsockname(s, name, length);
-    if (result !== 0) return String(winsock.WSAGetLastError());
-    return `${spi.ipv4Text(spi.sockaddrInAddress(name))}:${spi.sockaddrPort(name)}`;
-  };
-  return { local: text(false), peer: text(true) };
-}
 
 /** Sends back what comes, once, with the process that did it. */
 function echo(s: number): void {
@@ -44,7 +32,7 @@ function carryOut({ info, use }: DuplicateTask): void {
     say({ error: winsock.WSAGetLastError() });
     return;
   }
-  say({ error: 0, ...names(s) });
+  say({ error: 0, ...namesOf(winsock, s) });
   if (use === 'echo') echo(s);
   if (use === 'accept') {
     const accepted = winsock.accept(s, null, null);

@@ -1,6 +1,7 @@
 // What the children share: a host, a listening or connecting socket, and a clean end that reports what
 // is still in use. Knows the published entry points only.
 
+import { startWinsock } from '../../../examples/helpers.js';
 import { openHost } from '../../../index.js';
 import type { Host } from '../../../index.js';
 import * as spi from '../../../provider/spi/index.js';
@@ -23,9 +24,7 @@ export interface Endpoint {
 export async function openEndpoint(plan: EndpointPlan): Promise<Endpoint> {
   const { fabric, address, engine, to } = plan;
   const host = await openHost({ fabric, address, engine });
-  const { winsock } = host;
-  const error = winsock.WSAStartup(0x0202, { ...NO_DATA });
-  if (error !== 0) throw new spi.WsaError(error, { call: 'WSAStartup' });
+  const winsock = startWinsock(host);
   const socket = must(
     host,
     'socket',
@@ -69,13 +68,3 @@ export function must({ winsock }: Host, call: string, result: number): number {
 
 /** Turns for a peer that is slow to let go; whether it did is for the test to judge. */
 const TURNS_MAX = 2_000_000;
-
-const NO_DATA: spi.WSADATA = {
-  wVersion: 0,
-  wHighVersion: 0,
-  iMaxSockets: 0,
-  iMaxUdpDg: 0,
-  lpVendorInfo: null,
-  szDescription: '',
-  szSystemStatus: '',
-};

@@ -2,6 +2,7 @@
 // a receive pending, and ends. Says what each has seen. The worker is this file, too.
 
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { startWinsock } from '../../../examples/helpers.js';
 import { openHost } from '../../../index.js';
 import type { Host } from '../../../index.js';
 import * as spi from '../../../provider/spi/index.js';
@@ -22,8 +23,7 @@ interface Peer {
 
 async function open(fabric: string, address: string): Promise<Host> {
   const host = await openHost({ fabric, address, engine: 'inline' });
-  const data = { wVersion: 0, wHighVersion: 0, iMaxSockets: 0, iMaxUdpDg: 0, lpVendorInfo: null };
-  host.winsock.WSAStartup(0x0202, { ...data, szDescription: '', szSystemStatus: '' });
+  startWinsock(host);
   return host;
 }
 
