@@ -2,7 +2,7 @@
 // the two errors says what happened. It must not know what was measured.
 
 import * as spi from '../provider/spi/index.js';
-import type { TaskCall } from './peer-protocol.js';
+import type { Failure, TaskCall } from './peer-protocol.js';
 import { failureOf, PeerFailure } from './peer-protocol.js';
 
 /** What the end of the other side looks like from this one. */
@@ -23,14 +23,13 @@ export async function likelierCause(
   thrown: unknown,
   call: Pick<TaskCall<never, never>, 'result'> | null,
 ): Promise<unknown> {
-  if (call === null || !isLoss(thrown)) return thrown;
+  if (call === null || !isLoss(failureOf(thrown))) return thrown;
   const other = await Promise.race([failureOfCall(call), silence()]);
   const isSameLoss = other instanceof PeerFailure && isLoss(other.failure);
   return other === null || isSameLoss ? thrown : other;
 }
 
-function isLoss(thrown: unknown): boolean {
-  const { name, code } = failureOf(thrown);
+function isLoss({ name, code }: Failure): boolean {
   return LOSSES.includes(name) || (name === 'WsaError' && LOSS_CODES.includes(code));
 }
 

@@ -111,9 +111,14 @@ const SLOT_BYTES_MIN = 64;
 const MIX_LENGTH = 4096;
 
 const SMALL_BYTES = 64;
+/** Messages of the pattern of small and large ones, after which it begins again. */
+export const CYCLE_LENGTH = 128;
 /** Small and large messages in turn, or, plainly, many of one before many of the other. */
 function smallAndLarge(isPlain: boolean): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length: 128 }, (_, at) => (isPlain ? at >> 6 : at & 1));
+  const half = CYCLE_LENGTH / 2;
+  return Uint8Array.from({ length: CYCLE_LENGTH }, (_, at) =>
+    isPlain ? Math.floor(at / half) : at & 1,
+  );
 }
 
 /** What the messages are, in an order that both sides work out from the plan. */

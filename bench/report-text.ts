@@ -101,9 +101,19 @@ export function perftestTables(made: BenchReport, options: TextOptions): string 
     ),
     ...(options.histograms ? own.flatMap(distribution) : []),
     ...(others.length === 0 ? [] : ['', ...comparison(own, others)]),
+    ...rates(own),
     ...own.flatMap(costLine),
     ...made.warnings.map((warning) => `# warning: ${warning}`),
   ].join('\n');
+}
+
+/** What is counted a second and has times as well. */
+function rates(results: readonly Result[]): string[] {
+  return results.flatMap(({ name, unit, value, latency }) =>
+    unit !== '/s' || latency === null || value === null
+      ? []
+      : [`# ${name}: ${formatValue(value, unit)}, closing included`],
+  );
 }
 
 function latencyTable(results: readonly Result[]): string[] {
@@ -139,7 +149,7 @@ function bandwidthTable(results: readonly Result[], gigabits: boolean): string[]
     return [
       String(bytes ?? 0),
       String(operations),
-      // The best of some messages is never below that of all.
+      // The best slice is never below all of them.
       (Math.max(peakBytesPerSecond ?? 0, averageBytesPerSecond) / divisor).toFixed(2),
       (averageBytesPerSecond / divisor).toFixed(2),
       (messagesPerSecond / 1e6).toFixed(6),
@@ -182,13 +192,20 @@ function comparison(own: readonly Result[], others: readonly Result[]): string[]
 
 const RATIOS_SHOWN = 3;
 
+/** What a test has to say beside its figure. */
+const DETAILS: Readonly<Record<string, (value: number) => string>> = {
+  deregister: (nanos) => `giving it back: ${formatValue(nanos, 'ns')} (median)`,
+};
+
 function costLine({ name, verifyNanos, samples }: Result): string[] {
   const details = Object.entries(samples[0]?.details ?? {});
   const verify =
     verifyNanos === null || verifyNanos === 0
       ? []
       : [`filling and checking the payload: ${verifyNanos.toFixed(1)} ns a message`];
-  const further = details.map(([key, value]) => `${key} ${formatNumber(value)}`);
+  const further = details.map(
+    ([key, value]) => DETAILS[key]?.(value) ?? `${key} ${formatNumber(value)}`,
+  );
   const parts = [...verify, ...further];
   return parts.length === 0 ? [] : [`# ${name}: ${parts.join(', ')}`];
 }

@@ -182,6 +182,17 @@ export function warningsOf(results: readonly Result[]): string[] {
   return results.flatMap((one) => [...disturbedWarning(one), ...sliceWarning(one)]);
 }
 
+/** Above the switch, connections may go another way than the one that is to be measured. */
+export function pathWarnings(samples: ReadonlyMap<string, readonly Sample[]>): string[] {
+  return [...samples].flatMap(([name, all]) => {
+    const seen = all.flatMap(({ measured }) => measured?.statistics ?? []);
+    const tcp = seen.reduce((sum, { tcpConnections }) => sum + tcpConnections, 0);
+    const san = seen.reduce((sum, { sanConnections }) => sum + sanConnections, 0);
+    if (tcp === 0) return [];
+    return [`${name}: ${tcp} of ${tcp + san} connections went over TCP/IP, not over the SAN`];
+  });
+}
+
 function disturbedWarning({ name, samples, disturbedCount }: Result): string[] {
   if (disturbedCount === 0) return [];
   const kinds = [...new Set(samples.flatMap(({ disturbances }) => disturbances))].join(', ');

@@ -9,11 +9,11 @@ import type { Measure } from './measure.js';
 import { interleave } from './measure.js';
 import type { TaskStarter } from './peer-protocol.js';
 import type { CasePlan, TestName } from './plan.js';
-import { makePlan, PATTERNS } from './plan.js';
+import { CYCLE_LENGTH, makePlan, PATTERNS } from './plan.js';
 import type { BenchReport, Result } from './report.js';
 import { REPORT_VERSION } from './report.js';
 import type { Description } from './results.js';
-import { makeResults, warningsOf } from './results.js';
+import { makeResults, pathWarnings, warningsOf } from './results.js';
 import { readingOf } from './tasks.js';
 
 export interface BenchRequest {
@@ -82,8 +82,19 @@ export async function runTest(
       further: {},
     },
     results,
-    warnings: [...warningsOf(results), ...sideWarnings(request, environment)],
+    warnings: [
+      ...warningsOf(results),
+      ...pathWarnings(samples),
+      ...plans.flatMap(unusedWarning),
+      ...sideWarnings(request, environment),
+    ],
   };
+}
+
+/** Round trips go over the connections in turn. */
+function unusedWarning({ test, iterations, duration, connections }: CasePlan): string[] {
+  if (test !== 'scale' || duration !== null || iterations >= connections) return [];
+  return [`scale: ${iterations} round trips use ${iterations} of ${connections} connections`];
 }
 
 function sideWarnings(
@@ -114,10 +125,23 @@ function plansOf(request: BenchRequest): CasePlan[] {
       if (test !== 'pattern') return [roomy(makePlan(base))];
       const patterns = common.pattern === undefined ? PATTERNS : [common.pattern];
       return patterns.flatMap((pattern) =>
-        [true, false].map((plain) => roomy(makePlan({ ...base, pattern, plain }))),
+        [true, false].map((plain) => {
+          const { iterations, warmUp } = wholeCycles({ ...base, pattern });
+          return roomy(makePlan({ ...base, pattern, plain, iterations, warmUp }));
+        }),
       );
     }),
   );
+}
+
+/** Small and large ones come in cycles: only whole ones have as many of each in either order. */
+function wholeCycles({ pattern, iterations = 1, warmUp = 0 }: Partial<CasePlan>): {
+  readonly iterations: number;
+  readonly warmUp: number;
+} {
+  if (pattern !== 'large-after-small') return { iterations, warmUp };
+  const whole = (count: number): number => Math.ceil(count / CYCLE_LENGTH) * CYCLE_LENGTH;
+  return { iterations: whole(iterations), warmUp: whole(warmUp) };
 }
 
 /** A host's segment holds the slots of both directions and all connections. */

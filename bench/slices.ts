@@ -15,7 +15,7 @@ export interface SliceCount {
 }
 
 /** Shorter ones cost more to watch; longer ones are seldom left in peace on a machine with neighbours. */
-const SLICE_NANOS = 2e6;
+export const SLICE_NANOS = 2e6;
 /** The share of a sample's time that has to be left for its figure to stand for the sample. */
 const KEPT_SHARE_MIN = 0.2;
 

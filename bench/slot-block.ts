@@ -1,6 +1,7 @@
 // The memory of an endpoint: the sending slots, then the receiving ones, in the host's segment or in an
 // ordinary ArrayBuffer. It must not know what is transferred.
 
+import { statfsSync } from 'node:fs';
 import * as spi from '../provider/spi/index.js';
 import type { EndpointOptions } from './endpoint.js';
 import { SLOT_COUNT } from './endpoint.js';
@@ -9,6 +10,17 @@ import { SLOT_COUNT } from './endpoint.js';
 export interface Allocator {
   VirtualAlloc(bytes: number): Uint8Array | null;
   VirtualFree(memory: Uint8Array): boolean;
+}
+
+function noMemory(bytes: number): Error {
+  const cause = new spi.WsaError(spi.WSAENOBUFS, { call: 'VirtualAlloc' });
+  const { bavail, bsize } = statfsSync('/dev/shm');
+  const [wanted, left] = [bytes, bavail * bsize].map((size) => Math.ceil(size / 2 ** 20));
+  return new Error(
+    `no memory for ${wanted} MiB of buffers: give the hosts more by --memory, ` +
+      `as far as /dev/shm has it (${left} MiB left)`,
+    { cause },
+  );
 }
 
 export class SlotBlock {
@@ -22,7 +34,7 @@ export class SlotBlock {
   readonly #memory: Uint8Array;
   readonly #allocator: Allocator | null;
 
-  /** Throws WsaError WSAENOBUFS when the host's memory cannot hold the slots. */
+  /** Throws when the host's memory cannot hold the slots. */
   constructor(allocator: Allocator, options: EndpointOptions) {
     this.slotCount = options.slotCount ?? SLOT_COUNT;
     this.slotBytes = Math.ceil(options.slotBytes / 4) * 4;
@@ -30,7 +42,7 @@ export class SlotBlock {
     this.#allocator = options.memory === 'buffer' ? null : allocator;
     const memory =
       this.#allocator === null ? new Uint8Array(2 * half) : this.#allocator.VirtualAlloc(2 * half);
-    if (memory === null) throw new spi.WsaError(spi.WSAENOBUFS, { call: 'VirtualAlloc' });
+    if (memory === null) throw noMemory(2 * half);
     this.#memory = memory;
     this.sending = memory.subarray(0, half);
     this.receiving = memory.subarray(half);

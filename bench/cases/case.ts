@@ -26,7 +26,7 @@ export interface Measured {
   readonly nanos: number;
   /** One-way times (half round trips), or whole ones of a test that has no other side. */
   readonly times: HistogramData | null;
-  /** Bytes per nanosecond of the best stretch. */
+  /** Bytes per nanosecond of the best slice; null where none was whole. */
   readonly peak: number | null;
   /** Of what was received on this side; see Digest. */
   readonly digest: string;

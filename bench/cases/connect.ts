@@ -37,7 +37,8 @@ export async function measureConnections(
     const times = await connectMany(site, plan, { ...how, count: plan.iterations });
     const nanos = now() - begin;
     call.note(null);
-    return { nanos, times, noise: watch.end(), engine: site.engine };
+    const statistics = site.statistics();
+    return { nanos, times, noise: watch.end(), engine: site.engine, statistics };
   });
   const answered = await call.result();
   return {
@@ -48,12 +49,12 @@ export async function measureConnections(
     peak: null,
     digest: String(plan.iterations),
     slices: null,
-    details: { perSecond: plan.iterations / (own.nanos / 1e9) },
+    details: {},
     engine: own.engine,
     answerDigest: answered.digest,
     verifyNanos: 0,
     clockNanos: clockNanos(),
-    statistics: null,
+    statistics: own.statistics,
     noise: [own.noise, answered.noise],
   };
 }

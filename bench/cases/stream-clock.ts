@@ -5,18 +5,16 @@ import { now } from '../machine.js';
 import type { PayloadSequence } from '../payload.js';
 import type { CasePlan } from '../plan.js';
 import type { Slices } from '../slices.js';
-import { isEnough } from '../slices.js';
+import { isEnough, SLICE_NANOS } from '../slices.js';
 import type { Measured } from './case.js';
 
 interface Stretch {
   nanos: number;
   count: number;
   bytes: number;
-  /** Bytes per nanosecond between two stamps, at best. */
-  peak: number;
 }
 
-const nothing = (): Stretch => ({ nanos: 0, count: 0, bytes: 0, peak: 0 });
+const nothing = (): Stretch => ({ nanos: 0, count: 0, bytes: 0 });
 
 export interface StreamStart {
   readonly slices: Slices;
@@ -41,6 +39,8 @@ export class StreamClock {
   readonly #slice = nothing();
   readonly #kept = nothing();
   readonly #lost = nothing();
+  /** Bytes per nanosecond of the best whole slice. */
+  #peak = 0;
   #isOpen: boolean;
   #isFinished = false;
   #left: number;
@@ -119,7 +119,7 @@ export class StreamClock {
       bytes: kept.bytes * directions,
       nanos: kept.nanos,
       times: null,
-      peak: kept.peak === 0 ? null : kept.peak * directions,
+      peak: this.#peak === 0 ? null : this.#peak * directions,
       digest,
       details: {},
       slices,
@@ -134,13 +134,18 @@ export class StreamClock {
     slice.nanos += nanos;
     slice.count += moved;
     slice.bytes += bytes;
-    if (moved >= this.#chunk) slice.peak = Math.max(slice.peak, bytes / nanos);
   }
 
   #endSlice(time: number): void {
     if (this.#slice.nanos === 0) return this.#slices.begin(time);
-    addTo(this.#slices.end(time) ? this.#kept : this.#lost, this.#slice);
-    Object.assign(this.#slice, nothing());
+    const slice = this.#slice;
+    const isKept = this.#slices.end(time);
+    addTo(isKept ? this.#kept : this.#lost, slice);
+    // In less time than a slice, what had piled up while nobody looked would count as one moment's.
+    if (isKept && slice.nanos >= SLICE_NANOS) {
+      this.#peak = Math.max(this.#peak, slice.bytes / slice.nanos);
+    }
+    Object.assign(slice, nothing());
   }
 }
 
@@ -148,5 +153,4 @@ function addTo(sum: Stretch, more: Stretch): void {
   sum.nanos += more.nanos;
   sum.count += more.count;
   sum.bytes += more.bytes;
-  sum.peak = Math.max(sum.peak, more.peak);
 }
