@@ -18,6 +18,7 @@ const world: Plan['world'] = {
   once: 'none',
   unequal: false,
   reads: 'receives',
+  accepts: 'accept',
 };
 
 const turns: Step = { kind: 'turns', count: 60 };
@@ -83,6 +84,33 @@ describe('an application', () => {
     expect(text.match(/host 0: WSPConnect/g)).toHaveLength(1);
     expect(text.match(/connected \d 0/g)).toHaveLength(2);
     expect(text).toMatch(/WSPRdmaRead/);
+  });
+
+  it.each(['AcceptEx', 'AcceptEx-with-data'] as const)(
+    'that takes connections with %s gets them, and what comes first [XFER-17 ACC-01 ACC-05]',
+    async (accepts) => {
+      const first: Step = { kind: 'connect-ex', from: 1, to: 0, port: true, first: 30 };
+      const { failure, text } = await run({ accepts }, first, large('a'));
+      expect(failure).toBeNull();
+      expect(text.match(/accepted \d 0/g)).toHaveLength(2);
+      expect(text).toMatch(/connected 1 0/);
+    },
+  );
+
+  it('that sends with TransmitFile and ends with DisconnectEx is told when each is over [XFER-17]', async () => {
+    const transmit: Step = {
+      kind: 'transmit',
+      conn: 0,
+      side: 'a',
+      parts: [40_000, 5],
+      memory: 'segment',
+    };
+    const disconnect: Step = { kind: 'disconnect', conn: 0, side: 'a', reuse: true };
+    const read: Step = { kind: 'receive-wait', conn: 0, side: 'b', length: 90_000, millis: 20 };
+    const { failure, text } = await run({}, transmit, read, read, turns, disconnect);
+    expect(failure).toBeNull();
+    expect(text).toMatch(/send over 0 40005/);
+    expect(text).toMatch(/send over 0 0/);
   });
 
   it('meets a provider that is unlike its own, in both directions [XFER-11]', async () => {

@@ -9,12 +9,16 @@ import type { Watch } from './watch.js';
 
 export const PORT = 4000;
 const FIRST_CLIENT_PORT = 20_000;
+const FIRST_BYTE = 0x31;
+const NONE = new Uint8Array(0);
 
 export interface ConnectionParts {
   readonly index: number;
   readonly from: SimHost;
   readonly to: SimHost;
   readonly hasPort: boolean;
+  /** Bytes that ConnectEx sends; null: with connect. */
+  readonly first: number | null;
   readonly watch: Watch;
   readonly seed: number;
 }
@@ -29,6 +33,9 @@ export class SimConnection {
   readonly #parts: ConnectionParts;
   readonly #socket: number;
   readonly #event: number;
+  /** Of ConnectEx. */
+  readonly #overlapped = spi.createOverlapped();
+  readonly #first: Uint8Array;
   #isConnecting = true;
 
   constructor(parts: ConnectionParts) {
@@ -44,12 +51,25 @@ export class SimConnection {
     keepUrgentInline(from, this.#socket);
     const own = spi.sockaddrIn(from.address, this.clientPort);
     if (winsock.bind(this.#socket, own, own.length) !== 0) throw new Finding('a port in use');
-    winsock.WSAEventSelect(this.#socket, this.#event, spi.FD_CONNECT);
-    const name = spi.sockaddrIn(to.address, PORT);
-    const result = winsock.connect(this.#socket, name, name.length);
-    const error = result === 0 ? 0 : winsock.WSAGetLastError();
+    this.#first = new Uint8Array(parts.first ?? 0).fill(FIRST_BYTE);
+    const error = this.#connect(spi.sockaddrIn(to.address, PORT));
     parts.watch.note('connect', index, error);
-    if (error !== 0 && error !== spi.WSAEWOULDBLOCK) this.#ended();
+    if (error !== 0 && error !== spi.WSAEWOULDBLOCK && error !== spi.WSA_IO_PENDING) this.#ended();
+  }
+
+  #connect(name: Uint8Array): number {
+    const { winsock } = this.from;
+    const first = this.#first;
+    let isDone: boolean;
+    if (this.#parts.first === null) {
+      winsock.WSAEventSelect(this.#socket, this.#event, spi.FD_CONNECT);
+      isDone = winsock.connect(this.#socket, name, name.length) === 0;
+    } else {
+      const ov = this.#overlapped;
+      const sent = spi.ref(0);
+      isDone = winsock.ConnectEx(this.#socket, name, name.length, first, first.length, sent, ov);
+    }
+    return isDone ? 0 : winsock.WSAGetLastError();
   }
 
   get clientPort(): number {
@@ -69,10 +89,8 @@ export class SimConnection {
   look(): void {
     if (!this.#isConnecting || this.from.isStill) return;
     const { winsock } = this.from;
-    const events = spi.createNetworkEvents();
-    if (winsock.WSAEnumNetworkEvents(this.#socket, 0, events) !== 0) return;
-    if ((events.lNetworkEvents & spi.FD_CONNECT) === 0) return;
-    const error = events.iErrorCode[spi.FD_CONNECT_BIT] ?? 0;
+    const error = this.#parts.first === null ? this.#outcome() : this.#extendedOutcome();
+    if (error < 0) return;
     this.#parts.watch.note('connected', this.index, error);
     if (error !== 0) {
       this.#ended();
@@ -81,13 +99,38 @@ export class SimConnection {
     this.#isConnecting = false;
     winsock.WSAEventSelect(this.#socket, 0, 0);
     winsock.WSACloseEvent(this.#event);
-    this.ends.a = this.#makeEnd(this.from, this.#socket, 0);
+    const end = this.#makeEnd(this.from, this.#socket, 0);
+    this.ends.a = end;
+    if (this.#first.length > 0) end.hasSent(this.#first.slice());
+    // The application's again.
+    this.#first.fill(0);
+  }
+
+  /** 0 or the error of connect; -1: it is not over. */
+  #outcome(): number {
+    const events = spi.createNetworkEvents();
+    if (this.from.winsock.WSAEnumNetworkEvents(this.#socket, 0, events) !== 0) return -1;
+    if ((events.lNetworkEvents & spi.FD_CONNECT) === 0) return -1;
+    return events.iErrorCode[spi.FD_CONNECT_BIT] ?? 0;
+  }
+
+  /** The same of ConnectEx. */
+  #extendedOutcome(): number {
+    const { Internal, InternalHigh } = this.#overlapped;
+    if (Internal === spi.WSS_OPERATION_IN_PROGRESS) return -1;
+    if (Internal !== 0) return spi.wsaErrorOfStatus(Internal);
+    if (InternalHigh !== this.#first.length) throw new Finding(`ConnectEx sent ${InternalHigh}`);
+    const { SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT } = spi;
+    this.from.winsock.setsockopt(this.#socket, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NONE, 0);
+    return 0;
   }
 
   /** Its other end was accepted. */
-  accepted(socket: number): void {
+  accepted(socket: number, first: Uint8Array | null): void {
     if (this.ends.b !== null) throw new Finding('a connection was accepted twice');
-    this.ends.b = this.#makeEnd(this.to, socket, 1);
+    const end = this.#makeEnd(this.to, socket, 1);
+    this.ends.b = end;
+    if (first !== null) end.hasReceived(first);
   }
 
   /** It does not come about, or is given up. */

@@ -10,6 +10,7 @@ import type { Watch } from './watch.js';
 const GUARD_BYTES = 32;
 const GUARD = 0xa7;
 const GUARDS = new Uint8Array(GUARD_BYTES).fill(GUARD);
+const TF_REUSE_SOCKET = 2;
 const PATTERN_BYTES = 2 ** 18;
 /** All contents are parts of it: filling in is copying. */
 const PATTERN = new Uint8Array(PATTERN_BYTES);
@@ -44,6 +45,7 @@ export class SimEnd {
   readonly hasPort: boolean;
   isShut = false;
   isClosed = false;
+  isDisconnected = false;
   /** The end of the peer's stream was read. */
   hasEnded = false;
   /** What it has sent cannot be known: a send was cancelled. */
@@ -52,6 +54,7 @@ export class SimEnd {
   error = 0;
   readonly pending = new Set<Operation>();
   #lastError = 0;
+  #transmission: Operation | null = null;
   readonly #watch: Watch;
   readonly #random: Prng;
   readonly #sent: Sent[] = [];
@@ -75,7 +78,7 @@ export class SimEnd {
   }
 
   send(lengths: readonly number[], inSegment: boolean, flags: number): void {
-    if (this.isShut || this.isClosed) return;
+    if (this.#maySendNothing) return;
     const operation = this.#begin(true, lengths, inSegment);
     if (operation === null) return;
     const list = cut(operation.memory, lengths);
@@ -87,9 +90,53 @@ export class SimEnd {
     if (this.#hasStarted(result, operation)) this.#sent.push({ operation, bytes });
   }
 
+  /** A head and a tail. Others may come between them, so nothing else is sent before it is over. */
+  transmit(lengths: readonly number[], inSegment: boolean): void {
+    if (this.#maySendNothing) return;
+    const operation = this.#begin(true, lengths, inSegment);
+    if (operation === null) return;
+    const [head, tail] = cut(operation.memory, lengths);
+    const bytes = operation.memory.slice();
+    const buffers = {
+      Head: head?.buf ?? null,
+      HeadLength: head?.len ?? 0,
+      Tail: tail?.buf ?? null,
+      TailLength: tail?.len ?? 0,
+    };
+    const { overlapped } = operation;
+    const isDone = this.host.winsock.TransmitFile(this.socket, 0, 0, 0, overlapped, buffers, 0);
+    if (!this.#hasStarted(isDone ? 0 : -1, operation)) return;
+    this.#transmission = operation;
+    this.#sent.push({ operation, bytes });
+  }
+
+  /** Ends both directions, as close() does, but the socket stays. */
+  disconnect(reuse: boolean): void {
+    if (this.isClosed || this.isDisconnected) return;
+    const operation = this.#begin(true, [0], false);
+    if (operation === null) return;
+    this.isShut = true;
+    this.isDisconnected = true;
+    const { overlapped } = operation;
+    const flags = reuse ? TF_REUSE_SOCKET : 0;
+    const isDone = this.host.winsock.DisconnectEx(this.socket, overlapped, flags, 0);
+    this.#hasStarted(isDone ? 0 : -1, operation);
+  }
+
+  /** What ConnectEx has sent. */
+  hasSent(bytes: Uint8Array): void {
+    this.#sent.push({ operation: null, bytes });
+  }
+
+  /** What AcceptEx has received; nothing is the end. */
+  hasReceived(bytes: Uint8Array): void {
+    this.#received.push(bytes);
+    if (bytes.length === 0) this.hasEnded = true;
+  }
+
   /** Whether all of it was taken. */
   sendNow(length: number): boolean {
-    if (this.isShut || this.isClosed) return false;
+    if (this.#maySendNothing) return false;
     const memory = this.#contents(length).slice();
     const bytes = memory.slice();
     const count = this.host.winsock.send(this.socket, memory, length, 0);
@@ -132,7 +179,7 @@ export class SimEnd {
 
   /** A blocking send. False: its time was up, and what went of it is unknown. */
   sendWaiting(length: number, millis: number): boolean {
-    if (this.isShut || this.isClosed) return true;
+    if (this.#maySendNothing) return true;
     const memory = this.#contents(length).slice();
     const bytes = memory.slice();
     const { winsock } = this.host;
@@ -189,7 +236,8 @@ export class SimEnd {
   }
 
   shutdown(): void {
-    if (this.isShut || this.isClosed) return;
+    // Who transmits has not said all yet.
+    if (this.#maySendNothing) return;
     this.isShut = true;
     this.#call(this.host.winsock.shutdown(this.socket, spi.SD_SEND));
   }
@@ -285,6 +333,12 @@ export class SimEnd {
     this.#operations.length = 0;
   }
 
+  get #maySendNothing(): boolean {
+    const { overlapped } = this.#transmission ?? {};
+    const isTransmitting = overlapped?.Internal === spi.WSS_OPERATION_IN_PROGRESS;
+    return this.isShut || this.isClosed || isTransmitting;
+  }
+
   #begin(isSend: boolean, lengths: readonly number[], inSegment: boolean): Operation | null {
     const length = lengths.reduce((sum, one) => sum + one, 0);
     const bytes = length + 2 * GUARD_BYTES;
@@ -326,6 +380,8 @@ export class SimEnd {
     const error = errorOf(operation);
     this.#watch.note(isSend ? 'send over' : 'receive over', error, overlapped.InternalHigh);
     this.#checkGuards(operation);
+    // The application's again: nobody looks at it any more.
+    if (isSend) memory.fill(0);
     if (isSend && operation.inSegment && memory.length % 2 === 0) this.#free(operation);
     if (overlapped.InternalHigh > memory.length)
       throw new Finding('more bytes than were asked for');

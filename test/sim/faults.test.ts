@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
 import type { Plan, RunResult, Step } from './index.js';
 import { makePlan, parsePlan, runPlan, SimMachine } from './index.js';
-import { FAILABLE, FAILABLE_ONCE, READING_WAYS } from './plan.js';
+import { ACCEPTING_WAYS, FAILABLE, FAILABLE_ONCE, READING_WAYS } from './plan.js';
 
 const PLANS = 400;
 
@@ -21,6 +21,7 @@ const world: Plan['world'] = {
   once: 'none',
   unequal: false,
   reads: 'receives',
+  accepts: 'accept',
 };
 
 const turns: Step = { kind: 'turns', count: 60 };
@@ -138,7 +139,7 @@ describe('the swarm', () => {
   const kinds = [...new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))];
 
   it('uses every kind of step, and leaves each of them out of many seeds', () => {
-    expect(kinds).toHaveLength(26);
+    expect(kinds).toHaveLength(29);
     for (const kind of kinds) {
       const count = having(({ steps }) => steps.some((step) => step.kind === kind));
       expect([kind, count > PLANS / 50]).toEqual([kind, true]);
@@ -155,5 +156,6 @@ describe('the swarm', () => {
     expect(new Set(calls)).toEqual(new Set(FAILABLE));
     expect(new Set(plans.map((plan) => plan.world.once))).toEqual(new Set(FAILABLE_ONCE));
     expect(new Set(plans.map((plan) => plan.world.reads))).toEqual(new Set(READING_WAYS));
+    expect(new Set(plans.map((plan) => plan.world.accepts))).toEqual(new Set(ACCEPTING_WAYS));
   });
 });

@@ -6,7 +6,7 @@ import type { CostModelName } from '../../provider/nic/cost-model.js';
 import * as spi from '../../provider/spi/index.js';
 import { Prng } from '../../runtime/prng.js';
 import type { Plan, Side, Step, WorldPlan } from './plan.js';
-import { FAILABLE, FAILABLE_ONCE, READING_WAYS } from './plan.js';
+import { ACCEPTING_WAYS, FAILABLE, FAILABLE_ONCE, READING_WAYS } from './plan.js';
 
 const PROFILES = ['documented', 'windows', 'real-switch', 'hostile'] as const;
 const COSTS: readonly (CostModelName | 'none')[] = [
@@ -24,6 +24,9 @@ const FAULTS: readonly Step['kind'][] = [
 ];
 /** What was added later; see makePlan. */
 const EXTRAS = [
+  'connect-ex',
+  'transmit',
+  'disconnect',
   'ask',
   'send-wait',
   'receive-wait',
@@ -54,6 +57,7 @@ export function makePlan(seed: number): Plan {
     once: aside.chance(1, 10) ? aside.pick(FAILABLE_ONCE) : 'none',
     unequal: aside.chance(1, 4),
     reads: aside.chance(1, 2) ? 'receives' : aside.pick(READING_WAYS),
+    accepts: aside.chance(1, 2) ? 'accept' : aside.pick(ACCEPTING_WAYS),
   };
   const steps = new StepMaker(random, world).steps();
   return { world, steps: aside.chance(1, 2) ? steps : withExtras(steps, aside) };
@@ -80,6 +84,16 @@ function extraStep(kind: (typeof EXTRAS)[number], random: Prng): Step {
   const length = random.pick([1, 100, 5_000, 60_000]);
   const millis = random.pick([1, 20, 1_000]);
   switch (kind) {
+    case 'connect-ex': {
+      const [first, to] = [random.pick([0, 30, 60_000]), host + random.between(1, 3)];
+      return { kind, from: host, to, port: random.chance(1, 2), first };
+    }
+    case 'transmit': {
+      const parts = random.chance(1, 2) ? [length] : [random.pick([10, 40_000]), length];
+      return { kind, conn, side, parts, memory: random.pick(['segment', 'process'] as const) };
+    }
+    case 'disconnect':
+      return { kind, conn, side, reuse: random.chance(1, 2) };
     case 'send-wait':
     case 'receive-wait':
       return { kind, conn, side, length, millis };

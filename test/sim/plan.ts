@@ -48,6 +48,10 @@ export const FAILABLE_ONCE = [
 export const READING_WAYS = ['receives', 'select', 'events'] as const;
 export type ReadingWay = (typeof READING_WAYS)[number];
 
+/** AcceptEx is posted ahead; it may wait for the first data. */
+export const ACCEPTING_WAYS = ['accept', 'AcceptEx', 'AcceptEx-with-data'] as const;
+export type AcceptingWay = (typeof ACCEPTING_WAYS)[number];
+
 const whole = z.coerce.number().int().min(0);
 const lengths = z.union([
   z.array(whole),
@@ -64,10 +68,14 @@ const step = <Kind extends string, Shape extends z.ZodRawShape>(kind: Kind, shap
 const stepSchema = z.discriminatedUnion('kind', [
   /** A connection between two hosts, by number. `port`: completions come through one. */
   step('connect', { from: whole, to: whole, port: yes }),
+  /** The same with ConnectEx and so many bytes of first data. */
+  step('connect-ex', { from: whole, to: whole, port: yes, first: whole }),
   step('send', { conn: whole, side, parts: lengths, memory, urgent: yes }),
   step('send-now', { conn: whole, side, length: whole }),
   step('receive', { conn: whole, side, parts: lengths, memory, all: yes }),
   step('receive-now', { conn: whole, side, length: whole, peek: yes }),
+  /** TransmitFile, of up to two parts that are no file. Nothing else is sent meanwhile. */
+  step('transmit', { conn: whole, side, parts: lengths, memory }),
   /** Many small sends at once, as far as they are taken; and reading all there is. */
   step('burst', { conn: whole, side, count: whole, length: whole }),
   step('drain', { conn: whole, side, length: whole }),
@@ -80,6 +88,8 @@ const stepSchema = z.discriminatedUnion('kind', [
   step('shutdown', { conn: whole, side }),
   /** Wants to receive nothing more. */
   step('deafen', { conn: whole, side }),
+  /** DisconnectEx. */
+  step('disconnect', { conn: whole, side, reuse: yes }),
   step('close', { conn: whole, side, hard: yes }),
   step('turns', { count: whole }),
   /** Lets so many microseconds pass. */
@@ -116,6 +126,7 @@ const worldSchema = z.strictObject({
   unequal: yes.default(false),
   /** How applications read streams to their ends. */
   reads: z.enum(READING_WAYS).default('receives'),
+  accepts: z.enum(ACCEPTING_WAYS).default('accept'),
   /** What fails in host 0, and its error is WSAENETDOWN. */
   once: z.enum(FAILABLE_ONCE).default('none'),
 });

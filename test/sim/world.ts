@@ -5,12 +5,13 @@ import * as spi from '../../provider/spi/index.js';
 import { microseconds, milliseconds, seconds } from '../../runtime/clock.js';
 import { unreachable } from '../../runtime/assert.js';
 import type { Session } from '../../switch/session/session.js';
+import { Acceptor } from './acceptor.js';
 import { PORT, SimConnection } from './connection.js';
 import type { SimEnd } from './end.js';
 import { Finding, keepUrgentInline } from './end.js';
 import type { SimHost } from './host.js';
 import type { SimLoop } from './loop.js';
-import type { ReadingWay, Step, StepOf, WorldPlan } from './plan.js';
+import type { AcceptingWay, ReadingWay, Step, StepOf, WorldPlan } from './plan.js';
 import { ask, Reader } from './reader.js';
 import type { Watch } from './watch.js';
 
@@ -33,9 +34,11 @@ export class SimWorld {
   readonly #reads: ReadingWay;
   readonly #readers = new Map<SimEnd, Reader>();
   readonly #failsAtEnd: boolean;
+  readonly #accepts: AcceptingWay;
+  readonly #greeted = new Set<SimConnection>();
   /** A reader has done something in this turn. */
   #hasRead = false;
-  readonly #listeners = new Map<SimHost, number>();
+  readonly #acceptors = new Map<SimHost, Acceptor>();
   readonly #connections: SimConnection[] = [];
 
   constructor(hosts: readonly SimHost[], loop: SimLoop, watch: Watch, plan: WorldPlan) {
@@ -44,10 +47,11 @@ export class SimWorld {
     this.#watch = watch;
     this.#seed = plan.seed;
     this.#reads = plan.reads;
+    this.#accepts = plan.accepts;
     this.#failsAtEnd = plan.once === 'WSPCleanup';
     for (const host of hosts) {
       host.as(() => {
-        this.#listeners.set(host, listen(host));
+        this.#acceptors.set(host, new Acceptor(host, listen(host), plan.accepts));
       });
     }
   }
@@ -55,7 +59,9 @@ export class SimWorld {
   carryOut(step: Step): void {
     switch (step.kind) {
       case 'connect':
-        return this.#connect(step);
+        return this.#connect(step, null);
+      case 'connect-ex':
+        return this.#connect(step, step.first);
       case 'turns':
         return this.#turns(step.count);
       case 'pass':
@@ -104,6 +110,7 @@ export class SimWorld {
   }
 
   #stop(): void {
+    this.#acceptors.clear();
     const living = this.#hosts.filter(({ isDead }) => !isDead);
     for (const [index, host] of living.entries()) {
       if (index === 0 && this.#failsAtEnd) host.failOnce('WSPCleanup', spi.WSAENETDOWN);
@@ -124,20 +131,29 @@ export class SimWorld {
 
   #isComing(connection: SimConnection): boolean {
     if (connection.from.isDead) return false;
-    if (connection.isConnecting) return true;
+    if (connection.isConnecting) return connection.ends.b === null;
     // A client that is connected has its other end in the backlog, unless something broke.
     const { a, b } = connection.ends;
-    return a !== null && b === null && !connection.isWounded && !connection.to.isDead;
+    if (a === null || b !== null) return false;
+    // Who accepts may wait for the first data.
+    if (this.#accepts === 'AcceptEx-with-data' && !this.#greeted.has(connection)) {
+      this.#greeted.add(connection);
+      a.host.as(() => a.sendNow(1));
+    }
+    return !connection.isWounded && !connection.to.isDead;
   }
 
   /** Ends streams, and keeps receives posted until every stream has ended. Whether all have. */
   #readAll(): boolean {
     let open = 0;
-    for (const { ends } of this.#connections) {
-      // An end that nobody has accepted waits for nothing.
-      if (ends.a === null || ends.b === null) continue;
-      for (const end of [ends.a, ends.b]) {
-        if (end.host.isDead || end.isClosed) continue;
+    for (const connection of this.#connections) {
+      const { a, b } = connection.ends;
+      // An end that nobody has accepted waits for nothing; ConnectEx may wait for whoever reads.
+      const isConnecting = connection.isConnecting && !connection.from.isDead;
+      if (b === null || (a === null && !isConnecting)) continue;
+      if (isConnecting) open++;
+      for (const end of a === null ? [b] : [a, b]) {
+        if (end.host.isDead || end.isClosed || end.isDisconnected) continue;
         end.host.as(() => {
           end.shutdown();
         });
@@ -159,11 +175,12 @@ export class SimWorld {
 
   // Steps ------------------------------------------------------------------------------------------
 
-  #connect({ from, to, port }: StepOf<'connect'>): void {
+  #connect(step: Omit<StepOf<'connect'>, 'kind'>, first: number | null): void {
+    const { from, to, port } = step;
     const [client, server] = [this.#host(from), this.#host(to)];
     if (client.isStill || server.isDead || client === server) return;
     const index = this.#connections.length;
-    const parts = { index, from: client, to: server, hasPort: port };
+    const parts = { index, from: client, to: server, hasPort: port, first };
     const connection = client.as(
       () => new SimConnection({ ...parts, watch: this.#watch, seed: this.#seed }),
     );
@@ -286,16 +303,13 @@ export class SimWorld {
   }
 
   #accept(host: SimHost): number {
-    const listener = this.#listeners.get(host);
-    if (listener === undefined || listener === spi.INVALID_SOCKET) return 0;
-    const name = new Uint8Array(16);
-    const socket = host.winsock.accept(listener, name, spi.ref(16));
-    if (socket === spi.INVALID_SOCKET) return 0;
-    const port = spi.sockaddrPort(name);
+    const accepted = this.#acceptors.get(host)?.take() ?? null;
+    if (accepted === null) return 0;
+    const { socket, port, first } = accepted;
     const connection = this.#connections.find(({ clientPort }) => clientPort === port);
     if (connection?.to !== host) throw new Finding(`accepted somebody from port ${port}`);
     this.#watch.note('accepted', connection.index);
-    connection.accepted(socket);
+    connection.accepted(socket, first);
     return 1;
   }
 
@@ -361,6 +375,14 @@ function transfer(
   switch (step.kind) {
     case 'send':
       end.send(step.parts, step.memory === 'segment', step.urgent ? spi.MSG_OOB : 0);
+      return;
+    case 'transmit':
+      end.transmit(step.parts, step.memory === 'segment');
+      return;
+    case 'disconnect':
+      connection.isWounded = true;
+      connection.wasCutShort = true;
+      end.disconnect(step.reuse);
       return;
     case 'send-now':
       end.sendNow(step.length);
