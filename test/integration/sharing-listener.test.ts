@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { faults } from '../../provider/hooks/index.js';
 import * as spi from '../../provider/spi/index.js';
 import { A, atEnd, ENGINES } from './fixture.js';
 import type { SharingProcess } from './sharing.js';
@@ -232,7 +233,30 @@ describe('connections that nobody has accepted when a listener moves', () => {
     await service.finish(child);
   });
 
-  it('are kept by who closes for a duplicate that nobody has taken yet, and reset at its WSACleanup [DUP-14 ACC-06 W3.7]', async () => {
+  it('stay where they are if they cannot be handed over, for whoever accepts there, with control or without [DUP-07 DUP-14 ACC-01]', async () => {
+    const { WSAENOBUFS: error } = spi;
+    const fault = {
+      call: 'WSPDuplicateSocket',
+      chance: [1, 1],
+      times: 1,
+      kind: 'fail',
+      error,
+    } as const;
+    const service = await Service.open('inline', faults({ seed: 1, rules: [fault] }));
+    const stays = await service.connected();
+    service.send(stays, 'stays');
+    const child = await service.sharing();
+    expect(await service.acceptedBy(child)).toEqual(DONE);
+    expect(await service.accepted(child)).toEqual([0, 1]);
+    const s = await service.during(service.acceptAtA());
+    const into = Buffer.alloc(5);
+    expect(await service.during(service.a.winsock.promises.recv(s, into, 5, 0))).toBe(5);
+    expect(into.toString()).toBe('stays');
+    expect(service.c.statistics()).toMatchObject({ sanConnections: 2, tcpConnections: 0 });
+    await service.finish(child);
+  });
+
+  it('are kept by who closes for a duplicate that nobody has taken yet [DUP-14 ACC-01 W3.7]', async () => {
     const service = await Service.open();
     const kept = await service.connected();
     service.send(kept, 'kept');

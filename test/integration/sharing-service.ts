@@ -2,6 +2,7 @@
 // thread; the others are children. It must not assert anything itself but that calls succeed.
 
 import type { Host } from '../../index.js';
+import type { ProviderHook } from '../../provider/hooks/index.js';
 import * as spi from '../../provider/spi/index.js';
 import { A, type Engine, listen, must, newSocket } from './fixture.js';
 import { type Outcome, type SharingProcess, Stage } from './sharing.js';
@@ -11,9 +12,9 @@ export class Service extends Stage {
   port = 0;
   readonly #clients: number[] = [];
 
-  static async open(engine: Engine = 'inline'): Promise<Service> {
+  static async open(engine: Engine = 'inline', ...hooks: ProviderHook[]): Promise<Service> {
     const service = new Service(engine);
-    await service.openHosts();
+    await service.openHosts(hooks);
     const { listener, port } = listen(service.a);
     Object.assign(service, { listener, port });
     return service;

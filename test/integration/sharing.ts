@@ -4,9 +4,10 @@
 
 import { afterAll } from 'vitest';
 import type { Host } from '../../index.js';
+import type { ProviderHook } from '../../provider/hooks/index.js';
 import type * as spi from '../../provider/spi/index.js';
 import { Child } from './child.js';
-import type { ShareTask } from './children/share.js';
+import type { Death, ShareTask } from './children/share.js';
 import { A, atEnd, B, closeClean, Deadline, newFabric, open } from './fixture.js';
 import type { Engine } from './fixture.js';
 
@@ -42,13 +43,14 @@ export class SharingProcess {
   }
 
   /** A process with a host of `stage`. */
-  static async open(stage: Stage, address: string): Promise<SharingProcess> {
+  static async open(stage: Stage, address: string, death?: Death): Promise<SharingProcess> {
     const spare = idle.pop();
     const child = spare ?? new Child('share', null, { isCompiled: true, lasts: true });
     const process = new SharingProcess(stage, child);
     if (spare === undefined) await process.said();
     const { fabric, engine } = stage;
-    await process.ask({ act: 'open', options: { fabric, address, engine } });
+    const options = { fabric, address, engine };
+    await process.ask({ act: 'open', options, ...(death === undefined ? {} : { death }) });
     return process;
   }
 
@@ -99,9 +101,10 @@ export class Stage {
     this.engine = engine;
   }
 
-  protected async openHosts(): Promise<void> {
+  /** `hooks`: around the SAN provider of A1. */
+  protected async openHosts(hooks: readonly ProviderHook[] = []): Promise<void> {
     const { fabric, engine } = this;
-    this.#a = await open({ fabric, address: A, engine });
+    this.#a = await open({ fabric, address: A, engine, hooks });
     this.#b = await open({ fabric, address: B, engine });
   }
 
@@ -115,9 +118,9 @@ export class Stage {
     return this.#b;
   }
 
-  /** Another process, which has a host. */
-  process(): Promise<SharingProcess> {
-    return SharingProcess.open(this, `127.77.0.${10 + ++this.#children}`);
+  /** Another process, which has a host; and dies in a call, if so. */
+  process(death?: Death): Promise<SharingProcess> {
+    return SharingProcess.open(this, `127.77.0.${10 + ++this.#children}`, death);
   }
 
   /** Everything of this thread goes on meanwhile. */

@@ -7,13 +7,14 @@ import { createInterface } from 'node:readline';
 import { startWinsock } from '../../../examples/helpers.js';
 import { openHost } from '../../../index.js';
 import type { Host, HostOptions, Winsock } from '../../../index.js';
+import { intercepting, type ProviderHook, wrapProvider } from '../../../provider/hooks/index.js';
 import * as spi from '../../../provider/spi/index.js';
 import { Prng } from '../../../runtime/prng.js';
 import { namesOf } from '../names.js';
 import { say } from './talk.js';
 
 export type ShareTask =
-  | { readonly act: 'open'; readonly options: HostOptions }
+  | { readonly act: 'open'; readonly options: HostOptions; readonly death?: Death }
   | { readonly act: 'take'; readonly info: spi.WSAPROTOCOL_INFO }
   | { readonly act: 'send' | 'sendLater'; readonly bytes: number; readonly seed: number }
   /** 'receiveAccepted': from the connection that was accepted last. */
@@ -35,6 +36,14 @@ export type ShareTask =
   | { readonly act: 'select' | 'poll'; readonly milliseconds: number }
   | { readonly act: 'names' | 'close' | 'end' | 'statistics' };
 
+/** A call of the SAN provider in which the process is to die. */
+export interface Death {
+  readonly call: string;
+  /** 1: the first one of its name since WSAStartup. */
+  readonly nth: number;
+  readonly when: 'before' | 'after';
+}
+
 interface Result {
   readonly result: number;
   readonly error: number;
@@ -44,6 +53,7 @@ let host: Host | null = null;
 let s = spi.INVALID_SOCKET;
 let accepted = spi.INVALID_SOCKET;
 let event = 0;
+let isStarted = false;
 // Blocking calls wait in the loop; nothing else of this process does.
 const turns = setInterval(() => void host?.progress(), 1);
 
@@ -172,15 +182,31 @@ function waitForEvents(milliseconds: number): Result {
   return { result: result === 0 ? seen.lNetworkEvents : result, error };
 }
 
-async function open(options: HostOptions): Promise<object> {
-  host = await openHost(options);
+/** Nothing of this process goes on behind that step. */
+function dying({ call, nth, when }: Death): ProviderHook {
+  let count = 0;
+  const wrapping = intercepting((site, _parameters, proceed) => {
+    const isIt = isStarted && site.name === call && ++count === nth;
+    if (isIt && when === 'before') process.kill(process.pid, 'SIGKILL');
+    const result = proceed();
+    if (isIt && when === 'after') process.kill(process.pid, 'SIGKILL');
+    return result;
+  });
+  return (inner) => wrapProvider(inner, wrapping);
+}
+
+async function open(options: HostOptions, death: Death | undefined): Promise<object> {
+  const hooks = death === undefined ? [] : [dying(death)];
+  host = await openHost({ ...options, hooks });
   startWinsock(host);
+  isStarted = true;
   return { result: 0, error: 0 };
 }
 
 async function end(): Promise<object> {
   await winsock().promises.WSACleanup();
   const ending = host;
+  isStarted = false;
   host = null;
   await ending?.close();
   return { usage: ending?.usage() };
@@ -189,7 +215,7 @@ async function end(): Promise<object> {
 function carryOut(task: ShareTask): object | Promise<object> {
   switch (task.act) {
     case 'open':
-      return open(task.options);
+      return open(task.options, task.death);
     case 'take': {
       const from = spi.FROM_PROTOCOL_INFO;
       s = winsock().WSASocket(from, from, from, task.info, 0, spi.WSA_FLAG_OVERLAPPED);
