@@ -21,7 +21,7 @@ const WORD_PATIENCE_MS = 1_000;
 /** The error of this side, or what the other side says of its own end where that explains it. */
 export async function likelierCause(
   thrown: unknown,
-  call: Pick<TaskCall<never, never>, 'result'> | null,
+  call: Pick<TaskCall<never, unknown>, 'result'> | null,
 ): Promise<unknown> {
   if (call === null || !isLoss(failureOf(thrown))) return thrown;
   const other = await Promise.race([failureOfCall(call), silence()]);
@@ -33,7 +33,7 @@ function isLoss({ name, code }: Failure): boolean {
   return LOSSES.includes(name) || (name === 'WsaError' && LOSS_CODES.includes(code));
 }
 
-async function failureOfCall(call: Pick<TaskCall<never, never>, 'result'>): Promise<unknown> {
+async function failureOfCall(call: Pick<TaskCall<never, unknown>, 'result'>): Promise<unknown> {
   try {
     await call.result();
     return null;

@@ -166,13 +166,13 @@ class NicSite implements Site {
       await breathe(signal);
       deadline.check();
     }
-    const connection = this.#connection(options);
+    const connection = makeNicConnection(this.#host, options);
     connection.queuePair.accept(this.#requests.shift() ?? 0, NO_PRIVATE_DATA);
     return this.#endpoint(connection, options);
   }
 
   connect(address: string, port: number, options: SlotOptions): Endpoint {
-    const connection = this.#connection(options);
+    const connection = makeNicConnection(this.#host, options);
     const to = ipv4Number(address) ?? 0;
     connection.queuePair.connect(to, port, this.#localPort++, NO_PRIVATE_DATA);
     return this.#endpoint(connection, options);
@@ -184,21 +184,6 @@ class NicSite implements Site {
 
   async close(): Promise<void> {
     await this.#host.close();
-  }
-
-  #connection(options: SlotOptions): NicConnection {
-    const { nic } = this.#host.environment;
-    const slots = options.slotCount ?? 0;
-    const depth = Math.max(COMPLETIONS_MIN, powerOfTwo(slots * COMPLETIONS_PER_SLOT));
-    const completionQueue = nic.createCompletionQueue(depth);
-    const queueDepth = Math.max(COMPLETIONS_MIN, powerOfTwo(slots));
-    const queuePair = nic.createQueuePair({
-      completionQueue,
-      sendDepth: queueDepth,
-      receiveDepth: queueDepth,
-    });
-    if (queuePair === null) throw new Error('the NIC has no queue pair or no memory left');
-    return { host: this.#host, queuePair, completionQueue };
   }
 
   /** Waits until the connection stands. */
@@ -222,6 +207,22 @@ class NicSite implements Site {
     if (this.#failure !== null) throw new NicFailure(`no connection: ${this.#failure}`);
     return true;
   }
+}
+
+/** A queue pair that is not connected yet, with queues as long as the slots ask for. */
+export function makeNicConnection(host: HostEnvironment, options: SlotOptions): NicConnection {
+  const { nic } = host.environment;
+  const slots = options.slotCount ?? 0;
+  const depth = Math.max(COMPLETIONS_MIN, powerOfTwo(slots * COMPLETIONS_PER_SLOT));
+  const completionQueue = nic.createCompletionQueue(depth);
+  const queueDepth = Math.max(COMPLETIONS_MIN, powerOfTwo(slots));
+  const queuePair = nic.createQueuePair({
+    completionQueue,
+    sendDepth: queueDepth,
+    receiveDepth: queueDepth,
+  });
+  if (queuePair === null) throw new Error('the NIC has no queue pair or no memory left');
+  return { host, queuePair, completionQueue };
 }
 
 function powerOfTwo(atLeast: number): number {
