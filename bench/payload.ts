@@ -9,8 +9,8 @@ import { now } from './machine.js';
 /** 'counter': length, first and last word. 'full': every word. 'off': the length alone. */
 export type Verify = 'off' | 'counter' | 'full';
 
-/** The counter of the last message of all. Every other counter is below it. */
-const STOP = 0xffffffff;
+/** The counter of the last message of all. No other has it. Counters are signed words, like this one. */
+const STOP = -1;
 /** Counters of messages too short for a whole word; below every mask. */
 const SHORT_COUNTERS = 251;
 const WORD = 4;
@@ -33,6 +33,8 @@ export class Digest {
 export class Payload {
   readonly bytes: number;
   readonly verify: Verify;
+  /** The counter of the last message of all, as far as it travels. */
+  readonly stop: number;
   readonly #digest: Digest;
   /** The bits of the first word that travel. */
   readonly #mask: number;
@@ -44,18 +46,15 @@ export class Payload {
     this.bytes = bytes;
     this.verify = verify;
     this.#digest = digest;
-    this.#mask = bytes >= WORD ? 0xffffffff : 2 ** (8 * bytes) - 1;
+    this.#mask = bytes >= WORD ? -1 : 2 ** (8 * bytes) - 1;
+    this.stop = STOP & this.#mask;
     this.#wholeWords = Math.floor(bytes / WORD);
     this.#last = Math.max(0, this.#wholeWords - 1);
   }
 
   /** The counter of the n-th message. */
   counterOf(index: number): number {
-    return this.bytes >= WORD ? index >>> 0 : index % SHORT_COUNTERS;
-  }
-
-  get stop(): number {
-    return (STOP & this.#mask) >>> 0;
+    return this.bytes >= WORD ? index | 0 : index % SHORT_COUNTERS;
   }
 
   fill(words: Uint32Array, at: number, counter: number): void {
@@ -66,14 +65,14 @@ export class Payload {
 
   /** The counter that a message carries. */
   counterAt(words: Uint32Array, at: number): number {
-    return ((words[at] ?? 0) & this.#mask) >>> 0;
+    return (words[at] ?? 0) & this.#mask;
   }
 
   /** Throws PayloadError when the message is not the one with `counter`. */
   check(words: Uint32Array, at: number, counter: number): void {
     if (this.verify === 'off') return;
-    const found = ((words[at] ?? 0) & this.#mask) >>> 0;
-    const last = this.#last === 0 ? counter : words[at + this.#last];
+    const found = (words[at] ?? 0) & this.#mask;
+    const last = this.#last === 0 ? counter : (words[at + this.#last] ?? 0) | 0;
     const isWhole =
       this.verify === 'counter' ? last === counter : this.#isWhole(words, at, counter);
     if (found !== counter || !isWhole) throw this.#wrong(found, counter);
@@ -146,6 +145,8 @@ export class PayloadSequence {
   readonly digest = new Digest();
   readonly verify: Verify;
   readonly #payloads: readonly Payload[];
+  /** Where all messages are of one size. */
+  readonly #only: Payload | null;
   readonly #order: Uint8Array;
   readonly #mask: number;
   /** Bytes of the first messages of a round, for each number of them. */
@@ -155,6 +156,7 @@ export class PayloadSequence {
   constructor(sizes: readonly number[], verify: Verify, order = new Uint8Array(1)) {
     this.verify = verify;
     this.#payloads = sizes.map((bytes) => new Payload(bytes, verify, this.digest));
+    this.#only = (sizes.length === 1 ? this.#payloads[0] : null) ?? null;
     this.#order = order;
     this.#mask = order.length - 1;
     this.#bytesBefore = new Float64Array(order.length + 1);
@@ -164,6 +166,7 @@ export class PayloadSequence {
   }
 
   payload(index: number): Payload {
+    if (this.#only !== null) return this.#only;
     return this.#payloads[this.#order[index & this.#mask] ?? 0] as Payload;
   }
 

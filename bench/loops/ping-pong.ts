@@ -207,9 +207,10 @@ class WriteSide {
     let looks = 0;
     let deadline: Deadline | null = null;
     for (;;) {
-      const found = words[last] ?? 0;
+      const found = (words[last] ?? 0) | 0;
       if (found === counter || found === stop) {
-        if (words[0] !== found) throw new PayloadError(`write ${counter} has not come whole`);
+        if (((words[0] ?? 0) | 0) !== found)
+          throw new PayloadError(`write ${counter} has not come whole`);
         this.payload.check(words, 0, found);
         return found;
       }

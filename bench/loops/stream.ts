@@ -17,6 +17,24 @@ export interface StreamShape {
   readonly postList: number;
 }
 
+/** Goes round the slots of an endpoint, or of several in turn, without dividing. */
+class Round {
+  /** Of the endpoint whose turn it is. */
+  at = 0;
+  slot = 0;
+
+  constructor(
+    private readonly endpointCount: number,
+    private readonly slotCount: number,
+  ) {}
+
+  advance(): void {
+    if (++this.at !== this.endpointCount) return;
+    this.at = 0;
+    if (++this.slot === this.slotCount) this.slot = 0;
+  }
+}
+
 /** The side that starts the operations. */
 export class StreamStarter {
   readonly #endpoints: readonly Endpoint[];
@@ -24,16 +42,19 @@ export class StreamStarter {
   readonly #operation: Operation;
   readonly #postList: number;
   readonly #window: number;
-  readonly #slotCount: number;
   #index = 0;
+  readonly #starting: Round;
   /** The first operation whose outcome nobody has looked at. */
   #settled = 0;
+  readonly #settling: Round;
 
   constructor(endpoints: readonly Endpoint[], sequence: PayloadSequence, shape: StreamShape) {
     this.#endpoints = endpoints;
     this.#sequence = sequence;
-    this.#slotCount = endpoints[0] === undefined ? 0 : closingSlotOf(endpoints[0]);
-    if (shape.depth > this.#slotCount || shape.postList > shape.depth) {
+    const slotCount = endpoints[0] === undefined ? 0 : closingSlotOf(endpoints[0]);
+    this.#starting = new Round(endpoints.length, slotCount);
+    this.#settling = new Round(endpoints.length, slotCount);
+    if (shape.depth > slotCount || shape.postList > shape.depth) {
       throw new TypeError('more operations under way than slots');
     }
     this.#operation = shape.operation;
@@ -74,8 +95,9 @@ export class StreamStarter {
 
   #startOne(isLast: boolean): void {
     const index = this.#index++;
-    const endpoint = this.#endpointOf(index);
-    const slot = this.#slotOf(index);
+    const { at, slot } = this.#starting;
+    this.#starting.advance();
+    const endpoint = this.#endpoints[at] as Endpoint;
     const payload = this.#sequence.payload(index);
     if (this.#operation === 'read') return endpoint.startRead(slot, payload.bytes);
     const counter = isLast ? payload.stop : payload.counterOf(index);
@@ -86,22 +108,13 @@ export class StreamStarter {
 
   #settleOne(): void {
     const index = this.#settled++;
-    const endpoint = this.#endpointOf(index);
-    const slot = this.#slotOf(index);
+    const { at, slot } = this.#settling;
+    this.#settling.advance();
+    const endpoint = this.#endpoints[at] as Endpoint;
     if (this.#operation !== 'read') return endpoint.awaitSend(slot);
     // The memory that is read says in each slot which one it is.
     const received = endpoint.awaitReceive(slot);
     this.#sequence.payload(index).checkReceived(endpoint, slot, received, slot);
-  }
-
-  #endpointOf(index: number): Endpoint {
-    const count = this.#endpoints.length;
-    return this.#endpoints[count === 1 ? 0 : index % count] as Endpoint;
-  }
-
-  #slotOf(index: number): number {
-    const count = this.#endpoints.length;
-    return (count === 1 ? index : Math.floor(index / count)) % this.#slotCount;
   }
 }
 
@@ -145,10 +158,13 @@ class TakenConnection {
   readonly #sequence: PayloadSequence;
   readonly #depth: number;
   readonly #place: { readonly at: number; readonly count: number };
-  readonly #slotCount: number;
-  /** The next receive to be waited for, and the next to be posted. */
+  /** Receives waited for so far, the slot of the last one, and the next. */
   #next = 0;
+  #slot = 0;
+  readonly #taking: Round;
+  /** Receives posted so far, and the next. */
   #posted = 0;
+  readonly #posting: Round;
   /** What is left of the receive that was waited for last, and where it begins. */
   #left = 0;
   #offset = 0;
@@ -163,7 +179,8 @@ class TakenConnection {
     this.#sequence = sequence;
     this.#depth = place.depth;
     this.#place = place;
-    this.#slotCount = closingSlotOf(endpoint);
+    this.#taking = new Round(1, closingSlotOf(endpoint));
+    this.#posting = new Round(1, closingSlotOf(endpoint));
     while (this.#posted < this.#depth) this.#post();
   }
 
@@ -173,7 +190,7 @@ class TakenConnection {
     const payload = this.#sequence.payload(index);
     if (this.#offset !== 0 || this.#left !== payload.bytes) return this.#takeSplit(index);
     const endpoint = this.#endpoint;
-    const word = (((this.#next - 1) % this.#slotCount) * endpoint.slotBytes) >>> 2;
+    const word = (this.#slot * endpoint.slotBytes) >>> 2;
     const isLast = payload.counterAt(endpoint.receiveWords, word) === payload.stop;
     payload.check(endpoint.receiveWords, word, isLast ? payload.stop : payload.counterOf(index));
     this.#left = 0;
@@ -191,12 +208,12 @@ class TakenConnection {
     this.splitCount++;
     for (let position = 0; position < bytes; ) {
       if (this.#left === 0) this.#await();
-      const slot = (this.#next - 1) % this.#slotCount;
+      const slot = this.#slot;
       const take = Math.min(this.#left, bytes - position);
       for (let at = position; at < Math.min(wanted, position + take); at++) {
         const from = slot * endpoint.slotBytes + this.#offset + at - position;
         const word = endpoint.receiveWords[from >>> 2] ?? 0;
-        counter += ((word >>> (8 * (from % 4))) & 0xff) * 2 ** (8 * at);
+        counter |= ((word >>> (8 * (from % 4))) & 0xff) << (8 * at);
       }
       position += take;
       this.#offset += take;
@@ -215,9 +232,12 @@ class TakenConnection {
   }
 
   #await(): void {
-    const received = this.#endpoint.awaitReceive(this.#next % this.#slotCount);
+    const { slot } = this.#taking;
+    this.#taking.advance();
+    const received = this.#endpoint.awaitReceive(slot);
     if (received === 0) throw new StreamEnded(`the stream ended after ${this.#next} receives`);
     this.#next++;
+    this.#slot = slot;
     this.#offset = 0;
     this.#left = received;
   }
@@ -225,8 +245,9 @@ class TakenConnection {
   /** Posts a receive as long as the message that comes to it, if none is split. */
   #post(): void {
     const { at, count } = this.#place;
-    const index = this.#posted * count + at;
-    const slot = this.#posted++ % this.#slotCount;
+    const index = this.#posted++ * count + at;
+    const { slot } = this.#posting;
+    this.#posting.advance();
     this.#endpoint.postReceive(slot, this.#sequence.payload(index).bytes);
   }
 }
