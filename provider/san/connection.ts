@@ -23,8 +23,7 @@ export function attach(
   queuePair: QueuePair,
   remote: { readonly address: number; readonly port: number },
 ): void {
-  socket.queuePair = queuePair;
-  socket.queuePairsHeld++;
+  socket.attach(queuePair);
   socket.peerAddress = remote.address;
   socket.remoteAddress = remote.address;
   socket.remotePort = remote.port;

@@ -98,8 +98,7 @@ function resume(state: SanState, socket: SanSocket, request: ResumeRequest): voi
     lose(state, socket);
     return;
   }
-  socket.queuePair = queuePair;
-  socket.queuePairsHeld++;
+  socket.attach(queuePair);
   state.byQueuePair[queuePair.slot] = socket;
   const isReady = moveMemory(state, socket, queuePair) && postAgain(state, socket, queuePair);
   old.destroy();

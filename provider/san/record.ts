@@ -170,14 +170,14 @@ export interface Errand {
 
 export class SanSocket {
   private currentState: SocketState = 'created';
-  /** Whether `state` is 'connected': every transfer asks. */
-  isConnected = false;
   /** Host order; 0 is every NIC. Meaningful once bound. */
   localAddress = 0;
   localPort = 0;
   remoteAddress = 0;
   remotePort = 0;
   queuePair: QueuePair | null = null;
+  /** The same while `state` is 'connected', and null otherwise: what every transfer asks for. */
+  connectedPair: QueuePair | null = null;
   /** What ended the connection; 0 while nothing did. */
   connectionError = 0;
   debug = false;
@@ -260,7 +260,14 @@ export class SanSocket {
 
   set state(state: SocketState) {
     this.currentState = state;
-    this.isConnected = state === 'connected';
+    this.connectedPair = state === 'connected' ? this.queuePair : null;
+  }
+
+  /** The connection is, from now on, that of this queue pair. */
+  attach(queuePair: QueuePair): void {
+    this.queuePair = queuePair;
+    this.queuePairsHeld++;
+    this.connectedPair = this.currentState === 'connected' ? queuePair : null;
   }
 
   /** A record for a new operation. There are as many as were ever in progress together. */
@@ -309,8 +316,8 @@ export class SocketTable {
 
   /** The open socket with this descriptor, or null. */
   find(descriptor: number): SanSocket | null {
-    const recent = this.recent[descriptor & (RECENT_SOCKETS - 1)] ?? null;
-    return recent !== null && recent.descriptor === descriptor ? recent : this.search(descriptor);
+    const recent = this.recent[descriptor & (RECENT_SOCKETS - 1)];
+    return recent?.descriptor === descriptor ? recent : this.search(descriptor);
   }
 
   private search(descriptor: number): SanSocket | null {

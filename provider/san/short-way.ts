@@ -59,18 +59,19 @@ export class ShortWay {
   send(s: number, buffers: readonly WSABUF[], overlapped: WSAOVERLAPPED): boolean {
     const socket = this.sockets.find(s);
     const buffer = buffers[0];
+    if (socket === null || buffer === undefined) return false;
+    const { connectedPair: queuePair } = socket;
+    const { len, buf } = buffer;
     if (
-      socket === null ||
-      !socket.isConnected ||
-      buffer === undefined ||
+      queuePair === null ||
+      buf === null ||
+      !(len > 0) ||
+      len > this.injectBytesMax ||
       (overlapped.hEvent & 1) === 0 ||
       this.state.finishedHead !== null
     ) {
       return false;
     }
-    const { queuePair } = socket;
-    const { len, buf } = buffer;
-    if (queuePair === null || buf === null || !(len > 0) || len > this.injectBytesMax) return false;
     const found = socket.registrations.readable.find(buf, len, this.nic);
     if (found === null || found.address > OFFSET_MAX) return false;
     const { localKey } = found.registration as Registration;
@@ -86,17 +87,11 @@ export class ShortWay {
   receive(s: number, buffers: readonly WSABUF[], overlapped: WSAOVERLAPPED): boolean {
     const socket = this.sockets.find(s);
     const buffer = buffers[0];
-    if (
-      socket === null ||
-      !socket.isConnected ||
-      buffer === undefined ||
-      socket.receivesPosted >= this.receivesMax
-    ) {
-      return false;
-    }
-    const { queuePair } = socket;
+    if (socket === null || buffer === undefined) return false;
+    const { connectedPair: queuePair } = socket;
     const { len, buf } = buffer;
     if (queuePair === null || buf === null || !(len > 0)) return false;
+    if (socket.receivesPosted >= this.receivesMax) return false;
     const found = socket.registrations.writable.find(buf, len, this.nic);
     if (found === null || found.address > OFFSET_MAX) return false;
     const registration = found.registration as Registration;
@@ -136,10 +131,10 @@ export class ShortWay {
 
   /** Only where nothing else of the socket is under way, that a turn of the NIC would have to end. */
   private look(socket: SanSocket, overlapped: WSAOVERLAPPED): Polled {
-    const { queuePair } = socket;
+    const { connectedPair: queuePair } = socket;
     const state = this.state;
-    const isLone = socket.isConnected && socket.sendsPosted === 0 && state.finishedHead === null;
-    if (queuePair === null || !isLone) return UNKNOWN;
+    if (queuePair === null || socket.sendsPosted !== 0 || state.finishedHead !== null)
+      return UNKNOWN;
     const completion = this.completion;
     const arrival = queuePair.takeArrival(completion);
     if (arrival === TAKEN) {

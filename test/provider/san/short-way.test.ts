@@ -4,8 +4,11 @@
 
 import { expect, it } from 'vitest';
 import { Prng } from '../../../runtime/prng.js';
+import { SanSocket } from '../../../provider/san/record.js';
 import { RegisteredBuffers } from '../../../provider/san/registered-buffers.js';
 import { Registration } from '../../../provider/san/registration.js';
+import type { QueuePair } from '../../../provider/nic/device.js';
+import { PROFILES } from '../../../provider/spi/profile.js';
 import * as spi from '../../../provider/spi/index.js';
 import { PATIENCE_NANOS } from '../../../bench/endpoint.js';
 import { Deadline } from '../../../bench/measure.js';
@@ -172,6 +175,21 @@ it('a message for an earlier receive ends that one, whichever of the two is aske
     a.send(0, 32);
     expect(b.poll(second)).toBe(32);
   });
+});
+
+it('a socket offers its queue pair to transfers while it is connected, whichever it came to be first [WSPSEND-19 CLOSE-07]', () => {
+  const pair = {} as QueuePair;
+  for (const order of [['attach', 'connect'] as const, ['connect', 'attach'] as const]) {
+    const socket = new SanSocket(1, 2, new Prng(1), PROFILES.documented);
+    for (const step of order) {
+      expect(socket.connectedPair).toBeNull();
+      if (step === 'attach') socket.attach(pair);
+      else socket.state = 'connected';
+    }
+    expect(socket.connectedPair).toBe(pair);
+    socket.state = 'disconnected';
+    expect(socket.connectedPair).toBeNull();
+  }
 });
 
 it('as many buffers as a window of messages has are recognised without their addresses [IMPL-03]', () => {
