@@ -44,6 +44,11 @@ assert(SendFlag.SOLICITED << 9 === SlotFlag.SOLICITED << 8, 'the flags are one b
 
 /** Looks at the slot where the next message will appear before a poll has found nothing. */
 const LOOKS = 16;
+/**
+ * Looks for room in a full ring before a send goes through the queue: a microsecond or so, in which a
+ * receiver that runs acknowledges once.
+ */
+const LOOKS_FOR_ROOM = 256;
 /** Of Wqe.TARGET: a message takes the long way into this receive. */
 const NO_TARGET = -1;
 /** Of Wqe.CONTROL, shifted: the count of elements. */
@@ -115,7 +120,7 @@ export class ShortWay {
       (key !== qp.sendKey && !this.learnSendKey(qp, key)) ||
       offset < qp.sendFrom ||
       offset + length > qp.sendTo ||
-      (((qp.published - qp.acknowledged) | 0) >= SLOTS && !this.requester.hasSlot(qp))
+      (((qp.published - qp.acknowledged) | 0) >= SLOTS && !this.findsSlot(qp))
     ) {
       return false;
     }
@@ -127,6 +132,15 @@ export class ShortWay {
     this.requester.publish(qp, slot);
     this.claimNext(qp);
     return true;
+  }
+
+  /**
+   * Whether the ring, which was full, has room within a moment. A sender that is faster than its receiver
+   * comes here every few messages: the send queue would cost both sides more than the wait.
+   */
+  private findsSlot(qp: EngineQueuePair): boolean {
+    for (let left = LOOKS_FOR_ROOM; left > 0; left--) if (this.requester.hasSlot(qp)) return true;
+    return false;
   }
 
   /**
