@@ -66,6 +66,8 @@ export class EngineQueuePair {
   published = 0;
   acknowledged = 0;
   outboundSequence = 0;
+  /** Slots executed when the lines of the next outbound slot were last fetched. */
+  claimedAfter = 0;
   peerState = 0;
   /** Messages up to here go without the send queue; -1 for none. */
   directBytes = 0;

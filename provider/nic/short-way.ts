@@ -130,7 +130,7 @@ export class ShortWay {
     words[slot + SLOT_CONTROL] = INLINE_SEND | slotFlags;
     words[slot + SLOT_LENGTH] = length;
     this.requester.publish(qp, slot);
-    this.claimNext(qp);
+    if (qp.executed !== qp.claimedAfter) this.claimNext(qp);
     return true;
   }
 
@@ -146,9 +146,11 @@ export class ShortWay {
   /**
    * Stores into both cache lines of the slot after the one that was published, so that they are on this
    * core when the next message is: meanwhile the other side reads the last one. Only where the slot is
-   * known to be free.
+   * known to be free, and only if something has come since the last time: in a stream of messages it would
+   * wait for the same lines a message earlier, and gain nothing.
    */
   private claimNext(qp: EngineQueuePair): void {
+    qp.claimedAfter = qp.executed;
     if (((qp.published - qp.acknowledged) | 0) >= SLOTS) return;
     const words = this.words;
     const slot = qp.outboundRing + (qp.published & (SLOTS - 1)) * WORDS;
