@@ -1,24 +1,36 @@
-// A process that is killed at a step of the move of a shared listener, as the one that hands it over or as
-// the one that takes it: in the provider's calls, between which nothing can be seen from outside. One
-// connection that nobody has accepted moves along, before the companion.
+// A process that is killed at a step of a move, of a shared connection or a shared listener, as the one that
+// hands it over or as the one that takes it: in the provider's calls, between which nothing can be seen from
+// outside. With the listener a connection moves that nobody has accepted, before the companion.
 
 import { describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
 import type { Death } from './children/share.js';
 import { carry } from './fixture.js';
+import type { SharingProcess } from './sharing.js';
 import { Service } from './sharing-service.js';
+import { Trio } from './sharing-trio.js';
+import { failureOf } from './sockets.js';
 
-const GIVING: readonly Death[] = [
+/** The one connection of a Trio, and the first of a Service. */
+const GIVING_ONE: readonly Death[] = [
   { call: 'WSPDuplicateSocket', nth: 1, when: 'before' },
   { call: 'WSPDuplicateSocket', nth: 1, when: 'after' },
   { call: 'WSPCloseSocket', nth: 1, when: 'after' },
+];
+
+const TAKING_ONE: readonly Death[] = [
+  { call: 'WSPSocket', nth: 1, when: 'before' },
+  { call: 'WSPSocket', nth: 1, when: 'after' },
+];
+
+const GIVING: readonly Death[] = [
+  ...GIVING_ONE,
   { call: 'WSPDuplicateSocket', nth: 2, when: 'after' },
   { call: 'WSPCloseSocket', nth: 2, when: 'after' },
 ];
 
 const TAKING: readonly Death[] = [
-  { call: 'WSPSocket', nth: 1, when: 'before' },
-  { call: 'WSPSocket', nth: 1, when: 'after' },
+  ...TAKING_ONE,
   { call: 'WSPSocket', nth: 2, when: 'after' },
   { call: 'WSPEventSelect', nth: 1, when: 'after' },
 ];
@@ -78,5 +90,35 @@ describe('a process that is killed in the middle of the move of a listener', () 
     }
     expect(service.c.statistics().tcpConnections).toBe(0);
     await service.finish();
+  });
+});
+
+/** The connection is at its end for A1, and is closed at both ends, for another one. */
+async function expectEnded(trio: Trio, child: SharingProcess, death: Death): Promise<void> {
+  expect(await trio.during(child.child.ended), stepOf(death)).toBe('SIGKILL');
+  const isLost = (): boolean =>
+    failureOf(trio.a.winsock, () => trio.tryReceive('a')) === spi.WSAECONNABORTED;
+  await trio.until(isLost, `the loss ${stepOf(death)}`);
+  trio.a.winsock.closesocket(trio.atA);
+  trio.reset('b');
+}
+
+describe('a process that is killed in the middle of the move of a connection', () => {
+  it('is the end of it for the others, and leaves nothing behind, whichever of the two it is [DUP-11 DUP-12 ERR-02]', async () => {
+    const trio = await Trio.open();
+    for (const death of GIVING_ONE) {
+      const child = await trio.sharing(await trio.process(death));
+      expect(await child.ask({ act: 'send', bytes: 1, seed: 1 })).toMatchObject({ error: 0 });
+      trio.tryReceive('a');
+      await expectEnded(trio, child, death);
+      trio.connect();
+    }
+    for (const death of TAKING_ONE) {
+      const child = await trio.sharing(await trio.process(death));
+      child.child.tell({ act: 'send', bytes: 1, seed: 1 });
+      await expectEnded(trio, child, death);
+      trio.connect();
+    }
+    await trio.finish();
   });
 });

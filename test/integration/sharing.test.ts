@@ -294,18 +294,4 @@ describe('the end of one process', () => {
     await trio.until(lost, 'the reset');
     await trio.finish(other);
   });
-
-  it('that is killed while the connection is on its way to it is the end of the connection [ERR-02]', async () => {
-    const trio = await Trio.open();
-    const child = await trio.sharing();
-    await child.askAlone({ act: 'sendLater', bytes: SMALL, seed: 1 });
-    child.child.kill('SIGSTOP');
-    await trio.until(() => trio.a.usage().queuePairs === 0, 'the end of the old queue pair');
-    await child.kill();
-    const isLost = (): boolean =>
-      failureOf(trio.a.winsock, () => trio.tryReceive('a')) === spi.WSAECONNABORTED;
-    await trio.until(isLost, 'the loss');
-    trio.reset('b');
-    await trio.finish();
-  });
 });
