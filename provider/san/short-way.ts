@@ -1,15 +1,15 @@
 // The short ways of the commonest calls: a small send that is polled for, a receive into one place, and
 // the poll that ends it. Each does the whole of a call or nothing, and the long ways (transfer.ts,
 // overlapped.ts) say what is wrong. One object for all sockets, methods instead of functions, and copies of
-// imported constants: V8 checks an import at every use, and a method once. Makes no upcall but by drive().
-// Sources: WSPSEND-06, WSPRECV-01, OVL-05, OVL-11, OVL-12, GOR-01.
+// imported constants: V8 checks an import at every use, and a method once. Makes no upcall but in poll().
+// Sources: WSPSEND-06, WSPRECV-01, OVL-05, OVL-06, OVL-09, OVL-11, OVL-12, GOR-01.
 
 import type { NicDevice } from '../nic/device.js';
 import { Arrival, PostResult } from '../nic/verbs.js';
 import type { WorkCompletion } from '../nic/verbs.js';
 import type { Ref, WSABUF, WSAOVERLAPPED } from '../spi/winsock2.js';
 import { WSS_OPERATION_IN_PROGRESS } from '../spi/ws2spi.js';
-import { arrived, recycle } from './completion.js';
+import { arrived, giveUpIfFinished, recycle, storeOutcome } from './completion.js';
 import { drive } from './progress.js';
 import type { Operation, SanSocket, SocketTable } from './record.js';
 import type { Registration } from './registration.js';
@@ -140,8 +140,11 @@ export class ShortWay {
     if (arrival === TAKEN) {
       const operation = socket.operations[completion.id];
       if (operation === undefined) return UNKNOWN;
-      if (operation.overlapped !== overlapped || (overlapped.hEvent & 1) === 0)
-        return this.other(socket, operation, overlapped);
+      if (operation.overlapped !== overlapped || (overlapped.hEvent & 1) === 0) {
+        if (operation.overlapped === overlapped) this.tell(socket, operation, overlapped);
+        else arrived(state, socket, operation, completion.byteLength);
+        return overlapped.Internal === IN_PROGRESS ? UNKNOWN : DONE;
+      }
       socket.endReceive(operation);
       overlapped.InternalHigh = completion.byteLength;
       overlapped.OffsetHigh = 0;
@@ -157,9 +160,22 @@ export class ShortWay {
     return overlapped.Internal === IN_PROGRESS ? PENDING : DONE;
   }
 
-  /** It was a message for another receive than that which is asked about. */
-  private other(socket: SanSocket, operation: Operation, overlapped: WSAOVERLAPPED): Polled {
-    arrived(this.state, socket, operation, this.completion.byteLength);
-    return overlapped.Internal === IN_PROGRESS ? UNKNOWN : DONE;
+  /**
+   * It was the receive that is asked about, and its owner wants the upcall: nothing else has finished
+   * that would have to be told before. [OVL-06, OVL-09]
+   */
+  private tell(socket: SanSocket, operation: Operation, overlapped: WSAOVERLAPPED): void {
+    const state = this.state;
+    const { byteLength } = this.completion;
+    socket.endReceive(operation);
+    // The notification has not returned yet.
+    socket.unfinished++;
+    storeOutcome(overlapped, byteLength, 0, 0);
+    const { upcalls, errno } = state;
+    state.notifying++;
+    upcalls?.lpWPUCompleteOverlappedRequest(socket.handle, overlapped, 0, byteLength, errno);
+    state.notifying--;
+    socket.unfinished--;
+    if (socket.state === 'closed') giveUpIfFinished(state, socket);
   }
 }

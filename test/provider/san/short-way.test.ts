@@ -51,8 +51,8 @@ class End {
     return overlapped;
   }
 
-  receive(at: number, length: number): spi.WSAOVERLAPPED {
-    const overlapped = spi.createOverlapped(SUPPRESSED_EVENT);
+  receive(at: number, length: number, hEvent = SUPPRESSED_EVENT): spi.WSAOVERLAPPED {
+    const overlapped = spi.createOverlapped(hEvent);
     const buffers = [{ len: length, buf: this.memory.subarray(at, at + length) }];
     const { table } = this.#end.raw;
     const { socket } = this.#end;
@@ -71,6 +71,15 @@ class End {
     }
     expect(errno.value).toBe(spi.WSA_IO_INCOMPLETE);
     return -1;
+  }
+
+  /** An event that the upcall for an operation sets. */
+  newEvent(): number {
+    return this.#end.raw.upcalls.newEvent();
+  }
+
+  isSet(event: number): boolean {
+    return this.#end.raw.upcalls.isSet(event);
   }
 
   close(): void {
@@ -121,6 +130,22 @@ it('a small polled send is pending like any other and has ended, and one look fi
     expect(a.poll(sent)).toBe(64);
     expect(b.poll(received)).toBe(64);
     expect(b.memory.subarray(0, 64).every((byte) => byte === 7)).toBe(true);
+  });
+});
+
+it('the look that finds a message tells whoever is to be told of its receive, and of no other [OVL-06 OVL-09]', async () => {
+  await withEnds((a, b) => {
+    const events = [b.newEvent(), b.newEvent()];
+    const told = (): boolean[] => events.map((event) => b.isSet(event));
+    const receives = events.map((event, index) => b.receive(index * 64, 64, event));
+    const [first, second] = receives as [spi.WSAOVERLAPPED, spi.WSAOVERLAPPED];
+    a.send(0, 64);
+    expect(b.poll(first)).toBe(64);
+    expect(told()).toEqual([true, false]);
+    a.send(0, 24);
+    a.close();
+    expect(b.poll(second)).toBe(24);
+    expect(told()).toEqual([true, true]);
   });
 });
 
