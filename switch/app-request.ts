@@ -23,8 +23,8 @@ export class AppRequest {
   readonly inner: WSAOVERLAPPED = createOverlapped();
   readonly isDone = (): boolean => this.done;
   /** What a blocking receive waits for: its end, or a routine that may run meanwhile. */
-  readonly isDoneOrInterrupted = (): boolean => this.done || this.#apcs.isRunnable;
-  readonly #apcs: ApcQueue;
+  readonly isDoneOrInterrupted = (): boolean => this.done || this.apcs.isRunnable;
+  private readonly apcs: ApcQueue;
   socket: SwitchSocket | null = null;
   isSend = false;
   /** Offset and OffsetHigh stay as they are: a file system owns this operation. [W8.3.3] */
@@ -46,28 +46,28 @@ export class AppRequest {
   older: AppRequest | null = null;
 
   constructor(apcs: ApcQueue) {
-    this.#apcs = apcs;
+    this.apcs = apcs;
   }
 }
 
 export class RequestPool {
-  readonly #spare: AppRequest[] = [];
-  readonly #events: EventTable;
-  readonly #apcs: ApcQueue;
-  #outstanding = 0;
+  private readonly spare: AppRequest[] = [];
+  private readonly events: EventTable;
+  private readonly apcs: ApcQueue;
+  private outCount = 0;
 
   constructor(events: EventTable, apcs: ApcQueue) {
-    this.#events = events;
-    this.#apcs = apcs;
+    this.events = events;
+    this.apcs = apcs;
   }
 
   /** Requests taken and not given back. */
   get outstanding(): number {
-    return this.#outstanding;
+    return this.outCount;
   }
 
   take(socket: SwitchSocket, isSend: boolean): AppRequest {
-    const request = this.#spare.pop() ?? new AppRequest(this.#apcs);
+    const request = this.spare.pop() ?? new AppRequest(this.apcs);
     request.session.owner = request;
     request.socket = socket;
     request.isSend = isSend;
@@ -78,7 +78,7 @@ export class RequestPool {
     request.error = 0;
     request.bytes = 0;
     request.flags = 0;
-    this.#outstanding++;
+    this.outCount++;
     return request;
   }
 
@@ -88,8 +88,8 @@ export class RequestPool {
     request.socket = null;
     request.overlapped = null;
     request.routine = null;
-    this.#outstanding--;
-    this.#spare.push(request);
+    this.outCount--;
+    this.spare.push(request);
   }
 
   /**
@@ -106,7 +106,7 @@ export class RequestPool {
     overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     // With a routine hEvent is the application's own. [W9.4]
     if (routine !== null) return;
-    if (overlapped.hEvent !== 0) this.#events.reset(overlapped.hEvent);
+    if (overlapped.hEvent !== 0) this.events.reset(overlapped.hEvent);
     else if (request.socket !== null) request.socket.isSignalled = false;
   }
 
@@ -118,7 +118,24 @@ export class RequestPool {
     request.flags = flags;
     if (request.inCall) return;
     if (request.isListed) unlist(request);
-    this.#indicateEnd(request, false);
+    this.indicateEnd(request, false);
+    this.release(request);
+  }
+
+  /** The same for a receive that `bytes` bytes have gone into: mostly one that is polled for. */
+  received(request: AppRequest, bytes: number): void {
+    const { overlapped, socket } = request;
+    const isPlain = request.isListed && request.routine === null && !request.isOpaque;
+    if (!isPlain || overlapped === null || socket === null) {
+      this.complete(request, 0, bytes, 0);
+      return;
+    }
+    unlist(request);
+    overlapped.Offset = 0;
+    overlapped.OffsetHigh = 0;
+    overlapped.InternalHigh = bytes;
+    overlapped.Internal = 0;
+    if (!isSignalledAlone(socket, overlapped)) this.signal(socket, overlapped, false);
     this.release(request);
   }
 
@@ -138,7 +155,7 @@ export class RequestPool {
     // Nor has the call a place for how much of a send has gone. [docs/decisions/0051]
     const isCut = error !== 0 && request.isSend && request.bytes > 0;
     const isTold = (isTruncated || isCut) && request.overlapped !== null;
-    if (error === 0 || isTold) this.#indicateEnd(request, true);
+    if (error === 0 || isTold) this.indicateEnd(request, true);
     else if (request.overlapped !== null) request.overlapped.Internal = statusOfWsaError(error);
     this.release(request);
     return isTold ? WSA_IO_PENDING : error;
@@ -155,12 +172,12 @@ export class RequestPool {
     overlapped.OffsetHigh = 0;
     overlapped.InternalHigh = bytes;
     overlapped.Internal = 0;
-    if (routine !== null) this.#apcs.queueRoutine(socket, routine, 0, bytes, overlapped, 0);
-    else if (!isSignalledAlone(socket, overlapped)) this.#signal(socket, overlapped, true);
+    if (routine !== null) this.apcs.queueRoutine(socket, routine, 0, bytes, overlapped, 0);
+    else if (!isSignalledAlone(socket, overlapped)) this.signal(socket, overlapped, true);
   }
 
   /** `inCall`: the call has not returned, and does so with success. */
-  #indicateEnd(request: AppRequest, inCall: boolean): void {
+  private indicateEnd(request: AppRequest, inCall: boolean): void {
     const { overlapped, routine, socket, error, bytes, flags } = request;
     if (overlapped !== null) {
       if (!request.isOpaque) {
@@ -172,17 +189,17 @@ export class RequestPool {
     }
     if (socket === null) return;
     if (routine !== null) {
-      this.#apcs.queueRoutine(socket, routine, error, bytes, overlapped, flags);
+      this.apcs.queueRoutine(socket, routine, error, bytes, overlapped, flags);
     } else if (overlapped !== null && !isSignalledAlone(socket, overlapped)) {
-      this.#signal(socket, overlapped, inCall);
+      this.signal(socket, overlapped, inCall);
     }
   }
 
   /** The event or else the socket's handle, and the completion packet. [W9.1, W9.13.1, W2.11] */
-  #signal(socket: SwitchSocket, overlapped: WSAOVERLAPPED, inCall: boolean): void {
+  private signal(socket: SwitchSocket, overlapped: WSAOVERLAPPED, inCall: boolean): void {
     const { hEvent, Internal, InternalHigh } = overlapped;
     const { port, notificationModes } = socket;
-    if (hEvent !== 0) this.#events.set(hEvent);
+    if (hEvent !== 0) this.events.set(hEvent);
     else if ((notificationModes & FILE_SKIP_SET_EVENT_ON_HANDLE) === 0) socket.isSignalled = true;
     if (port === null || (hEvent & 1) !== 0) return;
     const isSkipped =
@@ -191,7 +208,7 @@ export class RequestPool {
   }
 }
 
-/** The short way of #signal: nobody but those who poll, or wait for the handle. */
+/** The short way of signal: nobody but those who poll, or wait for the handle. */
 function isSignalledAlone(socket: SwitchSocket, overlapped: WSAOVERLAPPED): boolean {
   if (overlapped.hEvent !== 0 || socket.port !== null || socket.notificationModes !== 0)
     return false;

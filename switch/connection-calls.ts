@@ -1,5 +1,4 @@
-// The calls that one connection has under way at its provider: receives (ended by upcall), sends and
-// RDMA (tagged, polled). Keeps to the provider's queue depth by holding calls
+// The sends and RDMA calls that one connection has under way at its provider: tagged, polled. Keeps to the provider's queue depth by holding calls
 // back. Knows no session: it reports ends to CallEnds, never from inside an upcall. Sources: OVL-01
 // to OVL-12, WSPSEND-06 to -10, WSPRECV-03, RDMA-02, REGRDMA-03, MEM-08, IMPL-01, CLOSE-06.
 
@@ -16,13 +15,12 @@ import type { SessionAction } from './session/actions.js';
 import { ActionKind } from './session/actions.js';
 import type { SessionLimits } from './session/limits.js';
 import type { RegistrationCache } from './registration-cache.js';
+import type { Receiving } from './receiving.js';
 import { Registrations } from './registrations.js';
 import { Ring } from './ring.js';
 
 /** What a connection wants to know about its calls. */
 export interface CallEnds {
-  /** A receive has ended inside its call: it can be taken in the next turn. */
-  queue(): void;
   sendEnded(index: number, error: number): void;
   transferEnded(slot: number, error: number): void;
 }
@@ -38,9 +36,10 @@ export interface CallsOptions {
   readonly probesDescriptorLength: boolean;
   /** Sends and RDMA calls that the provider takes at once. */
   readonly queueDepth: number;
-  /** hEvent of receives, and of everything else: the latter is tagged. [OVL-05, WSPSEND-08] */
-  readonly receiveEvent: number;
+  /** hEvent of every call here, tagged. [OVL-05, WSPSEND-08] */
   readonly taggedEvent: number;
+  /** The calls that are not here. */
+  readonly receiving: Receiving;
   readonly ends: CallEnds;
 }
 
@@ -67,167 +66,77 @@ const SLOT_BIT = 0x1_0000;
 
 export class ConnectionCalls {
   readonly registrations: Registrations;
-  readonly #options: CallsOptions;
-  readonly #procs: SanProcTable;
-  readonly #ends: CallEnds;
-  readonly #memory: ConnectionMemory;
-  readonly #messageBytes: number;
-  readonly #receives: readonly WSAOVERLAPPED[];
+  private readonly options: CallsOptions;
+  private readonly procs: SanProcTable;
+  private readonly ends: CallEnds;
+  private readonly memory: ConnectionMemory;
+  private readonly receiving: Receiving;
   /** Made when their buffer or slot is first used: most connections use few. */
-  readonly #sends: (WSAOVERLAPPED | undefined)[];
+  private readonly sends: (WSAOVERLAPPED | undefined)[];
   /** Bytes of the message in each send buffer whose call is held back. */
-  readonly #heldLengths: number[] = [];
-  readonly #slots: (Slot | undefined)[];
-  /**
-   * Receives under way: so many from this index on, and round. They are posted in the order of their
-   * indexes, which is the order in which messages fill and leave them. [OVL-14]
-   */
-  #receivesOut = 0;
-  /** The provider has refused a receive: the connection goes. */
-  #isRefused = false;
-  #oldestReceive = 0;
-  /** Receives that were taken and are to be posted again. */
-  spentCount = 0;
-  /** What takeReceived() has taken. */
-  endedError = 0;
-  endedBytes = 0;
-  readonly #sendsOut: Ring;
+  private readonly heldLengths: number[] = [];
+  private readonly slots: (Slot | undefined)[];
+  private readonly sendsOut: Ring;
   /** Sends out at which their ends are asked for: when the next one goes, and in turns. */
-  #reclaimAt = 0;
-  #turnsAt = 0;
-  readonly #held: Ring;
-  readonly #transfersOut: number[] = [];
-  #s: number;
+  private reclaimAt = 0;
+  private turnsAt = 0;
+  private readonly held: Ring;
+  private readonly transfersOut: number[] = [];
+  /** No call is out or held back, so that a send need not look at where they are kept. */
+  private isQuiet = true;
+  private s: number;
   isClosed = false;
-  readonly #bytes = ref(0);
-  readonly #flags = ref(0);
-  readonly #errno = ref(0);
+  private readonly bytes = ref(0);
+  private readonly flags = ref(0);
+  private readonly errno = ref(0);
 
   constructor(options: CallsOptions) {
     const { memory, limits } = options;
-    this.#options = options;
-    this.#procs = options.procs;
-    this.#ends = options.ends;
-    this.#memory = memory;
-    this.#messageBytes = limits.messageBytes;
+    this.options = options;
+    this.procs = options.procs;
+    this.ends = options.ends;
+    this.memory = memory;
+    this.receiving = options.receiving;
     this.registrations = new Registrations(options.descriptor, options);
-    this.#s = options.descriptor;
-    this.#receives = memory.receiveBuffers.map(() => createOverlapped(options.receiveEvent));
-    this.#sends = new Array<WSAOVERLAPPED | undefined>(limits.sendCount).fill(undefined);
-    this.#slots = new Array<Slot | undefined>(options.slotCount).fill(undefined);
-    this.#sendsOut = new Ring(limits.sendCount);
-    this.#held = new Ring(limits.sendCount + options.slotCount);
-    this.#countSends(limits.firstSendCount);
+    this.s = options.descriptor;
+    this.sends = new Array<WSAOVERLAPPED | undefined>(limits.sendCount).fill(undefined);
+    this.slots = new Array<Slot | undefined>(options.slotCount).fill(undefined);
+    this.sendsOut = new Ring(limits.sendCount);
+    this.held = new Ring(limits.sendCount + options.slotCount);
+    this.countSends(limits.firstSendCount);
   }
 
   /** There begins to be need of the send buffers that are out. */
   get mayReclaim(): boolean {
-    return this.#sendsOut.length >= this.#reclaimAt;
+    return this.sendsOut.length >= this.reclaimAt;
   }
 
   /** Nobody but turns would find out about the end of a call. */
   get needsTurns(): boolean {
-    return this.isAwaited || this.#sendsOut.length >= this.#turnsAt;
+    return this.isAwaited || this.sendsOut.length >= this.turnsAt;
   }
 
   /** Somebody waits for the end of a call: RDMA, or a call that is held back. */
   get isAwaited(): boolean {
-    return this.#transfersOut.length > 0 || this.#held.length > 0;
+    return this.transfersOut.length > 0 || this.held.length > 0;
   }
 
   /** No call has its hands on memory of the connection or the application. */
   get isIdle(): boolean {
-    const transfers = this.#transfersOut.length;
-    return this.#receivesOut === 0 && this.#sendsOut.length === 0 && transfers === 0;
+    const transfers = this.transfersOut.length;
+    return this.receiving.isIdle && this.sendsOut.length === 0 && transfers === 0;
   }
 
   /** The send buffers behind the first ones, from now on; false when there is no memory for them. */
   lendSends(): boolean {
     const isLent = this.registrations.lendSends();
-    if (isLent) this.#countSends(this.#options.limits.sendCount);
+    if (isLent) this.countSends(this.options.limits.sendCount);
     return isLent;
   }
 
-  #countSends(count: number): void {
-    this.#reclaimAt = Math.max(1, count >> 1);
-    this.#turnsAt = Math.max(this.#reclaimAt, Math.min(count, 2));
-  }
-
-  /** Posts receive buffer `index`, whose turn it is. 0, or the error with which the connection is gone. */
-  postReceive(index: number): number {
-    if (index !== this.#nextReceive) {
-      // The connection is going; what was to be posted behind a refused receive has no turn.
-      assert(this.#isRefused, 'receive buffers are posted in turn');
-      return 0;
-    }
-    const overlapped = at(this.#receives, index);
-    overlapped.InternalHigh = 0;
-    overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
-    this.#flags.value = 0;
-    // Counted before the call: the completion may come from inside it.
-    this.#receivesOut++;
-    const { lpWSPRecv } = this.#procs;
-    const errno = this.#errno;
-    const bytes = this.#bytes;
-    const buffers = withBuffer(at(this.#memory.receiveBuffers, index), this.#messageBytes);
-    if (lpWSPRecv(this.#s, buffers, 1, bytes, this.#flags, overlapped, null, null, errno) === 0) {
-      overlapped.InternalHigh = bytes.value;
-      overlapped.Internal = 0;
-      this.#ends.queue();
-      return 0;
-    }
-    if (errno.value === wsa.WSA_IO_PENDING) return 0;
-    this.#receivesOut--;
-    this.#isRefused = true;
-    return errno.value;
-  }
-
-  /** Posts the oldest of those that are to be posted again; there is one. As postReceive. */
-  repost(): number {
-    this.spentCount--;
-    return this.postReceive(this.#nextReceive);
-  }
-
-  get #nextReceive(): number {
-    const next = this.#oldestReceive + this.#receivesOut;
-    const { length } = this.#receives;
-    return next < length ? next : next - length;
-  }
-
-  /** Whether the oldest receive has ended: what an upcall has noted, or an inline completion. */
-  get hasReceived(): boolean {
-    return (
-      this.#receivesOut > 0 &&
-      at(this.#receives, this.#oldestReceive).Internal !== WSS_OPERATION_IN_PROGRESS
-    );
-  }
-
-  /**
-   * Has the provider look for the message that the oldest receive waits for. Whether it has ended.
-   * [OVL-04, GOR-05]
-   */
-  askReceive(): boolean {
-    if (this.#receivesOut === 0) return false;
-    const overlapped = at(this.#receives, this.#oldestReceive);
-    if (overlapped.Internal !== WSS_OPERATION_IN_PROGRESS) return true;
-    if (this.isClosed) return false;
-    const { lpWSPGetOverlappedResult } = this.#procs;
-    lpWSPGetOverlappedResult(this.#s, overlapped, this.#bytes, false, this.#flags, this.#errno);
-    return !isPending(overlapped);
-  }
-
-  /**
-   * Takes the oldest receive, which has ended, as endedError and endedBytes say; its buffer's index. The
-   * next call takes the next one.
-   */
-  takeReceived(): number {
-    const index = this.#oldestReceive;
-    const overlapped = at(this.#receives, index);
-    this.#oldestReceive = index + 1 < this.#receives.length ? index + 1 : 0;
-    this.#receivesOut--;
-    this.endedError = overlapped.Internal === 0 ? 0 : wsaErrorOfStatus(overlapped.Internal);
-    this.endedBytes = overlapped.InternalHigh;
-    return index;
+  private countSends(count: number): void {
+    this.reclaimAt = Math.max(1, count >> 1);
+    this.turnsAt = Math.max(this.reclaimAt, Math.min(count, 2));
   }
 
   /**
@@ -235,14 +144,14 @@ export class ConnectionCalls {
    * does that a provider takes at once; anything else was reported, or is to come.
    */
   send(index: number, length: number): boolean {
-    if (!this.#mustHold()) return this.#startSend(index, length);
-    this.#heldLengths[index] = length;
-    this.#held.push(index);
+    if (this.isQuiet || !this.mustHold()) return this.startSend(index, length);
+    this.heldLengths[index] = length;
+    this.held.push(index);
     return false;
   }
 
   transfer(action: SessionAction): void {
-    const slot = (this.#slots[action.slot] ??= new Slot());
+    const slot = (this.slots[action.slot] ??= new Slot());
     assert(!slot.pending, 'a slot has one RDMA call at a time');
     const buffer = slot.buffers[0] as WSABUFEX;
     // A view per RDMA call: the call's buffer starts where the piece starts. Not the message path.
@@ -257,8 +166,9 @@ export class ConnectionCalls {
     slot.remoteLength = action.descriptorLength;
     slot.remoteOffset = action.remoteOffset;
     slot.pending = true;
-    if (this.#mustHold()) this.#held.push(action.slot | SLOT_BIT);
-    else this.#startTransfer(action.slot);
+    this.isQuiet = false;
+    if (this.mustHold()) this.held.push(action.slot | SLOT_BIT);
+    else this.startTransfer(action.slot);
   }
 
   /**
@@ -268,26 +178,27 @@ export class ConnectionCalls {
    */
   poll(drive: boolean): number {
     let ended = 0;
-    for (let index = this.#sendsOut.oldest; index >= 0; index = this.#sendsOut.oldest) {
-      const overlapped = at(this.#sends, index);
-      const error = this.#result(overlapped, drive);
+    for (let index = this.sendsOut.oldest; index >= 0; index = this.sendsOut.oldest) {
+      const overlapped = at(this.sends, index);
+      const error = this.result(overlapped, drive);
       if (error === wsa.WSA_IO_INCOMPLETE) break;
-      this.#sendsOut.shift();
+      this.sendsOut.shift();
       ended++;
-      this.#ends.sendEnded(index, error);
+      this.ends.sendEnded(index, error);
     }
-    for (let position = 0; position < this.#transfersOut.length; ) {
-      const index = this.#transfersOut[position] as number;
-      const error = this.#result(at(this.#slots, index).overlapped, drive);
+    for (let position = 0; position < this.transfersOut.length; ) {
+      const index = this.transfersOut[position] as number;
+      const error = this.result(at(this.slots, index).overlapped, drive);
       if (error === wsa.WSA_IO_INCOMPLETE) {
         position++;
         continue;
       }
-      this.#transfersOut.splice(position, 1);
-      this.#endTransfer(index, error);
+      this.transfersOut.splice(position, 1);
+      this.endTransfer(index, error);
       ended++;
     }
-    while (this.#held.length > 0 && !this.#isFull() && !this.isClosed) this.#startHeld();
+    while (this.held.length > 0 && !this.isFull() && !this.isClosed) this.startHeld();
+    this.isQuiet = this.sendsOut.length === 0 && !this.isAwaited;
     return ended;
   }
 
@@ -298,18 +209,19 @@ export class ConnectionCalls {
   close(lateCalls: boolean): void {
     if (this.isClosed) return;
     const held: number[] = [];
-    while (this.#held.length > 0) held.push(this.#held.shift());
+    while (this.held.length > 0) held.push(this.held.shift());
     this.registrations.deregisterUnused({
-      sends: this.#sendsOut.length > 0,
-      receives: this.#receivesOut > 0,
-      handles: this.#transfersOut.map((slot) => at(this.#slots, slot).buffers[0]?.handle ?? 0),
+      sends: this.sendsOut.length > 0,
+      receives: !this.receiving.isIdle,
+      handles: this.transfersOut.map((slot) => at(this.slots, slot).buffers[0]?.handle ?? 0),
     });
-    this.#procs.lpWSPCloseSocket(this.#s, this.#errno);
-    this.#s = INVALID_SOCKET;
+    this.procs.lpWSPCloseSocket(this.s, this.errno);
+    this.s = INVALID_SOCKET;
     this.isClosed = true;
-    if (lateCalls) this.#callTooLate();
+    this.receiving.close();
+    if (lateCalls) this.receiving.callTooLate();
     for (const call of held) {
-      if (call >= SLOT_BIT) this.#endTransfer(call & ~SLOT_BIT, wsa.WSA_OPERATION_ABORTED);
+      if (call >= SLOT_BIT) this.endTransfer(call & ~SLOT_BIT, wsa.WSA_OPERATION_ABORTED);
     }
   }
 
@@ -319,79 +231,81 @@ export class ConnectionCalls {
    * INVALID_SOCKET when it cannot. [DUP-08, DUP-09, DUP-11]
    */
   handOver(processId: number, info: WSAPROTOCOL_INFO): number {
-    assert(this.spentCount === 0, 'all receives that are counted as posted are posted');
-    const { lpWSPDuplicateSocket } = this.#procs;
+    assert(!this.receiving.hasDebts, 'all receives that are counted as posted are posted');
+    const { lpWSPDuplicateSocket } = this.procs;
     this.registrations.deregisterUnused({ sends: false, receives: true, handles: [] });
     const errno = ref(0);
-    if (lpWSPDuplicateSocket(this.#s, processId, info, errno) !== 0) {
+    if (lpWSPDuplicateSocket(this.s, processId, info, errno) !== 0) {
       return this.registrations.registerAgain() ? errno.value : INVALID_SOCKET;
     }
-    this.#procs.lpWSPCloseSocket(this.#s, this.#errno);
-    this.#s = INVALID_SOCKET;
+    this.procs.lpWSPCloseSocket(this.s, this.errno);
+    this.s = INVALID_SOCKET;
     this.isClosed = true;
+    this.receiving.close();
     return 0;
   }
 
   /** The provider did not end its calls after the close: they count as aborted. */
   abandon(): void {
-    this.#receivesOut = 0;
-    while (this.#sendsOut.length > 0) this.#sendsOut.shift();
-    for (const slot of this.#transfersOut.splice(0)) {
-      this.#endTransfer(slot, wsa.WSA_OPERATION_ABORTED);
+    this.receiving.abandon();
+    while (this.sendsOut.length > 0) this.sendsOut.shift();
+    for (const slot of this.transfersOut.splice(0)) {
+      this.endTransfer(slot, wsa.WSA_OPERATION_ABORTED);
     }
   }
 
-  #mustHold(): boolean {
-    return this.#held.length > 0 || this.#isFull();
+  private mustHold(): boolean {
+    return this.held.length > 0 || this.isFull();
   }
 
-  #isFull(): boolean {
-    return this.#sendsOut.length + this.#transfersOut.length >= this.#options.queueDepth;
+  private isFull(): boolean {
+    return this.sendsOut.length + this.transfersOut.length >= this.options.queueDepth;
   }
 
-  #startHeld(): void {
-    const call = this.#held.shift();
-    if (call >= SLOT_BIT) this.#startTransfer(call & ~SLOT_BIT);
-    else if (this.#startSend(call, at(this.#heldLengths, call))) this.#ends.sendEnded(call, 0);
+  private startHeld(): void {
+    const call = this.held.shift();
+    if (call >= SLOT_BIT) this.startTransfer(call & ~SLOT_BIT);
+    else if (this.startSend(call, at(this.heldLengths, call))) this.ends.sendEnded(call, 0);
   }
 
   /** See send(). */
-  #startSend(index: number, length: number): boolean {
-    const overlapped = (this.#sends[index] ??= createOverlapped(this.#options.taggedEvent));
-    const buffers = withBuffer(at(this.#memory.sendBuffers, index), length);
+  private startSend(index: number, length: number): boolean {
+    const overlapped = (this.sends[index] ??= createOverlapped(this.options.taggedEvent));
+    const buffers = withBuffer(at(this.memory.sendBuffers, index), length);
     overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
-    const { lpWSPSend } = this.#procs;
-    const errno = this.#errno;
-    if (lpWSPSend(this.#s, buffers, 1, this.#bytes, 0, overlapped, null, null, errno) === 0) {
+    const { lpWSPSend } = this.procs;
+    const errno = this.errno;
+    if (lpWSPSend(this.s, buffers, 1, this.bytes, 0, overlapped, null, null, errno) === 0) {
       return true;
     }
     let error = errno.value;
     if (error === wsa.WSA_IO_PENDING) {
       // Over already, most likely: asked for now it costs less than a place in the queue. [WSPSEND-07]
-      error = this.#sendsOut.length > 0 ? wsa.WSA_IO_INCOMPLETE : this.#result(overlapped, false);
+      error = this.sendsOut.length > 0 ? wsa.WSA_IO_INCOMPLETE : this.result(overlapped, false);
       if (error === 0) return true;
       if (error === wsa.WSA_IO_INCOMPLETE) {
-        this.#sendsOut.push(index);
+        this.isQuiet = false;
+        this.sendsOut.push(index);
         return false;
       }
     }
-    this.#ends.sendEnded(index, error);
+    this.ends.sendEnded(index, error);
     return false;
   }
 
-  #startTransfer(index: number): void {
-    const slot = at(this.#slots, index);
-    const { WSPRdmaRead, WSPRdmaWrite } = this.#options.extensions;
+  private startTransfer(index: number): void {
+    const slot = at(this.slots, index);
+    const { WSPRdmaRead, WSPRdmaWrite } = this.options.extensions;
     const call = slot.isRead ? WSPRdmaRead : WSPRdmaWrite;
     assert(call !== null, 'only a provider with WSPRdmaRead is asked to read');
-    slot.overlapped.hEvent = this.#options.taggedEvent;
+    slot.overlapped.hEvent = this.options.taggedEvent;
     slot.overlapped.Internal = WSS_OPERATION_IN_PROGRESS;
     const { buffers, remote, remoteLength, remoteOffset, overlapped } = slot;
-    const bytes = this.#bytes;
-    const errno = this.#errno;
+    const bytes = this.bytes;
+    const errno = this.errno;
     const failed =
       call(
-        this.#s,
+        this.s,
         buffers,
         1,
         remote,
@@ -404,69 +318,36 @@ export class ConnectionCalls {
         null,
         errno,
       ) !== 0;
-    if (failed && errno.value === wsa.WSA_IO_PENDING) this.#transfersOut.push(index);
-    else this.#endTransfer(index, failed ? errno.value : 0);
+    if (failed && errno.value === wsa.WSA_IO_PENDING) this.transfersOut.push(index);
+    else this.endTransfer(index, failed ? errno.value : 0);
   }
 
-  #endTransfer(index: number, error: number): void {
-    const slot = at(this.#slots, index);
+  private endTransfer(index: number, error: number): void {
+    const slot = at(this.slots, index);
     slot.pending = false;
     (slot.buffers[0] as WSABUFEX).buf = null;
     slot.remote = null;
-    this.#ends.transferEnded(index, error);
+    this.ends.transferEnded(index, error);
   }
 
   /** 0, the operation's error, or WSA_IO_INCOMPLETE. [WSPSEND-07, OVL-10] */
-  #result(overlapped: WSAOVERLAPPED, drive: boolean): number {
+  private result(overlapped: WSAOVERLAPPED, drive: boolean): number {
     const status = overlapped.Internal;
     if (status === WSS_OPERATION_IN_PROGRESS && (!drive || this.isClosed)) {
       return wsa.WSA_IO_INCOMPLETE;
     }
     if (this.isClosed) return wsaErrorOfStatus(status);
-    const { lpWSPGetOverlappedResult } = this.#procs;
-    const errno = this.#errno;
-    const done = lpWSPGetOverlappedResult(
-      this.#s,
-      overlapped,
-      this.#bytes,
-      false,
-      this.#flags,
-      errno,
-    );
+    const { lpWSPGetOverlappedResult } = this.procs;
+    const errno = this.errno;
+    const done = lpWSPGetOverlappedResult(this.s, overlapped, this.bytes, false, this.flags, errno);
     return done ? 0 : errno.value;
   }
-
-  /** What the shipped switch was seen doing; the answer is WSAENOTSOCK. [CLOSE-06] */
-  #callTooLate(): void {
-    const overlapped = at(this.#receives, 0);
-    const buffers = withBuffer(at(this.#memory.receiveBuffers, 0), this.#messageBytes);
-    const spare = createOverlapped();
-    const { lpWSPGetOverlappedResult, lpWSPRecv } = this.#procs;
-    const errno = this.#errno;
-    const flags = this.#flags;
-    lpWSPGetOverlappedResult(INVALID_SOCKET, overlapped, this.#bytes, false, flags, errno);
-    flags.value = 0;
-    lpWSPRecv(INVALID_SOCKET, buffers, 1, this.#bytes, flags, spare, null, null, errno);
-  }
-}
-
-/**
- * What a lost connection means to the application: a receive that was flushed although nobody here
- * closed is a connection that the other side lost. [CLOSE-01, WSPRECV-07, W14.19]
- */
-export function lossError(error: number): number {
-  return error === wsa.WSA_OPERATION_ABORTED ? wsa.WSAECONNRESET : error;
 }
 
 function withBuffer(buf: Uint8Array, len: number): readonly WSABUF[] {
   oneBuffer.buf = buf;
   oneBuffer.len = len;
   return oneBufferArray;
-}
-
-/** A function, because what it reads changes behind calls. */
-function isPending(overlapped: WSAOVERLAPPED): boolean {
-  return overlapped.Internal === WSS_OPERATION_IN_PROGRESS;
 }
 
 function at<T>(items: readonly (T | undefined)[], index: number): T {

@@ -5,6 +5,7 @@ import type { Companion } from './companion.js';
 import { type CallEnds, ConnectionCalls } from './connection-calls.js';
 import type { ConnectionMemory } from './connection-memory.js';
 import type { SwitchCore } from './core.js';
+import { Receiving, type ReceivingShell } from './receiving.js';
 import { Session, type SessionOptions } from './session/session.js';
 
 export function createSession(
@@ -26,11 +27,31 @@ export function createSession(
   });
 }
 
+export function createReceiving(
+  core: SwitchCore,
+  { provider, limits, descriptor, event }: Companion,
+  memory: ConnectionMemory,
+  session: Session,
+  shell: ReceivingShell,
+): Receiving {
+  return new Receiving({
+    procs: provider.procs,
+    descriptor,
+    session,
+    requests: core.requests,
+    buffers: memory.receiveBuffers,
+    messageBytes: limits.messageBytes,
+    event: core.profile.transferEvent === 'event' ? event : 0,
+    shell,
+  });
+}
+
 export function createCalls(
   core: SwitchCore,
   { provider, limits, descriptor, event, queueDepth }: Companion,
   memory: ConnectionMemory,
   slotCount: number,
+  receiving: Receiving,
   ends: CallEnds,
 ): ConnectionCalls {
   return new ConnectionCalls({
@@ -43,8 +64,8 @@ export function createCalls(
     cache: core.registrations,
     probesDescriptorLength: core.profile.probesDescriptorLength,
     queueDepth,
-    receiveEvent: core.profile.transferEvent === 'event' ? event : 0,
     taggedEvent: event | 1,
+    receiving,
     ends,
   });
 }

@@ -7,9 +7,9 @@ import { MSG_OOB, type WSAOVERLAPPED } from '../provider/spi/winsock2.js';
 import { assert } from '../runtime/assert.js';
 import type { Nanos } from '../runtime/clock.js';
 import type { AppRequest } from './app-request.js';
-import { type CallEnds, type ConnectionCalls, lossError } from './connection-calls.js';
+import type { CallEnds, ConnectionCalls } from './connection-calls.js';
 import type { ConnectionMemory } from './connection-memory.js';
-import { createCalls, createSession } from './connection-parts.js';
+import { createCalls, createReceiving, createSession } from './connection-parts.js';
 import { type ConnectionWatcher, NOBODY } from './connection-watcher.js';
 import type { SwitchCore } from './core.js';
 import type { CompletionSink } from './handle-table.js';
@@ -18,12 +18,12 @@ import { Departure, type DepartingShell } from './departure.js';
 import type { ShortWay } from './session/short-way.js';
 import { HEADER_BYTES, type Session } from './session/session.js';
 import { SessionAction, ActionKind, ResultFlag } from './session/session.js';
-import { Receiving, type ReceivingShell } from './receiving.js';
+import { lossError, type Receiving, type ReceivingShell } from './receiving.js';
 import type { SessionState } from './session/state.js';
 
 export class Connection implements CompletionSink, CallEnds, ReceivingShell, DepartingShell {
   readonly session: Session;
-  readonly #shortWay: ShortWay;
+  private readonly shortWay: ShortWay;
   readonly companion: Companion;
   watcher: ConnectionWatcher = NOBODY;
   /** In core.ready. */
@@ -37,22 +37,22 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
   bytesHeld = 0;
   /** Sends of the application that the session has not handed back. */
   sendsPending = 0;
-  #heldLoss = 0;
-  readonly #core: SwitchCore;
-  readonly #calls: ConnectionCalls;
-  readonly #action = new SessionAction();
-  readonly #receiving: Receiving;
+  private heldLoss = 0;
+  private readonly core: SwitchCore;
+  private readonly calls: ConnectionCalls;
+  private readonly action = new SessionAction();
+  private readonly receiving: Receiving;
   readonly departure: Departure;
   /** Deadlines are near: time is read for every event, not once in a while. */
-  #exact = true;
+  private exact = true;
   /** And will be until the connection is gone: its end is in sight. */
-  #ending = false;
-  #draining = false;
+  private ending = false;
+  private draining = false;
   /** A suspension is under way: its calls are polled for. */
-  #suspending = false;
+  private suspending = false;
   /** Told when both sides are quiet, by whoever has asked for it; takes note only. [DUP-09] */
   onQuiet: (() => void) | null = null;
-  #isGone = false;
+  private isGone = false;
 
   constructor(
     core: SwitchCore,
@@ -60,17 +60,18 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
     readonly role: 'connector' | 'acceptor',
     memory: ConnectionMemory,
   ) {
-    this.#core = core;
+    this.core = core;
     this.companion = companion;
     this.session = createSession(companion, role, memory, {
-      lendStaging: () => this.#calls.registrations.lendStaging(),
-      lendSends: () => this.#calls.lendSends(),
+      lendStaging: () => this.calls.registrations.lendStaging(),
+      lendSends: () => this.calls.lendSends(),
     });
-    this.#shortWay = this.session.shortWay;
-    this.#calls = createCalls(core, companion, memory, this.session.slotCount, this);
-    const { receiveCount } = companion.limits;
-    this.#receiving = new Receiving(this.#calls, this.session, core.requests, receiveCount, this);
-    const parts = { calls: this.#calls, receiving: this.#receiving, memory };
+    this.shortWay = this.session.shortWay;
+    const { session } = this;
+    this.receiving = createReceiving(core, companion, memory, session, this);
+    const receiving = this.receiving;
+    this.calls = createCalls(core, companion, memory, session.slotCount, receiving, this);
+    const parts = { calls: this.calls, receiving, memory };
     this.departure = new Departure(core, parts, this);
   }
 
@@ -82,8 +83,8 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
     this.watcher = watcher;
     const entry = this.companion.handle;
     if (entry !== null) entry.sink = this;
-    this.#core.connections.add(this);
-    let error = this.#calls.registrations.registerRegions();
+    this.core.connections.add(this);
+    let error = this.calls.registrations.registerRegions();
     if (error === 0 && state !== null && !this.session.moving.load(state, this.now())) {
       error = wsa.WSAENOBUFS;
     }
@@ -101,7 +102,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
 
   /** The time, for the session: exact only where deadlines are. Reading it costs as much as a send. */
   now(): Nanos {
-    return this.#exact ? this.#core.environment.clock.now() : 0;
+    return this.exact ? this.core.environment.clock.now() : 0;
   }
 
   // What ends, from ConnectionCalls -------------------------------------------------------------
@@ -129,25 +130,25 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
    */
   lost(error: number): void {
     const mayHold = this.session.peerHasShutdown && this.sendsPending === 0;
-    if (mayHold && !this.isOrphan && !this.#exact) this.#heldLoss = error;
+    if (mayHold && !this.isOrphan && !this.exact) this.heldLoss = error;
     else this.session.handleDisconnect(error, this.now());
   }
 
   get isLossHeld(): boolean {
-    return this.#heldLoss !== 0;
+    return this.heldLoss !== 0;
   }
 
   /** Something is to be sent, or the socket closed: a loss that was held back matters now. */
   tellLoss(): void {
-    const error = this.#heldLoss;
+    const error = this.heldLoss;
     if (error === 0) return;
-    this.#heldLoss = 0;
+    this.heldLoss = 0;
     this.session.handleDisconnect(error, this.now());
     this.drain();
   }
 
   sendEnded(index: number, error: number): void {
-    if (error === 0 && this.#shortWay.sent(index)) return;
+    if (error === 0 && this.shortWay.sent(index)) return;
     if (this.session.isOver) return;
     this.session.handleSendComplete(index, lossError(error), this.now());
   }
@@ -161,38 +162,38 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
   /** Handles the receives that have ended, in order, and pays debts. Returns how much that was. */
   service(): number {
     this.isQueued = false;
-    const work = this.#receiving.takeAll() + this.#receiving.payDebts();
-    if (this.#calls.isClosed) this.#leave();
+    const work = this.receiving.takeAll() + this.receiving.payDebts();
+    if (this.calls.isClosed) this.leave();
     return work;
   }
 
   /** Somebody polls for something of this connection: its next message, and nothing else. */
   attend(): void {
-    this.#receiving.poll();
+    this.receiving.poll();
   }
 
   /** Somebody polls in vain: the time for what was put off, and for other calls that are awaited. */
   attendFurther(): void {
-    if (this.#calls.spentCount > 0) this.#receiving.payDebts();
+    this.receiving.payDebts();
     // It stays queued for the next turn if it is, which finds nothing left.
-    if (this.#calls.hasReceived) this.#receiving.takeAll();
-    if (this.#calls.isAwaited) this.turn(true);
+    this.receiving.takeAll();
+    if (this.calls.isAwaited) this.turn(true);
   }
 
   /** Sends that have ended give their buffers back, when there begins to be need of them. */
   reclaim(): void {
-    if (this.#calls.mayReclaim && this.#calls.poll(false) > 0) this.drain();
+    if (this.calls.mayReclaim && this.calls.poll(false) > 0) this.drain();
   }
 
   /** All sends that have ended give their buffers back: somebody would have to wait otherwise. */
   reclaimAll(): void {
-    if (this.#calls.poll(true) > 0) this.drain();
+    if (this.calls.poll(true) > 0) this.drain();
   }
 
   /** A turn of core.polled: calls that somebody waits for, and deadlines. */
   turn(drive: boolean): number {
-    let work = this.#calls.poll(drive);
-    if (this.#exact && !this.session.isOver) {
+    let work = this.calls.poll(drive);
+    if (this.exact && !this.session.isOver) {
       const now = this.now();
       if (now >= this.session.deadline) {
         this.session.handleTimer(now);
@@ -200,66 +201,66 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
       }
     }
     if (work > 0) this.drain();
-    const mayRelax = !this.#ending && !this.#suspending;
-    if (this.#exact && mayRelax && this.session.isEstablished) {
-      this.#exact = this.session.deadline !== Infinity;
+    const mayRelax = !this.ending && !this.suspending;
+    if (this.exact && mayRelax && this.session.isEstablished) {
+      this.exact = this.session.deadline !== Infinity;
     }
-    if (this.#calls.isClosed) this.#leave();
+    if (this.calls.isClosed) this.leave();
     return work;
   }
 
   /** Whether core.polled must keep it. */
   get needsTurns(): boolean {
-    if (this.#isGone) return false;
-    return this.#exact || this.#calls.needsTurns;
+    if (this.isGone) return false;
+    return this.exact || this.calls.needsTurns;
   }
 
   get deadline(): Nanos {
-    return Math.min(this.#exact ? this.session.deadline : Infinity, this.departure.deadline);
+    return Math.min(this.exact ? this.session.deadline : Infinity, this.departure.deadline);
   }
 
   /** Puts it on core.polled. */
   poll(): void {
-    if (this.isPolled || this.#isGone) return;
+    if (this.isPolled || this.isGone) return;
     this.isPolled = true;
-    this.#core.polled.push(this);
+    this.core.polled.push(this);
   }
 
   watchTime(): void {
-    this.#exact = true;
+    this.exact = true;
     this.poll();
   }
 
   /** From now on deadlines may be set: the end of the stream is in sight. */
   watchDeadlines(): void {
-    this.#ending = true;
+    this.ending = true;
     this.watchTime();
     this.tellLoss();
   }
 
   /** Hands a receive to the session, and carries out what that comes to, which is mostly nothing. */
   receive(request: AppRequest): void {
-    if (this.#shortWay.post(request.session)) return;
+    if (this.shortWay.post(request.session)) return;
     this.session.receive(request.session, this.now());
     this.drain();
   }
 
   /** The short way of a small send: whether the bytes are on their way. */
   sendSmall(buffer: Uint8Array, length: number): boolean {
-    const index = this.#shortWay.send(buffer, length);
+    const index = this.shortWay.send(buffer, length);
     if (index < 0) return false;
-    this.#sendMessage(index, HEADER_BYTES + length);
+    this.sendMessage(index, HEADER_BYTES + length);
     return true;
   }
 
   /** Carries out what the session asks for, then hands back what has finished. */
   drain(): void {
     // Ends of calls reported from inside an action find the loop below already running.
-    if (this.#draining) return;
-    this.#draining = true;
+    if (this.draining) return;
+    this.draining = true;
     const { session } = this;
-    const action = this.#action;
-    while (session.pollAction(action)) this.#execute(action);
+    const action = this.action;
+    while (session.pollAction(action)) this.execute(action);
     for (;;) {
       const finished = session.pollCompletion();
       if (finished === null) break;
@@ -268,13 +269,13 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
       let { error } = finished;
       // W9.10.1: what closesocket ends a receive with, where Windows differs from the page.
       if (error === wsa.WSA_OPERATION_ABORTED && this.isOrphan && !request.isSend) {
-        error = this.#core.profile.closedReceiveError;
+        error = this.core.profile.closedReceiveError;
       }
       const flags = (finished.resultFlags & ResultFlag.urgent) !== 0 ? MSG_OOB : 0;
-      this.#core.requests.complete(request, error, finished.bytes, flags);
+      this.core.requests.complete(request, error, finished.bytes, flags);
     }
-    this.#draining = false;
-    this.#shortWay.settle(!this.#calls.isClosed && this.#heldLoss === 0);
+    this.draining = false;
+    this.shortWay.settle(!this.calls.isClosed && this.heldLoss === 0);
     this.watcher.changed(this);
   }
 
@@ -307,19 +308,19 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
   }
 
   queue(): void {
-    if (this.isQueued || this.#isGone) return;
+    if (this.isQueued || this.isGone) return;
     this.isQueued = true;
-    this.#core.ready.push(this);
+    this.core.ready.push(this);
   }
 
-  #execute(action: SessionAction): void {
-    const calls = this.#calls;
+  private execute(action: SessionAction): void {
+    const calls = this.calls;
     switch (action.kind) {
       case ActionKind.postReceive:
-        if (!calls.isClosed) this.#postReceive(action.index);
+        if (!calls.isClosed) this.postReceive(action.index);
         return;
       case ActionKind.sendMessage:
-        if (!calls.isClosed) this.#sendMessage(action.index, action.length);
+        if (!calls.isClosed) this.sendMessage(action.index, action.length);
         return;
       case ActionKind.register: {
         const { registrations } = calls;
@@ -338,11 +339,11 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
         this.poll();
         return;
       case ActionKind.connectComplete:
-        this.#exact = this.#ending;
+        this.exact = this.ending;
         this.watcher.established(this);
         return;
       case ActionKind.hold:
-        this.#suspending = true;
+        this.suspending = true;
         this.bytesHeld = 0;
         this.watchTime();
         this.session.moving.handleHeld(this.now());
@@ -351,7 +352,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
         this.onQuiet?.();
         return;
       case ActionKind.release:
-        this.#suspending = false;
+        this.suspending = false;
         return;
       case ActionKind.peerShutdown:
         return;
@@ -359,23 +360,23 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
         this.hasUrgent = true;
         return;
       case ActionKind.disconnect:
-        this.#close(0);
+        this.close(0);
         return;
       case ActionKind.abort:
-        this.#close(action.error);
+        this.close(action.error);
         return;
       default:
         assert(action.kind === ActionKind.none, 'every action is carried out');
     }
   }
 
-  #postReceive(index: number): void {
-    const error = this.#calls.postReceive(index);
+  private postReceive(index: number): void {
+    const error = this.receiving.post(index);
     if (error !== 0) this.lost(lossError(error));
   }
 
-  #sendMessage(index: number, length: number): void {
-    if (this.#calls.send(index, length)) {
+  private sendMessage(index: number, length: number): void {
+    if (this.calls.send(index, length)) {
       this.sendEnded(index, 0);
       return;
     }
@@ -384,16 +385,16 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
     if (this.session.hasWork) this.drain();
   }
 
-  #close(error: number): void {
-    if (this.#calls.isClosed) return;
+  private close(error: number): void {
+    if (this.calls.isClosed) return;
     this.departure.close();
     this.watcher.ended(this, error);
   }
 
   /** Closed: once the provider has ended all calls, it is gone. */
-  #leave(): void {
-    if (this.#isGone || !this.departure.end()) return;
-    this.#isGone = true;
-    this.#core.connections.delete(this);
+  private leave(): void {
+    if (this.isGone || !this.departure.end()) return;
+    this.isGone = true;
+    this.core.connections.delete(this);
   }
 }

@@ -87,7 +87,7 @@ export class Departure {
 
   /** Closed: whether the provider has ended all calls, so that the memory was given back. Once. */
   end(): boolean {
-    while (this.#calls.hasReceived) this.#calls.takeReceived();
+    this.#receiving.dropReceived();
     const late = this.#core.environment.clock.now() >= this.#abandonAt;
     const isInUse = !this.#calls.isIdle;
     if (isInUse && !late) return false;

@@ -60,13 +60,13 @@ export class SessionCore {
   readonly sendWords: readonly Int32Array[];
   /** Empty until needStaging() has had it lent. */
   stagingBuffer: Uint8Array = NO_BYTES;
-  readonly #lendStaging: () => Uint8Array;
-  readonly #lendSends: () => boolean;
-  readonly #free: Int32Array;
-  #freeCount = 0;
+  private readonly lendStaging: () => Uint8Array;
+  private readonly lendSends: () => boolean;
+  private readonly free: Int32Array;
+  private freeCount = 0;
   /** Send buffers that there will be, once those that can be lent are asked for. */
-  #sendCountMax: number;
-  #sendCount = 0;
+  private sendCountMax: number;
+  private sendCount = 0;
   now: Nanos = 0;
   established = false;
   /** No more messages: finished, failed or not yet connected. */
@@ -91,8 +91,8 @@ export class SessionCore {
   /** Steps that our stream has made: a close that drains it is bounded by standing still. */
   sendProgress = 0;
   /** Requests given up that have not ended, and when the newest was. */
-  #cancelledCount = 0;
-  #cancelledAt: Nanos = 0;
+  private cancelledCount = 0;
+  private cancelledAt: Nanos = 0;
 
   constructor(
     limits: SessionLimits,
@@ -106,16 +106,16 @@ export class SessionCore {
     },
   ) {
     this.limits = limits;
-    this.#sendCountMax = limits.sendCount;
+    this.sendCountMax = limits.sendCount;
     this.rdmaRead = rdmaRead;
     this.suspends = suspends;
     this.credits = new Credits(limits.receiveCount, limits.windowBytes);
     this.sendBuffers = memory.sendBuffers;
     this.sendWords = memory.sendWords;
-    this.#lendStaging = memory.lendStaging;
-    this.#lendSends = memory.lendSends;
-    this.#free = new Int32Array(limits.sendCount);
-    this.#addSends(0, limits.firstSendCount);
+    this.lendStaging = memory.lendStaging;
+    this.lendSends = memory.lendSends;
+    this.free = new Int32Array(limits.sendCount);
+    this.addSends(0, limits.firstSendCount);
     // Per receive one posting, and one urgent mark for what was in it; per send buffer one message;
     // per slot of the three kinds an end, a registration and a call; what happens once.
     const perReceive = 2 * limits.receiveCount;
@@ -157,30 +157,30 @@ export class SessionCore {
 
   /** Send buffers that may be taken, those included that will be lent. */
   get freeBuffers(): number {
-    return this.#freeCount + this.#sendCountMax - this.#sendCount;
+    return this.freeCount + this.sendCountMax - this.sendCount;
   }
 
   /** No message is on its way. */
   get hasAllSends(): boolean {
-    return this.#freeCount === this.#sendCount;
+    return this.freeCount === this.sendCount;
   }
 
   /** Whether a send buffer may be taken. Has the rest of them lent when they are first needed. */
   hasFreeBuffer(): boolean {
     this.haveLent(1);
-    return this.#freeCount > 0;
+    return this.freeCount > 0;
   }
 
   /** Has the rest of the send buffers lent, if so many cannot be taken without: freeBuffers is exact then. */
   haveLent(count: number): void {
-    if (this.#freeCount >= count || this.#sendCount === this.#sendCountMax) return;
-    if (this.#lendSends()) this.#addSends(this.#sendCount, this.#sendCountMax);
-    this.#sendCountMax = this.#sendCount;
+    if (this.freeCount >= count || this.sendCount === this.sendCountMax) return;
+    if (this.lendSends()) this.addSends(this.sendCount, this.sendCountMax);
+    this.sendCountMax = this.sendCount;
   }
 
-  #addSends(first: number, end: number): void {
-    this.#sendCount = end;
-    for (let index = first; index < end; index++) this.#free[this.#freeCount++] = index;
+  private addSends(first: number, end: number): void {
+    this.sendCount = end;
+    for (let index = first; index < end; index++) this.free[this.freeCount++] = index;
     assert(
       this.sendBuffers.length >= end && this.sendWords.length >= end,
       'as many send buffers as the limits say',
@@ -210,21 +210,21 @@ export class SessionCore {
 
   /** Has the staging buffer lent when it is first needed. */
   needStaging(): void {
-    if (this.stagingBuffer.length === 0) this.stagingBuffer = this.#lendStaging();
+    if (this.stagingBuffer.length === 0) this.stagingBuffer = this.lendStaging();
     assert(this.stagingBuffer.length > 0, 'a staging buffer has room');
   }
 
   /** Takes a send buffer; the caller has checked hasFreeBuffer(). */
   take(): number {
-    assert(this.#freeCount > 0, 'a send buffer is free');
-    this.#freeCount--;
-    return this.#free[this.#freeCount] as number;
+    assert(this.freeCount > 0, 'a send buffer is free');
+    this.freeCount--;
+    return this.free[this.freeCount] as number;
   }
 
   giveBack(index: number): void {
-    assert(this.#freeCount < this.#sendCount, 'no more send buffers come back than there are');
-    this.#free[this.#freeCount] = index;
-    this.#freeCount++;
+    assert(this.freeCount < this.sendCount, 'no more send buffers come back than there are');
+    this.free[this.freeCount] = index;
+    this.freeCount++;
   }
 
   /** Completes the header of send buffer `index` and asks for it to be sent. */
@@ -253,14 +253,14 @@ export class SessionCore {
     request.error = WSA_OPERATION_ABORTED;
     if (request.cancelled) return;
     request.cancelled = true;
-    this.#cancelledCount++;
-    this.#cancelledAt = this.now;
+    this.cancelledCount++;
+    this.cancelledAt = this.now;
   }
 
   /** When RDMA on a request that was given up has taken too long. [BLK-05] */
   get cancelDeadline(): Nanos {
-    if (this.#cancelledCount === 0 || this.over) return Infinity;
-    return this.#cancelledAt + this.limits.cancelNanosMax;
+    if (this.cancelledCount === 0 || this.over) return Infinity;
+    return this.cancelledAt + this.limits.cancelNanosMax;
   }
 
   /** Hands a request back; exactly once for each. */
@@ -275,7 +275,7 @@ export class SessionCore {
     }
     if (request.cancelled) {
       request.cancelled = false;
-      this.#cancelledCount--;
+      this.cancelledCount--;
     }
     this.finished.push(request);
   }

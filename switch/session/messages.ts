@@ -183,21 +183,13 @@ export function parse(words: Int32Array, length: number, message: Message): stri
   }
 }
 
-/**
- * The payload length of a message of `length` bytes that is plain data and well formed; 0 for any
- * other, which parse() is for. Its counters are the words that Counter names.
- */
-export function plainPayload(words: Int32Array, length: number): number {
-  if (words[WORD_KIND] !== MessageType.data || length > words.length * 4) return 0;
-  const payload = words[WORD_PAYLOAD] as number;
-  return payload > 0 && payload === length - HEADER_BYTES ? payload : 0;
-}
-
-/** The words of a message's counters. */
-export const Counter = {
-  sequence: WORD_SEQUENCE,
-  granted: WORD_GRANTED,
-  window: WORD_WINDOW,
+/** The words of a header, for the short ways. */
+export const HeaderWord = {
+  KIND: WORD_KIND,
+  SEQUENCE: WORD_SEQUENCE,
+  GRANTED: WORD_GRANTED,
+  WINDOW: WORD_WINDOW,
+  PAYLOAD: WORD_PAYLOAD,
 } as const;
 
 function parseAnnounce(words: Int32Array, length: number, message: Message): string {

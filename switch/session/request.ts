@@ -113,20 +113,20 @@ export class SessionRequest {
 /** A queue of requests linked through `next`; a request is in at most one. */
 export class RequestQueue {
   head: SessionRequest | null = null;
-  #tail: SessionRequest | null = null;
+  private tail: SessionRequest | null = null;
 
   push(request: SessionRequest): void {
     request.next = null;
-    if (this.#tail === null) this.head = request;
-    else this.#tail.next = request;
-    this.#tail = request;
+    if (this.tail === null) this.head = request;
+    else this.tail.next = request;
+    this.tail = request;
   }
 
   shift(): SessionRequest | null {
     const first = this.head;
     if (first === null) return null;
     this.head = first.next;
-    if (this.head === null) this.#tail = null;
+    if (this.head === null) this.tail = null;
     first.next = null;
     return first;
   }
@@ -138,7 +138,7 @@ export class RequestQueue {
       if (at !== request) continue;
       if (before === null) this.head = at.next;
       else before.next = at.next;
-      if (this.#tail === at) this.#tail = before;
+      if (this.tail === at) this.tail = before;
       at.next = null;
       return true;
     }
