@@ -87,7 +87,7 @@ function waitCancellably(core: SwitchCore, done: () => boolean, deadline: Nanos)
   return isDone;
 }
 
-/** A nonblocking call finds nothing: whatever can move on this thread moves once. */
-export function nudge(core: SwitchCore): void {
-  core.environment.progress.poll();
+/** A nonblocking call finds nothing: whatever can move on this thread moves once. How much that was. */
+export function nudge(core: SwitchCore): number {
+  return core.environment.progress.poll();
 }

@@ -23,7 +23,7 @@ import { MessageTransfers } from './message-transfer.js';
 import { copyName } from './names.js';
 import { enumerateEvents, refresh, selectEvents } from './network-events.js';
 import { queryOption, setOption } from './options.js';
-import { overlappedResult } from './overlapped-result.js';
+import { OverlappedResults } from './overlapped-result.js';
 import { SocketState, SwitchSocket } from './socket.js';
 import { creationError, socketKind } from './socket-arguments.js';
 import { Transfers } from './transfer.js';
@@ -35,6 +35,7 @@ export class SwitchProcedures {
   readonly #core: SwitchCore;
   readonly #duplicates: Duplicates;
   readonly transfers: Transfers;
+  readonly results: OverlappedResults;
   /** WSPSendTo, WSPRecvFrom and the messages with control data. */
   readonly messages: MessageTransfers;
   /**
@@ -47,6 +48,7 @@ export class SwitchProcedures {
     this.#core = core;
     this.#duplicates = new Duplicates(core);
     this.transfers = new Transfers(core);
+    this.results = new OverlappedResults(core);
     this.messages = new MessageTransfers(core, this.transfers);
   }
 
@@ -243,7 +245,8 @@ export class SwitchProcedures {
       return false;
     }
     const mayWait = fWait && !this.neverBlock;
-    return overlappedResult(core, socket, lpOverlapped, lpcbTransfer, mayWait, lpdwFlags, lpErrno);
+    const { results } = this;
+    return results.result(socket, lpOverlapped, lpcbTransfer, mayWait, lpdwFlags, lpErrno);
   }
 
   WSPShutdown(s: number, how: number, lpErrno: Errno): number {

@@ -98,8 +98,6 @@ export class SwitchSocket implements RoutineOwner {
   requestCount = 0;
   /** Overlapped receives under way: they outlive shutdown(SD_RECEIVE). [W9.10.4] */
   receivesPending = 0;
-  /** Calls of WSPGetOverlappedResult that found the operation in progress. */
-  polls = 0;
 
   /** The application's WSAEventSelect. */
   selectedEvent = 0;

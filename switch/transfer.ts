@@ -11,6 +11,8 @@ import type {
 } from '../provider/spi/winsock2.js';
 import * as ws from '../provider/spi/winsock2.js';
 import { fail } from '../provider/spi/ws2spi.js';
+import type { RequestPool } from './app-request.js';
+import type { BlockingCalls } from './blocking.js';
 import { CallMode, receiveMode, sendMode } from './call-mode.js';
 import type { SwitchCore } from './core.js';
 import { evaluate, receiveRefused, reenable } from './network-events.js';
@@ -19,6 +21,7 @@ import { SanTransfers } from './san-transfer.js';
 import { SharedTransfers } from './sharing/shared-transfers.js';
 import type { SwitchSocket } from './socket.js';
 import { SocketState } from './socket.js';
+import type { SocketTable } from './socket-table.js';
 import { TcpTransfers } from './tcp-transfer.js';
 
 /** Flags that only message transports know. [W4.10] */
@@ -27,6 +30,9 @@ const KNOWN_RECEIVE_FLAGS =
 
 export class Transfers {
   readonly #core: SwitchCore;
+  private readonly sockets: SocketTable;
+  private readonly blocking: BlockingCalls;
+  private readonly requests: RequestPool;
   readonly san: SanTransfers;
   readonly tcp: TcpTransfers;
   readonly #shared: SharedTransfers;
@@ -35,9 +41,36 @@ export class Transfers {
 
   constructor(core: SwitchCore) {
     this.#core = core;
+    this.sockets = core.sockets;
+    this.blocking = core.blocking;
+    this.requests = core.requests;
     this.san = new SanTransfers(core);
     this.tcp = new TcpTransfers(core);
     this.#shared = new SharedTransfers(core, this.san);
+  }
+
+  /**
+   * The short way of an overlapped send of one buffer, polled for or waited for: whether it has succeeded.
+   * False, with nothing done, wherever it is not that simple, or wrong: send() then.
+   */
+  sendAtOnce(s: number, buffers: readonly WSABUF[], overlapped: WSAOVERLAPPED): boolean {
+    const socket = this.sockets.find(s);
+    if (socket === null || this.blocking.isVersion1) return false;
+    const { connection } = socket;
+    const first = buffers[0];
+    if (connection === null || first === undefined || !socket.overlappedCapable) return false;
+    const { len, buf } = first;
+    if (
+      buf === null ||
+      !(len > 0) ||
+      len > buf.length ||
+      socket.requestCount >= OVERLAPPED_COUNT_MAX ||
+      !connection.sendSmall(buf, len)
+    ) {
+      return false;
+    }
+    this.requests.endAtOnce(socket, overlapped, null, len);
+    return true;
   }
 
   send(

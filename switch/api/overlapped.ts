@@ -96,7 +96,7 @@ type VectorFunctions = Omit<TransferFunctions, 'send' | 'recv'>;
 
 function vectorFunctions(state: ApiState): VectorFunctions {
   const { spi, errno } = state;
-  const { transfers } = spi;
+  const { transfers, results } = spi;
 
   const WSASend: TransferFunctions['WSASend'] = (
     s,
@@ -107,6 +107,17 @@ function vectorFunctions(state: ApiState): VectorFunctions {
     overlapped,
     routine,
   ) => {
+    if (
+      flags === 0 &&
+      count === 1 &&
+      routine === null &&
+      buffers !== null &&
+      overlapped !== null &&
+      transfers.sendAtOnce(s, buffers, overlapped)
+    ) {
+      if (bytes !== null) bytes.value = overlapped.InternalHigh;
+      return 0;
+    }
     if (!state.isStarted()) return SOCKET_ERROR;
     const failed =
       transfers.send(s, buffers, count, bytes, flags, overlapped, routine, errno) !== 0;
@@ -122,6 +133,16 @@ function vectorFunctions(state: ApiState): VectorFunctions {
       return failed ? state.fail(errno.value) : 0;
     },
     WSAGetOverlappedResult(s, overlapped, bytes, fWait, flags) {
+      if (
+        overlapped !== null &&
+        bytes !== null &&
+        flags !== null &&
+        results.poll(s, overlapped, fWait)
+      ) {
+        bytes.value = overlapped.InternalHigh;
+        flags.value = overlapped.Offset;
+        return true;
+      }
       if (!state.isStarted()) return false;
       const done = spi.WSPGetOverlappedResult(s, overlapped, bytes, fWait, flags, errno);
       if (!done) state.lastError = errno.value;
