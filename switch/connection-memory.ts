@@ -12,7 +12,6 @@ import { roundUp, SPARE_MEMORY_COUNT_MAX } from './limits.js';
 const CACHE_LINE = 64;
 
 export class ConnectionMemory {
-  readonly shape: string;
   readonly block: Uint8Array;
   readonly sendRegion: Uint8Array;
   /** The receive buffers, and `spare` behind them. */
@@ -25,35 +24,40 @@ export class ConnectionMemory {
   readonly #limits: SessionLimits;
   /** The rest of the send buffers; null until it was needed; then kept with the block. */
   #moreSends: Uint8Array | null = null;
-  readonly sendBuffers: Uint8Array[];
-  readonly receiveBuffers: readonly Uint8Array[];
-  readonly sendWords: Int32Array[];
-  readonly receiveWords: readonly Int32Array[];
+  /** The rest of the receive buffers, likewise. */
+  #moreReceives: Uint8Array | null = null;
+  readonly sendBuffers: Uint8Array[] = [];
+  readonly receiveBuffers: Uint8Array[] = [];
+  readonly sendWords: Int32Array[] = [];
+  readonly receiveWords: Int32Array[] = [];
 
-  constructor(shape: string, block: Uint8Array, limits: SessionLimits, memory: HostMemory) {
+  constructor(block: Uint8Array, limits: SessionLimits, memory: HostMemory) {
     const stride = roundUp(limits.messageBytes, CACHE_LINE);
     const receivesAt = stride * limits.firstSendCount;
-    const slice = (base: number, index: number): Uint8Array => {
-      const start = base + stride * index;
-      return block.subarray(start, start + limits.messageBytes);
-    };
-    this.shape = shape;
+    const spareAt = receivesAt + stride * limits.firstReceiveCount;
     this.block = block;
     this.sendRegion = block.subarray(0, receivesAt);
-    this.receiveRegion = block.subarray(
-      receivesAt,
-      receivesAt + stride * (limits.receiveCount + 1),
-    );
-    this.spare = slice(receivesAt, limits.receiveCount);
+    this.receiveRegion = block.subarray(receivesAt, spareAt + stride);
+    this.spare = block.subarray(spareAt, spareAt + limits.messageBytes);
     this.#memory = memory;
     this.#limits = limits;
-    this.sendBuffers = Array.from({ length: limits.firstSendCount }, (_, index) => slice(0, index));
-    this.receiveBuffers = Array.from({ length: limits.receiveCount }, (_, index) =>
-      slice(receivesAt, index),
+    cut(this.sendRegion, limits.messageBytes, this.sendBuffers, this.sendWords);
+    const receives = block.subarray(receivesAt, spareAt);
+    cut(receives, limits.messageBytes, this.receiveBuffers, this.receiveWords);
+  }
+
+  /** Whether it is what a session of these limits needs. */
+  fits(limits: SessionLimits): boolean {
+    const own = this.#limits;
+    return (
+      own === limits ||
+      (own.messageBytes === limits.messageBytes &&
+        own.sendCount === limits.sendCount &&
+        own.firstSendCount === limits.firstSendCount &&
+        own.receiveCount === limits.receiveCount &&
+        own.firstReceiveCount === limits.firstReceiveCount &&
+        own.stagingBytes === limits.stagingBytes)
     );
-    const words = (buffer: Uint8Array): Int32Array => wordsOf(buffer, limits.messageBytes);
-    this.sendWords = this.sendBuffers.map(words);
-    this.receiveWords = this.receiveBuffers.map(words);
   }
 
   /** The staging buffer, made when it is first asked for; null when the host has no more memory. */
@@ -67,30 +71,54 @@ export class ConnectionMemory {
    */
   moreSends(): Uint8Array | null {
     if (this.#moreSends !== null) return this.#moreSends;
-    const { firstSendCount, messageBytes, sendCount } = this.#limits;
-    if (firstSendCount === sendCount) return null;
-    const stride = roundUp(messageBytes, CACHE_LINE);
-    const region = this.#memory.VirtualAlloc(stride * (sendCount - firstSendCount));
-    if (region === null) return null;
-    for (let start = 0; start < region.length; start += stride) {
-      const buffer = region.subarray(start, start + messageBytes);
-      this.sendBuffers.push(buffer);
-      this.sendWords.push(wordsOf(buffer, messageBytes));
-    }
-    this.#moreSends = region;
+    const { firstSendCount, sendCount } = this.#limits;
+    this.#moreSends = this.#more(sendCount - firstSendCount, this.sendBuffers, this.sendWords);
+    return this.#moreSends;
+  }
+
+  /** The same for the receive buffers. */
+  moreReceives(): Uint8Array | null {
+    if (this.#moreReceives !== null) return this.#moreReceives;
+    const { firstReceiveCount, receiveCount } = this.#limits;
+    const count = receiveCount - firstReceiveCount;
+    this.#moreReceives = this.#more(count, this.receiveBuffers, this.receiveWords);
+    return this.#moreReceives;
+  }
+
+  #more(count: number, buffers: Uint8Array[], words: Int32Array[]): Uint8Array | null {
+    if (count === 0) return null;
+    const { messageBytes } = this.#limits;
+    const region = this.#memory.VirtualAlloc(roundUp(messageBytes, CACHE_LINE) * count);
+    if (region !== null) cut(region, messageBytes, buffers, words);
     return region;
   }
 
   /** All blocks of it. */
   get blocks(): readonly Uint8Array[] {
-    return [this.block, this.#moreSends, this.#staging].filter((block) => block !== null);
+    const more = [this.#moreSends, this.#moreReceives, this.#staging];
+    return [this.block, ...more].filter((block) => block !== null);
+  }
+}
+
+/** Adds the message buffers of a region to those that there are. */
+function cut(
+  region: Uint8Array,
+  messageBytes: number,
+  buffers: Uint8Array[],
+  words: Int32Array[],
+): void {
+  const stride = roundUp(messageBytes, CACHE_LINE);
+  for (let start = 0; start < region.length; start += stride) {
+    const buffer = region.subarray(start, start + messageBytes);
+    buffers.push(buffer);
+    words.push(wordsOf(buffer, messageBytes));
   }
 }
 
 /** Bytes of the block that a session of these limits needs. */
 export function connectionBytes(limits: SessionLimits): number {
   const stride = roundUp(limits.messageBytes, CACHE_LINE);
-  return stride * (limits.firstSendCount + limits.receiveCount + 1);
+  return stride * (limits.firstSendCount + limits.firstReceiveCount + 1);
 }
 
 export class MemoryPool {
@@ -114,19 +142,24 @@ export class MemoryPool {
 
   /** Memory for a connection, or null when the host has no more. */
   take(limits: SessionLimits): ConnectionMemory | null {
-    const { sendCount, firstSendCount, receiveCount, messageBytes, stagingBytes } = limits;
-    const shape = `${sendCount}/${firstSendCount}/${receiveCount}/${messageBytes}/${stagingBytes}`;
-    // The one given back last: it is the likeliest to be in a cache still.
-    const index = this.#spare.findLastIndex((memory) => memory.shape === shape);
-    const found = index < 0 ? undefined : this.#spare.splice(index, 1)[0];
-    if (found !== undefined) {
+    const found = this.#takeSpare(limits);
+    if (found !== null) {
       this.#lentCount++;
       return found;
     }
     const block = this.#memory.VirtualAlloc(connectionBytes(limits));
     if (block === null) return null;
     this.#lentCount++;
-    return new ConnectionMemory(shape, block, limits, this.#memory);
+    return new ConnectionMemory(block, limits, this.#memory);
+  }
+
+  #takeSpare(limits: SessionLimits): ConnectionMemory | null {
+    const spare = this.#spare;
+    // The one given back last: it is the likeliest to be in a cache still.
+    const last = spare.at(-1);
+    if (last?.fits(limits) === true) return spare.pop() ?? null;
+    const index = spare.findLastIndex((memory) => memory.fits(limits));
+    return index < 0 ? null : (spare.splice(index, 1)[0] ?? null);
   }
 
   /** `isInUse`: calls of the provider on it have not ended. */

@@ -12,7 +12,7 @@ export function createSession(
   { provider, limits }: Companion,
   role: 'connector' | 'acceptor',
   memory: ConnectionMemory,
-  lenders: Pick<SessionOptions, 'lendStaging' | 'lendSends'>,
+  lenders: Pick<SessionOptions, 'lendStaging' | 'lendSends' | 'lendReceives'>,
 ): Session {
   return new Session({
     role,
@@ -23,7 +23,9 @@ export function createSession(
     sendWords: memory.sendWords,
     receiveBuffers: memory.receiveBuffers,
     receiveWords: memory.receiveWords,
-    ...lenders,
+    lendStaging: lenders.lendStaging,
+    lendSends: lenders.lendSends,
+    lendReceives: lenders.lendReceives,
   });
 }
 
@@ -40,6 +42,7 @@ export function createReceiving(
     session,
     requests: core.requests,
     buffers: memory.receiveBuffers,
+    firstCount: limits.firstReceiveCount,
     messageBytes: limits.messageBytes,
     event: core.profile.transferEvent === 'event' ? event : 0,
     shell,

@@ -65,6 +65,7 @@ export class Connection implements CompletionSink, CallEnds, ReceivingShell, Dep
     this.session = createSession(companion, role, memory, {
       lendStaging: () => this.calls.registrations.lendStaging(),
       lendSends: () => this.calls.lendSends(),
+      lendReceives: () => this.calls.registrations.lendReceives(),
     });
     this.shortWay = this.session.shortWay;
     const { session } = this;

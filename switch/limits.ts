@@ -9,6 +9,8 @@ import { defaultSessionLimits, HEADER_BYTES, MESSAGE_BYTES_MIN } from './session
 const PROVIDER_QUEUE_DEPTH = 16;
 /** Send buffers of a connection that never has more messages on their way at once. */
 const FIRST_SEND_COUNT = 2;
+/** Receives of a connection whose peer has not said more than a few messages. */
+const FIRST_RECEIVE_COUNT = 8;
 /** A message buffer is a whole number of cache lines. */
 const CACHE_LINE = 64;
 /** However large an application makes SO_RCVBUF. */
@@ -65,6 +67,9 @@ export function deriveSessionLimits(sizes: ProviderSizes): SessionLimits | null 
   return {
     ...defaultSessionLimits,
     receiveCount: receives,
+    // A profile that says how many means from the start.
+    firstReceiveCount:
+      sizes.receivesPosted === null ? Math.min(FIRST_RECEIVE_COUNT, receives) : receives,
     sendCount: PROVIDER_QUEUE_DEPTH,
     firstSendCount: FIRST_SEND_COUNT,
     messageBytes,

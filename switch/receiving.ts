@@ -34,6 +34,8 @@ export interface ReceivingOptions {
   readonly session: Session;
   readonly requests: RequestPool;
   readonly buffers: readonly Uint8Array[];
+  /** Receives that are posted from the start; the session may post more. */
+  readonly firstCount: number;
   readonly messageBytes: number;
   /** hEvent of every receive. [OVL-06] */
   readonly event: number;
@@ -61,10 +63,12 @@ export class Receiving {
   private readonly requests: RequestPool;
   private readonly shell: ReceivingShell;
   private readonly procs: SanProcTable;
-  private readonly receives: readonly WSAOVERLAPPED[];
+  /** As many as have been posted at once: more come when the session posts one that is not there. */
+  private readonly receives: WSAOVERLAPPED[] = [];
+  private readonly event: number;
   private readonly buffers: readonly Uint8Array[];
   private readonly messageBytes: number;
-  private readonly spentMax: number;
+  private spentMax = 0;
   private s: number;
   /**
    * Receives under way: so many from `oldest` on, and round. They are posted in the order of their
@@ -78,16 +82,16 @@ export class Receiving {
   private isRefused = false;
 
   constructor(options: ReceivingOptions) {
-    const { session, buffers, event } = options;
+    const { session, buffers, event, firstCount } = options;
     this.session = session;
     this.shortWay = session.shortWay;
     this.requests = options.requests;
     this.shell = options.shell;
     this.procs = options.procs;
-    this.receives = buffers.map(() => createOverlapped(event));
+    this.event = event;
+    for (let index = 0; index < firstCount; index++) this.addReceive();
     this.buffers = buffers;
     this.messageBytes = options.messageBytes;
-    this.spentMax = Math.min(SPENT_MAX, buffers.length >> 2);
     this.s = options.descriptor;
   }
 
@@ -149,6 +153,7 @@ export class Receiving {
 
   /** Posts receive buffer `index`, whose turn it is. 0, or the error with which the connection is gone. */
   post(index: number): number {
+    if (index === this.receives.length) this.addReceive();
     if (index !== this.nextReceive) {
       // The connection is going; what was to be posted behind a refused receive has no turn.
       assert(this.isRefused, 'receive buffers are posted in turn');
@@ -201,6 +206,11 @@ export class Receiving {
     const spare = createOverlapped();
     const buffers = this.withBuffer(0);
     lpWSPRecv(s, buffers, 1, bytesReceived, flagsReceived, spare, null, null, errno);
+  }
+
+  private addReceive(): void {
+    this.receives.push(createOverlapped(this.event));
+    this.spentMax = Math.min(SPENT_MAX, this.receives.length >> 2);
   }
 
   private take(overlapped: WSAOVERLAPPED): void {

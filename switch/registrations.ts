@@ -37,6 +37,7 @@ export class Registrations implements RegistrationOwner {
   #sendHandle = 0;
   #moreSendsHandle = 0;
   #receiveHandle = 0;
+  #moreReceivesHandle = 0;
   #stagingHandle = 0;
   readonly #errno = ref(0);
   readonly #size = ref(0);
@@ -77,6 +78,13 @@ export class Registrations implements RegistrationOwner {
     const region = this.#memory.moreSends();
     if (region !== null) this.#moreSendsHandle = this.#register(region, MEM_READ);
     return this.#moreSendsHandle !== 0;
+  }
+
+  /** The same for the receive buffers. */
+  lendReceives(): boolean {
+    const region = this.#memory.moreReceives();
+    if (region !== null) this.#moreReceivesHandle = this.#register(region, MEM_WRITE);
+    return this.#moreReceivesHandle !== 0;
   }
 
   /**
@@ -183,6 +191,7 @@ export class Registrations implements RegistrationOwner {
     if (!inUse.receives && !handles.includes(this.#receiveHandle)) {
       this.#deregister(this.#receiveHandle);
     }
+    if (!inUse.receives) this.#deregister(this.#moreReceivesHandle);
     if (hasOwnStaging && !handles.includes(this.#stagingHandle)) {
       this.#deregister(this.#stagingHandle);
     }

@@ -29,6 +29,7 @@ export interface SessionOptions {
   readonly sendWords: readonly Int32Array[];
   /**
    * limits.receiveCount buffers of limits.messageBytes, at multiples of 4; registered by the shell.
+   * Those behind limits.firstReceiveCount need not be there before lendReceives() has been called.
    */
   readonly receiveBuffers: readonly Uint8Array[];
   readonly receiveWords: readonly Int32Array[];
@@ -43,6 +44,11 @@ export interface SessionOptions {
    * memory for them: the session then goes on with those it has.
    */
   readonly lendSends: () => boolean;
+  /**
+   * Gives the rest of the receive buffers. Called once, when the peer turns out to have more to say than a
+   * few messages. False when there is no memory for them: the session then goes on with those it has.
+   */
+  readonly lendReceives: () => boolean;
 }
 
 export interface Assembly {
@@ -62,8 +68,8 @@ export function assemble(options: SessionOptions): Assembly {
   const { limits } = options;
   checkLimits(limits);
   assert(
-    options.receiveBuffers.length === limits.receiveCount &&
-      options.receiveWords.length === limits.receiveCount,
+    options.receiveBuffers.length >= limits.firstReceiveCount &&
+      options.receiveWords.length >= limits.firstReceiveCount,
     'as many receive buffers as receives',
   );
   const core = new SessionCore(limits, options.rdmaRead, options.suspends ?? false, options);

@@ -62,6 +62,13 @@ export class SessionCore {
   stagingBuffer: Uint8Array = NO_BYTES;
   private readonly lendStaging: () => Uint8Array;
   private readonly lendSends: () => boolean;
+  private readonly lendReceives: () => boolean;
+  /** Receives that are kept posted. */
+  receiveCount: number;
+  /** There are more, which nobody has asked for. */
+  mayWantReceives: boolean;
+  /** They are asked for: posted when the first one's turn comes, since all are posted in turn. */
+  wantsReceives = false;
   private readonly free: Int32Array;
   private freeCount = 0;
   /** Send buffers that there will be, once those that can be lent are asked for. */
@@ -103,17 +110,21 @@ export class SessionCore {
       sendWords: readonly Int32Array[];
       lendStaging: () => Uint8Array;
       lendSends: () => boolean;
+      lendReceives: () => boolean;
     },
   ) {
     this.limits = limits;
     this.sendCountMax = limits.sendCount;
     this.rdmaRead = rdmaRead;
     this.suspends = suspends;
-    this.credits = new Credits(limits.receiveCount, limits.windowBytes);
+    this.receiveCount = limits.firstReceiveCount;
+    this.mayWantReceives = limits.firstReceiveCount < limits.receiveCount;
+    this.credits = new Credits(limits.firstReceiveCount, limits.windowBytes);
     this.sendBuffers = memory.sendBuffers;
     this.sendWords = memory.sendWords;
     this.lendStaging = memory.lendStaging;
     this.lendSends = memory.lendSends;
+    this.lendReceives = memory.lendReceives;
     this.free = new Int32Array(limits.sendCount);
     this.addSends(0, limits.firstSendCount);
     // Per receive one posting, and one urgent mark for what was in it; per send buffer one message;
@@ -176,6 +187,21 @@ export class SessionCore {
     if (this.freeCount >= count || this.sendCount === this.sendCountMax) return;
     if (this.lendSends()) this.addSends(this.sendCount, this.sendCountMax);
     this.sendCountMax = this.sendCount;
+  }
+
+  /** The peer has more to say than a few messages. */
+  wantReceives(): void {
+    this.wantsReceives = this.mayWantReceives;
+  }
+
+  /** Has the rest of the receives lent; once. False: there is no memory for them. */
+  haveReceivesLent(): boolean {
+    this.wantsReceives = false;
+    this.mayWantReceives = false;
+    if (!this.lendReceives()) return false;
+    this.receiveCount = this.limits.receiveCount;
+    this.credits.keep(this.receiveCount);
+    return true;
   }
 
   private addSends(first: number, end: number): void {

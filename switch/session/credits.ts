@@ -16,9 +16,9 @@ const RESERVE = DATA_RESERVE;
 
 export class Credits {
   // What we offer.
-  private readonly receiveCount: number;
+  private receiveCount: number;
   private readonly windowBytes: number;
-  private readonly trigger: number;
+  private trigger: number;
   private postedTotal = 0;
   private postedTold = 0;
   private received = 0;
@@ -38,6 +38,12 @@ export class Credits {
     this.windowBytes = windowBytes;
     this.trigger = creditTrigger(receiveCount);
     this.windowTold = windowBytes;
+  }
+
+  /** So many receives are kept posted from now on. */
+  keep(receiveCount: number): void {
+    this.receiveCount = receiveCount;
+    this.trigger = creditTrigger(receiveCount);
   }
 
   /** Messages that the peer still has receives for. */

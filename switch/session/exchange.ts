@@ -62,7 +62,7 @@ export class Exchange {
   begin(): void {
     const core = this.#core;
     this.deadline = core.now + core.limits.negotiationNanosMax;
-    for (let index = 0; index < core.limits.receiveCount; index++) this.postReceive(index);
+    for (let index = 0; index < core.receiveCount; index++) this.postReceive(index);
     if (this.#isConnector) this.#sendNegotiation(MessageType.hello, PROTOCOL_VERSION);
   }
 
@@ -81,8 +81,17 @@ export class Exchange {
   }
 
   postReceive(index: number): void {
+    if (index === 0 && this.#core.wantsReceives) this.#postMore();
     this.#core.actions.push(ActionKind.postReceive, index, 0);
     this.#core.credits.posted();
+  }
+
+  /** The rest of the receives, in the place where they stay: before the first. */
+  #postMore(): void {
+    const core = this.#core;
+    const before = core.receiveCount;
+    if (!core.haveReceivesLent()) return;
+    for (let index = before; index < core.receiveCount; index++) this.postReceive(index);
   }
 
   #sendNegotiation(type: MessageType, version: number): void {
@@ -182,8 +191,11 @@ export class Exchange {
     }
     if (core.controlWanted && this.#pumpControl()) return;
     this.#outbound.pump();
-    if (core.credits.updateDue && core.hasFreeBuffer() && !core.over)
+    if (core.credits.updateDue && core.hasFreeBuffer() && !core.over) {
       core.postBare(MessageType.update);
+      // There was nothing else to say: the peer speaks more than it is spoken to.
+      core.wantReceives();
+    }
   }
 
   /** What goes before data. Whether nothing else may be said. */

@@ -29,8 +29,10 @@ export const DATA_RESERVE = 2;
 export const CONTROL_RESERVE = 1;
 
 export interface SessionLimits {
-  /** N: receives kept posted. SESS-08 saw twelve. */
+  /** N: receives kept posted, at most. SESS-08 saw twelve. */
   readonly receiveCount: number;
+  /** As many as are posted from the start; the others come when the peer has more to say. */
+  readonly firstReceiveCount: number;
   /** Message buffers for sending; the bound on WSPSend calls in flight. */
   readonly sendCount: number;
   /** Of those, as many as are there from the start; the others come when these are all in flight. */
@@ -65,6 +67,7 @@ export interface SessionLimits {
 
 export const defaultSessionLimits: SessionLimits = {
   receiveCount: 12,
+  firstReceiveCount: 12,
   sendCount: 12,
   firstSendCount: 1,
   messageBytes: 4096 + 64,
@@ -90,9 +93,16 @@ export function checkLimits(limits: SessionLimits): void {
   // Half of them, the trigger of a credit update, must be at least two, or an update would cause an
   // update in answer, forever; and it must be reached before the peer runs into its reserve.
   assert(isCount(limits.receiveCount, 4, 4096), 'a session posts 4 to 4096 receives');
-  const trigger = creditTrigger(limits.receiveCount);
+  assert(
+    isCount(limits.firstReceiveCount, 4, limits.receiveCount),
+    'a session begins with 4 at least',
+  );
+  const trigger = creditTrigger(limits.firstReceiveCount);
   assert(trigger >= 2, 'a credit update alone must not cause another');
-  assert(trigger <= limits.receiveCount - DATA_RESERVE, 'an update is due before data has to stop');
+  assert(
+    trigger <= limits.firstReceiveCount - DATA_RESERVE,
+    'an update is due before data has to stop',
+  );
   assert(CONTROL_RESERVE >= 1 && DATA_RESERVE > CONTROL_RESERVE, 'the last credit is for updates');
   // Send buffers come back by themselves: a message in flight always meets a posted receive.
   assert(isCount(limits.sendCount, 1, 4096), 'a session has 1 to 4096 send buffers');

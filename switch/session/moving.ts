@@ -80,7 +80,9 @@ export class Moving {
     const { core } = this.#parts;
     core.enter(now);
     if (!loadState(this.#parts, state)) return false;
-    for (let index = 0; index < core.limits.receiveCount; index++) {
+    // As many as were posted there, all of them with the peer's credits.
+    if (core.credits.postedNow > core.receiveCount && !core.haveReceivesLent()) return false;
+    for (let index = 0; index < core.receiveCount; index++) {
       core.actions.push(ActionKind.postReceive, index, 0);
     }
     core.actions.push(ActionKind.hold, 0, 0);

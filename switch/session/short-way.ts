@@ -24,6 +24,8 @@ const WORD_WINDOW = HeaderWord.WINDOW;
 const WORD_PAYLOAD = HeaderWord.PAYLOAD;
 /** Where the payload of plain data begins. */
 const PAYLOAD_WORD = HEADER_BYTES / 4;
+/** A peer that has said so much goes on, most likely. */
+const FEW_MESSAGES = 8;
 const DATA_KIND = kindWord(MessageType.data, 0, 0, 0);
 
 export class ShortWay {
@@ -70,7 +72,7 @@ export class ShortWay {
     const core = this.core;
     core.sendIsClear =
       isOpen && core.isIdle && core.finished.head === null && this.outbound.isClear;
-    core.receiveIsClear = core.sendIsClear && this.inbound.isClear;
+    core.receiveIsClear = core.sendIsClear && this.inbound.isClear && !core.wantsReceives;
   }
 
   /**
@@ -157,10 +159,15 @@ export class ShortWay {
 
   /** The shell has posted a buffer again that receive() left to it. */
   reposted(): void {
-    const { credits } = this.core;
+    const { core, credits } = this;
     credits.posted();
+    if (core.mayWantReceives && this.statistics.messagesIn >= FEW_MESSAGES) {
+      core.wantReceives();
+      // The long way is the one that posts them.
+      core.receiveIsClear = false;
+    }
     if (!credits.updateDue) return;
-    this.core.withdraw();
+    core.withdraw();
     this.exchange.pump();
   }
 }

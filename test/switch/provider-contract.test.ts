@@ -101,7 +101,7 @@ describe('a provider', () => {
   });
 
   it.each([
-    ['documented', 16, [64, 64]],
+    ['documented', 8, [64, 64]],
     ['real-switch', 12, [0, 64, 64]],
   ] as const)(
     'has as many receives, and is asked for descriptors, as profile %s says [SESS-08 REGRDMA-03 REGRDMA-04]',

@@ -152,9 +152,27 @@ describe('the switch towards a provider', () => {
     const world = new World();
     connectPair(world);
     expect(world.a.san.registrations).toBe(2);
-    expect([...world.a.san.sockets.values()].map(({ posted }) => posted.length)).toEqual([16]);
+    expect([...world.a.san.sockets.values()].map(({ posted }) => posted.length)).toEqual([8]);
+    const accepted = [...world.b.san.sockets.values()].find(({ peer }) => peer !== null);
+    expect(accepted?.posted.length).toBe(8);
+    world.close();
+  });
+
+  it('posts more receives, of a region of their own, for a peer with more to say [XFER-04 MEM-01 MEM-08]', () => {
+    const world = new World();
+    const { client, server } = connectPair(world);
+    for (let index = 0; index < 40; index++) {
+      expect(world.a.winsock.send(client, pattern(64, index), 64, 0)).toBe(64);
+      expect(world.b.winsock.recv(server, new Uint8Array(64), 64, 0)).toBe(64);
+    }
+    world.settle();
     const accepted = [...world.b.san.sockets.values()].find(({ peer }) => peer !== null);
     expect(accepted?.posted.length).toBe(16);
+    expect([world.a.san.registrations, world.b.san.registrations]).toEqual([2, 3]);
+    world.a.winsock.closesocket(client);
+    world.b.winsock.closesocket(server);
+    world.settle();
+    expect(world.b.san.registrations).toBe(0);
     world.close();
   });
 

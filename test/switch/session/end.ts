@@ -26,6 +26,7 @@ export const WSA_OPERATION_ABORTED = 995;
 export const smallLimits: SessionLimits = {
   ...defaultSessionLimits,
   receiveCount: 4,
+  firstReceiveCount: 4,
   sendCount: 3,
   messageBytes: 256,
   thresholdBytes: 300,
@@ -47,6 +48,8 @@ export interface EndOptions {
   readonly spentMax?: number;
   /** Whether the host has memory for more send buffers than the session begins with. */
   readonly lendsSends?: boolean;
+  /** The same for receive buffers. */
+  readonly lendsReceives?: boolean;
 }
 
 export interface Region {
@@ -79,6 +82,12 @@ export class End {
   shortSends = 0;
   shortReceives = 0;
   timesAskedForSends = 0;
+  timesAskedForReceives = 0;
+  /** Receives that take turns, and whose is next. */
+  private turns = 0;
+  private turn = 0;
+  /** Receives that the session keeps posted. */
+  receivesKept: number;
   abortError = 0;
   /** A suspension that this end has asked for has come to its point. */
   isQuiet = false;
@@ -96,6 +105,7 @@ export class End {
   ) {
     const limits = options.limits ?? defaultSessionLimits;
     this.limits = limits;
+    this.receivesKept = limits.firstReceiveCount;
     this.sendBuffers = region(limits.sendCount, limits.messageBytes);
     this.receiveBuffers = region(limits.receiveCount, limits.messageBytes);
     this.stagingBuffer = new Uint8Array(limits.stagingBytes);
@@ -110,6 +120,12 @@ export class End {
       lendSends: () => {
         this.timesAskedForSends++;
         return options.lendsSends ?? true;
+      },
+      lendReceives: () => {
+        this.timesAskedForReceives++;
+        if (options.lendsReceives === false) return false;
+        this.receivesKept = limits.receiveCount;
+        return true;
       },
       receiveWords: this.receiveBuffers.map((buffer) => wordsOf(buffer, limits.messageBytes)),
       lendStaging: () => this.stagingBuffer,
@@ -179,7 +195,7 @@ export class End {
   repost(): void {
     for (let index = this.spent.shift(); index !== undefined; index = this.spent.shift()) {
       this.kinds.push(ActionKind.postReceive);
-      this.posted.push(index);
+      this.post(index);
       this.session.shortWay.reposted();
     }
     this.drain();
@@ -195,7 +211,7 @@ export class End {
       this.shortReceives++;
       this.completed.push(received);
       this.spent.push(index);
-      const { spentMax = this.limits.receiveCount >> 2 } = this.options;
+      const { spentMax = this.receivesKept >> 2 } = this.options;
       if (this.spent.length >= spentMax) this.repost();
       else if (spentMax < Infinity) this.pair.schedule(() => this.repost());
     } else {
@@ -205,12 +221,20 @@ export class End {
     this.drain();
   }
 
+  /** Receives are posted in turn; new ones come where the first one's turn would be. */
+  private post(index: number): void {
+    if (index === this.turns) this.turns++;
+    else expect(index, `${this.name}: the receive whose turn it is`).toBe(this.turn % this.turns);
+    this.turn = index + 1;
+    this.posted.push(index);
+  }
+
   private perform(action: SessionAction): void {
     this.kinds.push(action.kind);
     switch (action.kind) {
       case ActionKind.postReceive:
         expect(this.posted).not.toContain(action.index);
-        this.posted.push(action.index);
+        this.post(action.index);
         return;
       case ActionKind.sendMessage:
         this.pair.transmit(

@@ -18,6 +18,7 @@ const RUNS = Number(process.env['SESSION_RUNS'] ?? 300);
 
 const limits: fc.Arbitrary<SessionLimits> = fc.record({
   receiveCount: fc.integer({ min: 4, max: 14 }),
+  firstReceiveCount: fc.constant(4),
   sendCount: fc.integer({ min: 1, max: 6 }),
   firstSendCount: fc.constant(1),
   messageBytes: fc.constantFrom(256, 260, 512, 1024),
@@ -39,6 +40,7 @@ const endOptions: fc.Arbitrary<EndOptions> = fc.record({
   limits,
   rdmaRead: fc.boolean(),
   registrationFailureEvery: fc.constantFrom(0, 0, 1, 3),
+  lendsReceives: fc.constantFrom(true, true, false),
 });
 
 const length = fc.oneof(fc.integer({ min: 0, max: 80 }), fc.integer({ min: 0, max: 6000 }));

@@ -147,12 +147,12 @@ export class Pair {
       expect(end.session.outstandingTransfers, `${end.name}: transfers`).toBe(0);
       expect(end.registered.size, `${end.name}: registrations`).toBe(0);
       if (end.session.isOver) continue;
-      expect(end.posted.length, `${end.name}: receives`).toBe(end.limits.receiveCount);
+      expect(end.posted.length, `${end.name}: receives`).toBe(end.receivesKept);
       const { creditsAvailable } = end.session;
-      const owed = end.peer.limits.receiveCount - creditsAvailable;
+      const owed = end.peer.receivesKept - creditsAvailable;
       // What is not yet said is less than what must be said.
       expect(owed).toBeGreaterThanOrEqual(0);
-      expect(owed).toBeLessThan(Math.max(2, end.peer.limits.receiveCount >> 1));
+      expect(owed).toBeLessThan(Math.max(2, end.peer.receivesKept >> 1));
     }
     expect(this.regions.size).toBe(0);
   }
