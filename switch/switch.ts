@@ -184,7 +184,12 @@ export class Switch implements Agent {
     }
     // Popping is cheap; assigning an array's length goes through the runtime.
     while (ready.length > 0) ready.pop();
-    if (core.polled.length > 0) work += this.#turnPolled();
+    if (core.polled.length > 0) {
+      const drive = this.#idleTurns > 0;
+      work += this.#turnPolled(drive);
+      // Now, and not in the next turn: a loop may go to sleep after one in which nothing has moved.
+      if (work === 0 && !drive) work += this.#turnPolled(true);
+    }
     if (core.tcpBusy.length > 0) work += this.#turnTcp();
     if (this.#providers.hasRetired) work += this.#providers.endRetired();
     this.#idleTurns = work === 0 ? this.#idleTurns + 1 : 0;
@@ -209,10 +214,9 @@ export class Switch implements Agent {
     return true;
   };
 
-  #turnPolled(): number {
+  /** GOR-05: a provider that moves only when asked is asked (`drive`) once nothing moves by itself. */
+  #turnPolled(drive: boolean): number {
     const { polled } = this.core;
-    // GOR-05: a provider that moves only when asked is asked once nothing moves by itself.
-    const drive = this.#idleTurns > 0;
     let work = 0;
     let kept = 0;
     for (let index = 0; index < polled.length; index++) {
