@@ -69,7 +69,8 @@ export class FreeList {
     const extents = this.#extents;
     let index = 0;
     while (index < extents.length && (extents[index] as Extent).offset < offset) index++;
-    const before = extents[index - 1];
+    // Not by asking an array for what is at -1, which V8 looks up as a name.
+    const before = index > 0 ? extents[index - 1] : undefined;
     const after = extents[index];
     assert(before === undefined || before.offset + before.bytes <= offset, 'a range is freed once');
     assert(after === undefined || offset + bytes <= after.offset, 'a range is freed once');

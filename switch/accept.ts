@@ -162,7 +162,8 @@ export function inherit(listener: SwitchSocket, socket: SwitchSocket): void {
   socket.lingerOn = listener.lingerOn;
   socket.lingerSeconds = listener.lingerSeconds;
   socket.oobInline = listener.oobInline;
-  socket.options.splice(0, Infinity, ...listener.options);
+  if (socket.options.length > 0) socket.options.splice(0);
+  for (const option of listener.options) socket.options.push(option);
 }
 
 function decisionOf(args: AcceptArguments): Decision | null {
