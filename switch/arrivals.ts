@@ -9,7 +9,7 @@ import * as ws from '../provider/spi/winsock2.js';
 import { acceptedCompanion, type Companion } from './companion.js';
 import { Connection } from './connection.js';
 import { type ConnectionWatcher, NOBODY } from './connection-watcher.js';
-import type { SwitchCore } from './core.js';
+import type { Attendant, SwitchCore } from './core.js';
 import { warnLeftOut } from './listener-companions.js';
 import type { SwitchSocket } from './socket.js';
 
@@ -86,7 +86,7 @@ export class Arrivals {
 
   #negotiate(listener: Companion, s: number, peerName: Uint8Array, localName: Uint8Array): void {
     const core = this.#core;
-    const companion = acceptedCompanion(core, listener, s, { attend: () => undefined });
+    const companion = acceptedCompanion(core, listener, s, NOBODY_ATTENDS);
     const memory = companion === null ? null : core.memory.take(companion.limits);
     if (companion === null || memory === null) {
       // COMP-12: there is a connection, and no way back to TCP/IP; the peer sees it reset.
@@ -143,6 +143,9 @@ export function refuse(connection: Connection, error: number): void {
 function rethrow(thrown: { readonly by: unknown } | null): void {
   if (thrown !== null) throw thrown.by;
 }
+
+/** Nothing is signalled for a connection that is there already. */
+const NOBODY_ATTENDS: Attendant = { attend: () => undefined };
 
 const NO_NAME = new Uint8Array(SOCKADDR_IN_BYTES);
 

@@ -8,7 +8,7 @@ import * as ws from '../provider/spi/winsock2.js';
 import { SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE } from '../provider/spi/ws2san.js';
 import type { Attendant, SwitchCore } from './core.js';
 import type { SocketHandle } from './handle-table.js';
-import { deriveSessionLimits, THRESHOLD_BYTES_DEFAULT } from './limits.js';
+import { THRESHOLD_BYTES_DEFAULT } from './limits.js';
 import type { ProviderSizes } from './limits.js';
 import type { LoadedProvider } from './loaded-provider.js';
 import type { SessionLimits } from './session/limits.js';
@@ -175,12 +175,14 @@ function sessionLimits(
   const isBuffer = ({ level, name }: StoredOption): boolean =>
     level === ws.SOL_SOCKET && name === ws.SO_RCVBUF;
   const receiveBuffer = options.findLast(isBuffer)?.value;
+  const value = new Uint8Array(4);
+  const length = ws.ref(4);
+  const errno = ws.ref(0);
   const ask = (name: number): number | null => {
-    const value = new Uint8Array(4);
-    const length = ws.ref(4);
     const { lpWSPGetSockOpt } = provider.procs;
-    if (lpWSPGetSockOpt(s, ws.SOL_SOCKET, name, value, length, ws.ref(0)) !== 0) return null;
-    return uint32(value);
+    length.value = value.length;
+    const failed = lpWSPGetSockOpt(s, ws.SOL_SOCKET, name, value, length, errno) !== 0;
+    return failed ? null : uint32(value);
   };
   const sizes: ProviderSizes = {
     messageBytesMax: ask(ws.SO_MAX_MSG_SIZE) ?? NO_LIMIT,
@@ -191,10 +193,10 @@ function sessionLimits(
     receivesPosted: core.profile.receivesPosted,
     receiveBufferBytes: receiveBuffer === undefined ? null : uint32(receiveBuffer),
   };
-  return deriveSessionLimits(sizes);
+  return provider.limits.of(sizes);
 }
 
 export function uint32(value: Uint8Array): number {
-  const [a = 0, b = 0, c = 0, d = 0] = value;
-  return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
+  const byte = (at: number): number => value[at] ?? 0;
+  return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
 }

@@ -71,7 +71,7 @@ export class SwitchCore {
   readonly promiseDeadlines = new Set<{ readonly at: number }>();
   /** Told of a provider that says that its NIC is gone: its addresses are to be asked for anew. */
   providerFailed: (provider: LoadedProvider) => void = () => undefined;
-  #attention: Attendant[] = [];
+  readonly #attention: Attendant[] = [];
 
   constructor(environment: SwitchEnvironment, memory: MemoryPool) {
     this.environment = environment;
@@ -96,28 +96,37 @@ export class SwitchCore {
 
   /** An event of the switch's own, which brings `attendant` a turn when a provider signals it. */
   createOwnEvent(attendant: Attendant): number {
-    let queued = false;
-    const observer: EventObserver = {
-      eventSignalled: () => {
-        if (queued) return;
-        queued = true;
-        this.#attention.push({
-          attend: () => {
-            queued = false;
-            attendant.attend();
-          },
-        });
-      },
-    };
-    return this.events.create(observer);
+    return this.events.create(new OwnEvent(this.#attention, attendant));
   }
 
   /** Gives everybody who was signalled a turn; how many there were. */
   attend(): number {
-    const waiting = this.#attention;
-    if (waiting.length === 0) return 0;
-    this.#attention = [];
+    if (this.#attention.length === 0) return 0;
+    const waiting = this.#attention.splice(0);
     for (const attendant of waiting) attendant.attend();
     return waiting.length;
+  }
+}
+
+/** Brings its attendant one turn, however often it is signalled before. */
+class OwnEvent implements EventObserver, Attendant {
+  readonly #attention: Attendant[];
+  readonly #attendant: Attendant;
+  #isQueued = false;
+
+  constructor(attention: Attendant[], attendant: Attendant) {
+    this.#attention = attention;
+    this.#attendant = attendant;
+  }
+
+  eventSignalled(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.#attention.push(this);
+  }
+
+  attend(): void {
+    this.#isQueued = false;
+    this.#attendant.attend();
   }
 }

@@ -12,6 +12,9 @@ export interface EventObserver {
 const FIRST_HANDLE = 0x4000_0000;
 export const EVENT_COUNT_MAX = 65_536;
 
+/** Events that are closed after it before an index comes to be used again, while there are others. */
+const STALE_COUNT = 1024;
+
 const CLOSED = 0;
 const NONSIGNALLED = 1;
 const SIGNALLED = 2;
@@ -19,8 +22,9 @@ const SIGNALLED = 2;
 export class EventTable {
   readonly #states: number[] = [];
   readonly #observers: (EventObserver | null)[] = [];
-  /** Freed indexes, oldest first: a stale handle stays invalid for as long as possible. */
-  #free: number[] = [];
+  /** Freed indexes, oldest first, from #oldestFree on: a stale handle stays invalid for a while. */
+  readonly #free: number[] = [];
+  #oldestFree = 0;
   #count = 0;
 
   get count(): number {
@@ -29,16 +33,25 @@ export class EventTable {
 
   /** A nonsignalled manual-reset event; 0 when EVENT_COUNT_MAX exist. */
   create(observer: EventObserver | null = null): number {
-    let index = this.#states.length;
-    if (index === EVENT_COUNT_MAX) {
-      const freed = this.#free.shift();
-      if (freed === undefined) return 0;
-      index = freed;
-    }
+    const freeCount = this.#free.length - this.#oldestFree;
+    const isFull = this.#states.length === EVENT_COUNT_MAX;
+    if (isFull && freeCount === 0) return 0;
+    const index = isFull || freeCount > STALE_COUNT ? this.#reuse() : this.#states.length;
     this.#states[index] = NONSIGNALLED;
     this.#observers[index] = observer;
     this.#count++;
     return FIRST_HANDLE + index * 4;
+  }
+
+  #reuse(): number {
+    const index = this.#free[this.#oldestFree] as number;
+    this.#oldestFree++;
+    // Taking one out at a time would move all the others each time.
+    if (this.#oldestFree === STALE_COUNT) {
+      this.#free.splice(0, this.#oldestFree);
+      this.#oldestFree = 0;
+    }
+    return index;
   }
 
   /** Signals the event; the two low bits of the handle are ignored. False: no such event. */

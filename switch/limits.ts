@@ -79,6 +79,32 @@ export function deriveSessionLimits(sizes: ProviderSizes): SessionLimits | null 
   };
 }
 
+/** The bounds derived last: the sizes of a provider are mostly the same for all its sockets. */
+export class DerivedLimits {
+  #sizes: ProviderSizes | null = null;
+  #limits: SessionLimits | null = null;
+
+  /** See deriveSessionLimits. */
+  of(sizes: ProviderSizes): SessionLimits | null {
+    if (this.#sizes !== null && areSame(this.#sizes, sizes)) return this.#limits;
+    this.#sizes = sizes;
+    this.#limits = deriveSessionLimits(sizes);
+    return this.#limits;
+  }
+}
+
+function areSame(one: ProviderSizes, other: ProviderSizes): boolean {
+  return (
+    one.messageBytesMax === other.messageBytesMax &&
+    one.rdmaBytesMax === other.rdmaBytesMax &&
+    one.thresholdBytes === other.thresholdBytes &&
+    one.sendQueueDepth === other.sendQueueDepth &&
+    one.receiveQueueDepth === other.receiveQueueDepth &&
+    one.receivesPosted === other.receivesPosted &&
+    one.receiveBufferBytes === other.receiveBufferBytes
+  );
+}
+
 /** What is stored for a reader that is not there: SO_RCVBUF, and at least one message. */
 function windowOf(receiveBufferBytes: number | null, messageBytes: number): number {
   const wanted = receiveBufferBytes ?? defaultSessionLimits.windowBytes;

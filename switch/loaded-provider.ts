@@ -21,6 +21,7 @@ import {
   SAN_PROC_TABLE_SLOTS,
   WSP_VERSION_2_2,
 } from '../provider/spi/ws2spi.js';
+import { DerivedLimits } from './limits.js';
 
 export interface LoadedProvider {
   readonly name: string;
@@ -31,6 +32,8 @@ export interface LoadedProvider {
   readonly handsOver: boolean;
   /** IPv4 addresses of its NICs, host order; refreshed by queryAddresses. */
   addresses: readonly number[];
+  /** What its sizes come to. */
+  readonly limits: DerivedLimits;
   /** Sockets of it that the switch has not closed: a removed provider ends with the last one. */
   companions: number;
 }
@@ -107,7 +110,8 @@ export function introduceProvider(
     if (isStartFailure(extensions)) return extensions;
     const { name, providerId, capabilities } = provider;
     const handsOver = capabilities.duplicate;
-    return { name, providerId, procs, extensions, handsOver, addresses, companions: 0 };
+    const limits = new DerivedLimits();
+    return { name, providerId, procs, extensions, handsOver, addresses, limits, companions: 0 };
   } finally {
     procs.lpWSPCloseSocket(s, errno);
   }
