@@ -99,6 +99,11 @@ export class SwitchCore {
     return this.events.create(new OwnEvent(this.#attention, attendant));
   }
 
+  /** Somebody was signalled and has not had a turn. */
+  get hasSignals(): boolean {
+    return this.#attention.length > 0;
+  }
+
   /** Gives everybody who was signalled a turn; how many there were. */
   attend(): number {
     if (this.#attention.length === 0) return 0;

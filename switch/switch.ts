@@ -150,10 +150,13 @@ export class Switch implements Agent {
     return this.core.statistics.total(live);
   }
 
-  /** Nothing is under way at any provider: no connection, open or closing, and no operation. */
+  /**
+   * Nothing is under way at any provider: no connection, open or closing, and no operation; and whoever
+   * waited for one knows.
+   */
   get isQuiet(): boolean {
-    const { connections, shares, tcpBusy } = this.core;
-    return connections.size === 0 && tcpBusy.length === 0 && shares.count === 0;
+    const { connections, shares, tcpBusy, hasSignals } = this.core;
+    return connections.size + tcpBusy.length + shares.count === 0 && !hasSignals;
   }
 
   /** How long stop() waits for that before it resets what is left. */

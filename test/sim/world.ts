@@ -91,7 +91,9 @@ export class SimWorld {
   /** Faults stop, streams end, sockets close, switches stop; nothing may be left. Throws Finding. */
   end(): void {
     for (const host of this.#hosts) heal(host);
-    this.#until('connections', () => !this.#connections.some((one) => this.#isComing(one)));
+    // Each is asked: it may have to say something first.
+    const coming = (): SimConnection[] => this.#connections.filter((one) => this.#isComing(one));
+    this.#until('connections', () => coming().length === 0);
     this.#checkCredits();
     this.#until('ends of streams', () => this.#readAll());
     for (const end of this.#everyEnd())

@@ -263,6 +263,20 @@ describe.each(PATHS)('over %s', (path) => {
     world.close();
   });
 
+  it('WSACleanup ends an AcceptEx that waits for data before it returns [ACC-06 CLEANUP-03]', () => {
+    const world = worldOf(path);
+    const { b } = world;
+    const withData = acceptEx(b, listenOn(b, '0.0.0.0'), 10);
+    connected(world);
+    world.settle();
+    expect(isPending(withData)).toBe(true);
+    expect(b.winsock.WSACleanup()).toBe(0);
+    const { Internal } = withData.overlapped;
+    expect(spi.wsaErrorOfStatus(Internal)).toBe(spi.WSA_OPERATION_ABORTED);
+    expect(b.theSwitch.core.requests.outstanding).toBe(0);
+    world.close();
+  });
+
   it('closing the listener cancels its AcceptEx, and a connection that waited for data is reset [ACC-06]', () => {
     const world = worldOf(path);
     const { a, b } = world;

@@ -248,6 +248,7 @@ export class FakeTcp implements Agent {
           lpErrno.value = spi.WSAEWOULDBLOCK;
           return spi.INVALID_SOCKET;
         }
+        if (socket !== null && socket.arrivals.length > 0) this.#occur(socket, spi.FD_ACCEPT_BIT);
         const { peer } = accepted;
         if (addr !== null && addrlen !== null && peer !== null) {
           addr.set(spi.sockaddrIn(peer.address, peer.port));
