@@ -32,10 +32,12 @@ export const Wqe = {
   REMOTE_KEY: 6,
   /**
    * Of a receive, written when it is posted to an inline engine: where in the segment a small message
-   * goes without further checks, or -1; and how many keys the queue pair had lost when that was found.
+   * goes without further checks, how many keys the queue pair had lost when that was found, and how long
+   * such a message may be, or -1.
    */
   TARGET: 4,
   KEYS_REMOVED: 5,
+  ROOM: 6,
   /** First scatter/gather element: address low, address high, length, key. */
   SGE: 8,
 } as const;

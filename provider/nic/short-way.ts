@@ -34,9 +34,9 @@ const SLOT_PAYLOAD = Slot.PAYLOAD;
 /** A word of a slot's second cache line. */
 const SECOND_LINE = CACHE_LINE_BYTES / 4;
 const ENTRY_ID = Wqe.ID;
-const ENTRY_LENGTH = Wqe.LENGTH;
 const ENTRY_TARGET = Wqe.TARGET;
 const ENTRY_KEYS_REMOVED = Wqe.KEYS_REMOVED;
+const ENTRY_ROOM = Wqe.ROOM;
 /** The control word of a SEND whose payload is in the slot. */
 const INLINE_SEND = Opcode.SEND | (SlotFlag.INLINE << 8);
 // Without a branch on the shortest way: the flag of a request is that of a slot, one bit up.
@@ -49,8 +49,8 @@ const LOOKS = 16;
  * receiver that runs acknowledges once.
  */
 const LOOKS_FOR_ROOM = 256;
-/** Of Wqe.TARGET: a message takes the long way into this receive. */
-const NO_TARGET = -1;
+/** Of Wqe.ROOM: a message takes the long way into this receive, however short. */
+const NO_ROOM = -1;
 /** Of Wqe.CONTROL, shifted: the count of elements. */
 const ONE_ELEMENT = 1;
 
@@ -139,7 +139,9 @@ export class ShortWay {
    * comes here every few messages: the send queue would cost both sides more than the wait.
    */
   private findsSlot(qp: EngineQueuePair): boolean {
-    for (let left = LOOKS_FOR_ROOM; left > 0; left--) if (this.requester.hasSlot(qp)) return true;
+    // A look may end the connection: a peer that says what cannot be true is believed no longer.
+    for (let left = LOOKS_FOR_ROOM; left > 0 && qp.state === RTS; left--)
+      if (this.requester.hasSlot(qp)) return true;
     return false;
   }
 
@@ -175,17 +177,14 @@ export class ShortWay {
       words[entry] !== ((qp.receiveTaken + 1) | 0) ||
       (words[entry + ENTRY_KEYS_REMOVED] !== qp.keysRemoved && !this.vouchAgain(qp, entry)) ||
       length < 0 ||
-      length > LENGTH_MAX ||
-      length > (words[entry + ENTRY_LENGTH] as number) ||
+      length > (words[entry + ENTRY_ROOM] as number) ||
       qp.state !== RTS ||
       qp.wait !== WAITS_FOR_NOTHING ||
       qp.receivedBytes !== 0
     ) {
       return OTHER;
     }
-    const target = words[entry + ENTRY_TARGET] as number;
-    if (target === NO_TARGET) return OTHER;
-    this.mover.deliverSmall(slot + SLOT_PAYLOAD, target, length);
+    this.mover.deliverSmall(slot + SLOT_PAYLOAD, words[entry + ENTRY_TARGET] as number, length);
     completion.id = (words[entry + ENTRY_ID] as number) >>> 0;
     completion.byteLength = length;
     qp.receiveTaken = (qp.receiveTaken + 1) | 0;
@@ -207,13 +206,15 @@ export class ShortWay {
       (key === qp.receiveKey || this.learnReceiveKey(qp, key)) &&
       offset >= qp.receiveFrom &&
       offset + length <= qp.receiveTo;
-    this.words[entry + ENTRY_TARGET] = isGood ? offset : NO_TARGET;
-    this.words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
+    const words = this.words;
+    words[entry + ENTRY_TARGET] = offset;
+    words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
+    words[entry + ENTRY_ROOM] = !isGood ? NO_ROOM : length < LENGTH_MAX ? length : LENGTH_MAX;
   }
 
   /** The same for a receive that is not of that kind. */
   refuse(qp: EngineQueuePair, entry: number): void {
-    this.words[entry + ENTRY_TARGET] = NO_TARGET;
+    this.words[entry + ENTRY_ROOM] = NO_ROOM;
     this.words[entry + ENTRY_KEYS_REMOVED] = qp.keysRemoved;
   }
 

@@ -4,9 +4,11 @@
 
 import { expect, it } from 'vitest';
 import type { QueuePair } from '../../../provider/nic/device.js';
+import { STATE_ACKNOWLEDGED } from '../../../provider/nic/layout.js';
 import { WIRE_SLOTS } from '../../../provider/nic/limits.js';
 import { Arrival, WcStatus, WorkCompletion } from '../../../provider/nic/verbs.js';
-import { registered } from './harness/pair.js';
+import { expectEvent, INLINE, Pair, registered } from './harness/pair.js';
+import { Sides } from './harness/sides.js';
 import { VirtualPair } from './harness/virtual.js';
 
 const BYTES = 64;
@@ -124,4 +126,18 @@ it('a ring full of messages that nobody has taken is not written to', async () =
       await pair.far.end.completionsNow(pair.far.slot);
     }
   });
+});
+
+it('a peer that has taken more than was sent is found out by the send that waits for room, at once', async () => {
+  const pair = await Pair.open(INLINE);
+  const sides = await Sides.open(pair);
+  const { address, localKey } = sides.near.region;
+  let sent = 0;
+  while (sent < WIRE_SLOTS && sides.queuePair.inject(address, 8, localKey)) sent++;
+  expect(sent).toBe(WIRE_SLOTS);
+  sides.words[sides.farState + STATE_ACKNOWLEDGED] = 2 * WIRE_SLOTS;
+  expect(sides.queuePair.inject(address, 8, localKey)).toBe(false);
+  expect(await expectEvent(pair.near, 'disconnected')).toMatchObject({ reason: 'error' });
+  await sides.close();
+  await pair.close();
 });
