@@ -69,6 +69,9 @@ export class EngineQueuePair {
   /** Slots executed when the lines of the next outbound slot were last fetched. */
   claimedAfter = 0;
   peerState = 0;
+  /** Whose doorbell rings, unless it polls: with many connections it seldom does. */
+  peer: PeerHost | null = null;
+  peerSlot = 0;
   /** Messages up to here go without the send queue; -1 for none. */
   directBytes = 0;
   /** Keys used last by the short ways and what they open, as offsets of the segment; 0 for none. */
@@ -101,8 +104,6 @@ export class EngineQueuePair {
   sendCompleted = 0;
 
   readonly ownState: number = 0;
-  peer: PeerHost | null = null;
-  peerSlot = 0;
   /** Where the peer's segment lies in the arena, in bytes. */
   peerSegment = 0;
   /** For every send queue entry, the count of slots published when its last slot was. */

@@ -87,18 +87,19 @@ export class SharedQueuePair implements QueuePair {
     /** The engine's half of it, where that is in this thread. */
     half: EngineQueuePair | null;
   }) {
+    // In this order V8 lays the fields: the counts above, and what else a small message needs, come first.
     this.way = options.port.shortWay;
     this.half = options.half;
+    this.view = options.view;
+    this.receiveQueue = options.receiveQueue;
+    this.receiveDepth = options.receiveDepth;
     this.slot = options.slot;
     this.number = options.number;
     this.stateWord = options.stateWord;
-    this.view = options.view;
     this.host = options.host;
     this.port = options.port;
     this.sendQueue = options.sendQueue;
     this.sendDepth = options.sendDepth;
-    this.receiveQueue = options.receiveQueue;
-    this.receiveDepth = options.receiveDepth;
   }
 
   postSend(request: WorkRequest): PostResult {

@@ -6,12 +6,16 @@ import type { RandomSource } from '../spi/provider.js';
 import { RangeIndex } from './range-index.js';
 import type { Registration } from './registration.js';
 
-/** A buffer object that was used lately, with what finding it by address came to. */
+/**
+ * A buffer object that was used lately, with what finding it by address came to. They stand in a ring, each
+ * knowing the next, and not in an array: with many sockets every object on the way is a cache miss.
+ */
 export class CachedBuffer {
   buffer: Uint8Array | null = null;
-  address = 0;
   /** Bytes from `address` to the end of the registration. */
   room = 0;
+  next: CachedBuffer = this;
+  address = 0;
   registration: Registration | null = null;
 }
 
@@ -19,12 +23,14 @@ export class CachedBuffer {
 const CACHED_BUFFERS = 256;
 /** Entries that are looked at before that search. */
 const STEPS_MAX = 32;
+/** What every ring begins with until it has an entry of its own: it is never the buffer asked for. */
+const NOTHING_CACHED = new CachedBuffer();
 
 export class RegisteredBuffers {
-  /** Buffers by identity, as many as were needed so far: most sockets never come to need all. */
-  private readonly entries: CachedBuffer[] = [];
   /** After the last hit: callers go round their message buffers in order, so it is tried first. */
-  private next = 0;
+  private expected = NOTHING_CACHED;
+  /** The ring in the order of its making, as many as were needed so far: most sockets need few. */
+  private readonly entries: CachedBuffer[] = [];
   private victim = 0;
   private readonly index: RangeIndex<Registration>;
   private readonly beforeSearch: () => void;
@@ -59,11 +65,10 @@ export class RegisteredBuffers {
   ): CachedBuffer | null {
     // A detached buffer has no bytes left. `length` costs a fifth of what `byteLength` costs in V8.
     if (buffer.length < length) return null;
-    const at = this.next;
-    const expected = this.entries[at];
-    if (expected === undefined || expected.buffer !== buffer || length > expected.room)
+    const { expected } = this;
+    if (expected.buffer !== buffer || length > expected.room)
       return this.search(buffer, length, addressOf);
-    this.next = at + 1 < this.entries.length ? at + 1 : 0;
+    this.expected = expected.next;
     return expected;
   }
 
@@ -88,15 +93,13 @@ export class RegisteredBuffers {
   }
 
   private cached(buffer: Uint8Array): CachedBuffer | null {
-    const used = this.entries.length;
-    let index = this.next;
-    for (let step = Math.min(used, STEPS_MAX); step > 0; step--) {
-      if (index >= used) index = 0;
-      const entry = this.entries[index] as CachedBuffer;
-      index++;
-      if (entry.buffer !== buffer) continue;
-      this.next = index < used ? index : 0;
-      return entry;
+    let entry = this.expected;
+    for (let step = Math.min(this.entries.length, STEPS_MAX); step > 0; step--) {
+      if (entry.buffer === buffer) {
+        this.expected = entry.next;
+        return entry;
+      }
+      entry = entry.next;
     }
     return null;
   }
@@ -104,8 +107,21 @@ export class RegisteredBuffers {
   private newEntry(): CachedBuffer {
     const index = this.victim;
     this.victim = (index + 1) % CACHED_BUFFERS;
+    const entry = this.entries[index] ?? this.lengthen();
     // What comes after it the first time is likely to come after it again.
-    this.next = this.victim;
-    return (this.entries[index] ??= new CachedBuffer());
+    this.expected = entry.next;
+    return entry;
+  }
+
+  /** One more entry, at the end of the ring. */
+  private lengthen(): CachedBuffer {
+    const entry = new CachedBuffer();
+    const last = this.entries.at(-1);
+    if (last !== undefined) {
+      entry.next = last.next;
+      last.next = entry;
+    }
+    this.entries.push(entry);
+    return entry;
   }
 }

@@ -72,7 +72,7 @@ export class ShortWay {
     ) {
       return false;
     }
-    const found = socket.registrations.readable.find(buf, len, this.nic);
+    const found = socket.readable.find(buf, len, this.nic);
     if (found === null || found.address > OFFSET_MAX) return false;
     const { localKey } = found.registration as Registration;
     if (!queuePair.inject(found.address | 0, len, localKey)) return false;
@@ -92,7 +92,7 @@ export class ShortWay {
     const { len, buf } = buffer;
     if (queuePair === null || buf === null || !(len > 0)) return false;
     if (socket.receivesPosted >= this.receivesMax) return false;
-    const found = socket.registrations.writable.find(buf, len, this.nic);
+    const found = socket.writable.find(buf, len, this.nic);
     if (found === null || found.address > OFFSET_MAX) return false;
     const registration = found.registration as Registration;
     const operation = socket.takeOperation();
