@@ -41,7 +41,11 @@ export interface HostOptions {
   readonly hooks?: readonly Hook[];
   /** What to do at the memlock limit: 'require' makes it WSAENOBUFS, 'try' goes on unlocked. */
   readonly pin?: 'require' | 'try' | 'off';
-  /** Address space of the host's shared memory in bytes, VirtualAlloc included. */
+  /**
+   * Address space of the host's shared memory in bytes, VirtualAlloc included. A thread reaches 4 GiB of
+   * it, that of its hosts and of all their peers together: openHost throws ENOMEM where there is no room
+   * for its own, and a peer for whose there is none is reached over TCP.
+   */
   readonly segmentBytes?: number;
   /** What the NIC is like. */
   readonly nic?: NicHostOptions;

@@ -52,7 +52,12 @@ export class Arena {
     const window = windowBytes(length);
     const offset = this.#windows.allocate(window, WINDOW_ALIGNMENT);
     if (offset < 0)
-      throw new SystemError(errno.ENOMEM, 'mmap', `no window of ${length} bytes is free`);
+      throw new SystemError(
+        errno.ENOMEM,
+        'mmap',
+        `no window of ${length} bytes is free: the segments that a thread reaches, its own hosts' and ` +
+          `their peers', have ${this.bytes} bytes together`,
+      );
     const result = native.arenaMap(this.buffer, offset, fd, length);
     if (result < 0) this.#windows.free(offset, window);
     check(result, 'mmap', `${length} bytes`);
