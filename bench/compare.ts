@@ -1,6 +1,6 @@
 // Two reports against each other: how much each result changed, how much of that is noise, and whether it
-// is worse than allowed. A change within the noise is none; a result without a second sample has a noise
-// that nobody knows, and is taken to be large.
+// is worse than allowed. A change within the noise is none. Samples of a run know only how that run varied:
+// what lies between two runs is added, and where their floors differ they were two machines.
 
 import { calmest, spread } from './measure.js';
 import type { BenchReport, Result } from './report.js';
@@ -15,11 +15,22 @@ export interface Change {
   readonly worsening: number | null;
   /** A change within this is none: two standard errors of both medians together. */
   readonly noise: number;
-  readonly verdict: 'same' | 'better' | 'worse' | 'within the limit' | 'disturbed' | 'missing';
+  readonly verdict:
+    | 'same'
+    | 'better'
+    | 'worse'
+    | 'within the limit'
+    | 'disturbed'
+    | 'another machine'
+    | 'missing';
 }
 
 /** The standard error of a single sample that nothing is known of, relative. */
 const UNKNOWN_NOISE = 0.1;
+/** What runs of the same build differ by, as a standard deviation, however steady each of them is. */
+const RUN_NOISE = 0.03;
+/** A floor differs by more only when the hypervisor has moved the processors. */
+const FLOOR_FACTOR = 1.3;
 /** The standard error of a median of n over that of one value, times the root of n. */
 const MEDIAN_FACTOR = 1.2533;
 const STANDARD_ERRORS = 2;
@@ -29,15 +40,33 @@ export function compareReports(before: BenchReport, after: BenchReport, limit: n
   return before.results
     .filter(({ value }) => value !== null)
     .map((old) =>
-      compare(
-        old,
-        after.results.find(({ name }) => name === old.name),
+      compare(old, resultOf(after, old.name), {
         limit,
-      ),
+        isMoved: isMoved(old, before, after),
+      }),
     );
 }
 
-function compare(old: Result, fresh: Result | undefined, limit: number): Change {
+function resultOf({ results }: BenchReport, wanted: string): Result | undefined {
+  return results.find(({ name }) => name === wanted);
+}
+
+/** Whether the floor of a result is another one now: then nothing is known of the program. */
+function isMoved({ floor, origin }: Result, before: BenchReport, after: BenchReport): boolean {
+  if (floor === null || origin !== 'subject') return false;
+  const [old, fresh] = [resultOf(before, floor), resultOf(after, floor)];
+  // What is compared with another result of ours has no floor of the machine's.
+  if (old?.origin !== 'floor' || old.value === null) return false;
+  if (fresh === undefined || fresh.value === null) return false;
+  const factor = fresh.value / old.value;
+  return Math.max(factor, 1 / factor) > FLOOR_FACTOR;
+}
+
+function compare(
+  old: Result,
+  fresh: Result | undefined,
+  { limit, isMoved: moved }: { readonly limit: number; readonly isMoved: boolean },
+): Change {
   const noise = STANDARD_ERRORS * Math.hypot(standardError(old), standardError(fresh));
   const base = { name: old.name, unit: old.unit, before: old.value, after: fresh?.value ?? null };
   if (fresh === undefined || fresh.value === null || old.value === null || old.value === 0) {
@@ -50,6 +79,7 @@ function compare(old: Result, fresh: Result | undefined, limit: number): Change 
   function verdictOf(by: number, within: number): Change['verdict'] {
     if (isDisturbed(old) || (fresh !== undefined && isDisturbed(fresh))) return 'disturbed';
     if (Math.abs(by) <= within) return 'same';
+    if (moved) return 'another machine';
     if (by < 0) return 'better';
     return by > limit ? 'worse' : 'within the limit';
   }
@@ -62,10 +92,18 @@ function isDisturbed({ samples, disturbedCount }: Result): boolean {
 
 function standardError(result: Result | undefined): number {
   const values = calmest(result?.samples ?? []).map(({ value }) => value);
-  const deviation = spread(values);
-  return deviation === null
-    ? UNKNOWN_NOISE
-    : (MEDIAN_FACTOR * deviation) / Math.sqrt(values.length);
+  const robust = spread(values);
+  if (robust === null) return UNKNOWN_NOISE;
+  // Few samples may lie in two heaps, of which the robust measure sees one.
+  const deviation = Math.max(robust, plainDeviation(values));
+  return Math.hypot(RUN_NOISE, (MEDIAN_FACTOR * deviation) / Math.sqrt(values.length));
+}
+
+/** Relative to the mean. */
+function plainDeviation(values: readonly number[]): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1)) / Math.abs(mean);
 }
 
 export function comparisonTable(changes: readonly Change[]): string {

@@ -1,10 +1,7 @@
-// Both ends of a connection on one thread, at any layer: nothing waits for anybody, so that a number of
+// Both ends of connections on one thread, at any layer: nothing waits for anybody, so that a number of
 // messages takes the same instructions every time. For counting them, not for timing: what two cores do to
-// each other is not in it. Run with a layer, a way, and numbers of messages and of connections, it does those and ends;
-// scripts/count-instructions.ts does the counting.
+// each other is not in it. scripts/count-instructions.ts does the counting.
 
-import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import type { HostEnvironment } from '../index.js';
 import { openEnvironment } from '../index.js';
 
@@ -19,7 +16,6 @@ import { hostOptions } from './host-plan.js';
 import { now } from './machine.js';
 import { DeadlineError } from './measure.js';
 import { Payload } from './payload.js';
-import { LEVELS } from './plan.js';
 import { connectRaw, listenRaw, RawProvider } from './raw-provider.js';
 import type { Level } from './sites.js';
 import { makeNicConnection } from './sites.js';
@@ -162,56 +158,55 @@ export type Way = (typeof WAYS)[number];
 /** Messages of a group. */
 export const GROUP = 16;
 
-/**
- * Sends so many messages over the connections in turn and looks at each of them. Throws PayloadError.
- */
-export function exchange({ near, far }: Pairs, way: Way, messages: number, bytes: number): void {
-  const payload = new Payload(bytes, 'counter');
-  if (way === 'lat') backAndForth(near, far, payload, messages);
-  else inGroups(near, far, payload, messages);
-}
+/** Messages over some connections in turn, each looked at. Its receives are posted when it is made. */
+export class Exchange {
+  readonly #pairs: Pairs;
+  readonly #way: Way;
+  readonly #payload: Payload;
+  #turn = 0;
 
-function backAndForth(
-  near: readonly Endpoint[],
-  far: readonly Endpoint[],
-  payload: Payload,
-  messages: number,
-): void {
-  for (const endpoint of [...near, ...far]) endpoint.postReceive(0, payload.bytes);
-  const count = near.length;
-  for (let trip = 0; trip < messages / 2; trip++) {
-    const at = trip % count;
-    const [one, other] = [near[at] as Endpoint, far[at] as Endpoint];
-    const slot = Math.floor(trip / count) & 1;
-    pass(one, other, payload, slot);
-    pass(other, one, payload, slot);
+  constructor(pairs: Pairs, way: Way, bytes: number) {
+    this.#pairs = pairs;
+    this.#way = way;
+    this.#payload = new Payload(bytes, 'counter');
+    const { near, far } = pairs;
+    if (way === 'lat') for (const endpoint of [...near, ...far]) endpoint.postReceive(0, bytes);
+    else for (const endpoint of far) postGroup(endpoint, bytes);
   }
-}
 
-/** A message, which carries the number of its slot, and the next receive in its place. */
-function pass(from: Endpoint, to: Endpoint, payload: Payload, slot: number): void {
-  payload.fill(from.sendWords, (slot * from.slotBytes) >>> 2, slot);
-  from.startSend(slot, payload.bytes);
-  payload.checkReceived(to, slot, to.awaitReceive(slot), slot);
-  to.postReceive(slot ^ 1, payload.bytes);
-  from.awaitSend(slot);
-}
-
-function inGroups(
-  near: readonly Endpoint[],
-  far: readonly Endpoint[],
-  payload: Payload,
-  messages: number,
-): void {
-  for (const endpoint of far) {
-    for (let slot = 0; slot < GROUP; slot++) endpoint.postReceive(slot, payload.bytes);
+  /** Goes on with so many more; a multiple of GROUP. Throws PayloadError. */
+  run(messages: number): void {
+    const { near, far } = this.#pairs;
+    const rounds = messages / (this.#way === 'lat' ? 2 : GROUP);
+    for (let left = rounds; left > 0; left--) {
+      const at = this.#turn % near.length;
+      const [one, other] = [near[at] as Endpoint, far[at] as Endpoint];
+      if (this.#way === 'lat') this.#roundTrip(one, other);
+      else this.#group(one, other);
+      this.#turn++;
+    }
   }
-  for (let group = 0; group < messages / GROUP; group++) {
-    const at = group % near.length;
-    const [one, other] = [near[at] as Endpoint, far[at] as Endpoint];
+
+  #roundTrip(one: Endpoint, other: Endpoint): void {
+    const slot = Math.floor(this.#turn / this.#pairs.near.length) & 1;
+    this.#pass(one, other, slot);
+    this.#pass(other, one, slot);
+  }
+
+  /** A message, which carries the number of its slot, and the next receive in its place. */
+  #pass(from: Endpoint, to: Endpoint, slot: number): void {
+    const payload = this.#payload;
+    payload.fill(from.sendWords, (slot * from.slotBytes) >>> 2, slot);
+    from.startSend(slot, payload.bytes);
+    payload.checkReceived(to, slot, to.awaitReceive(slot), slot);
+    to.postReceive(slot ^ 1, payload.bytes);
+    from.awaitSend(slot);
+  }
+
+  #group(one: Endpoint, other: Endpoint): void {
+    const payload = this.#payload;
     for (let slot = 0; slot < GROUP; slot++) {
-      const word = (slot * one.slotBytes) >>> 2;
-      payload.fill(one.sendWords, word, slot);
+      payload.fill(one.sendWords, (slot * one.slotBytes) >>> 2, slot);
       one.startSend(slot, payload.bytes);
     }
     for (let slot = 0; slot < GROUP; slot++) {
@@ -222,15 +217,6 @@ function inGroups(
   }
 }
 
-const BYTES = 64;
-
-if (argv[1] === fileURLToPath(import.meta.url)) {
-  const level = LEVELS.find((one) => one === argv[2]) ?? 'provider';
-  const way = WAYS.find((one) => one === argv[3]) ?? 'lat';
-  const [messages, connections] = [Number(argv[4] ?? '1000'), Number(argv[5] ?? '1')];
-  const slotCount = (way === 'lat' ? 2 : GROUP) + 1;
-  const options = { slotBytes: BYTES, slotCount, mode: 'spin', connections } as const;
-  const pairs = await openPairs(level, `one-thread-${process.pid}`, options);
-  exchange(pairs, way, messages, BYTES);
-  await pairs.close();
+function postGroup(endpoint: Endpoint, bytes: number): void {
+  for (let slot = 0; slot < GROUP; slot++) endpoint.postReceive(slot, bytes);
 }

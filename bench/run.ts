@@ -194,7 +194,7 @@ export const UNITS: Readonly<Record<TestName, Result['unit']>> = {
 
 const WHAT: Readonly<Record<TestName, string>> = {
   lat: 'latency',
-  scale: 'latency over many connections in turn',
+  scale: 'latency',
   reg: 'registration',
   bw: 'bandwidth',
   mixed: 'bandwidth of mixed sizes',
@@ -213,10 +213,11 @@ function subject(
   const unit = UNITS[test];
   const name = subjectName(plan);
   const pattern = plan.pattern === null ? '' : `, ${plan.plain ? 'plainly' : plan.pattern}`;
+  const over = connections > 1 || test === 'scale' ? `, ${connections} connections` : '';
   const floor = floorOf(plan, request);
   return {
     name,
-    title: `${level}: ${operation} ${bytes} B, ${WHAT[test]}${pattern}`,
+    title: `${level}: ${operation} ${bytes} B, ${WHAT[test]}${pattern}${over}`,
     origin: 'subject',
     unit,
     better: unit === 'ns' ? 'less' : 'more',

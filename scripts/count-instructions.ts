@@ -1,7 +1,7 @@
 // Counts what a message of 64 bytes takes: instructions, and misses of a cache of 32 KiB and of one of
 // 1 MiB behind it, both simulated. Both ends of a connection run on one thread (bench/one-thread.ts) under
-// valgrind's callgrind, once with few messages and once with many; the difference is the messages' own, the
-// same every time, whatever else the machine does. Needs valgrind; run it as
+// valgrind's callgrind, which is switched on for the messages alone: the same every time, whatever else the
+// machine does. Needs valgrind; run it as
 //   nice -n 19 npx tsx scripts/count-instructions.ts [nic|provider|app …]
 // With --profile it says in place of that where V8's profiler finds the time to go, by folder.
 
@@ -20,13 +20,12 @@ interface Count {
   readonly connections: number;
 }
 
-/** Code is compiled for good before the first of these has gone through. */
-const FEW = 40_000;
-const MANY = 120_000;
+/** Messages that are counted. Switching the counting off takes what some hundred of them take. */
+const COUNTED = 32_000;
 const CACHES = ['--D1=32768,8,64', '--LL=1048576,8,64'];
 const FAR_CONNECTIONS = 1_000;
 
-const program = fileURLToPath(new URL('../dist/bench/one-thread.js', import.meta.url));
+const program = fileURLToPath(new URL('./count-messages.mjs', import.meta.url));
 const wanted = process.argv.slice(2).filter((word) => word !== '--profile');
 const levels = LEVELS.filter((level) => wanted.length === 0 || wanted.includes(level));
 
@@ -38,10 +37,9 @@ function count(): void {
   ]);
   const rows = [['message of 64 bytes', 'instructions', 'beyond 32 KiB', 'beyond 1 MiB']];
   for (const one of counts) {
-    const [few, many] = [eventsOf(one, FEW), eventsOf(one, MANY)];
+    const events = eventsOf(one);
     const each = (...names: readonly string[]): number =>
-      names.reduce((sum, name) => sum + ((many.get(name) ?? 0) - (few.get(name) ?? 0)), 0) /
-      (MANY - FEW);
+      names.reduce((sum, name) => sum + (events.get(name) ?? 0), 0) / COUNTED;
     rows.push([
       `${one.level} ${one.way}, ${one.connections} connection${one.connections === 1 ? '' : 's'}`,
       each('Ir').toFixed(0),
@@ -54,7 +52,7 @@ function count(): void {
 }
 
 /** What callgrind says at the end of a run. Throws when it is not installed, or the run fails. */
-function eventsOf({ level, way, connections }: Count, messages: number): Map<string, number> {
+function eventsOf({ level, way, connections }: Count): Map<string, number> {
   const folder = mkdtempSync(path.join(tmpdir(), 'wsd-count-'));
   const out = path.join(folder, 'out');
   try {
@@ -62,16 +60,16 @@ function eventsOf({ level, way, connections }: Count, messages: number): Map<str
       'valgrind',
       [
         ...['--tool=callgrind', '--smc-check=all-non-file', '--cache-sim=yes', ...CACHES],
-        `--callgrind-out-file=${out}`,
+        ...['--instr-atstart=no', `--callgrind-out-file=${out}`],
         // Compilers and collectors of their own threads would come and go as the scheduler likes.
         ...[process.execPath, '--single-threaded', program, level, way],
-        ...[String(messages), String(connections)],
+        ...[String(COUNTED), String(connections)],
       ],
-      { stdio: ['ignore', 'inherit', 'pipe'] },
+      { stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, WSD_COUNT: '1' } },
     );
     const text = readFileSync(out, 'utf8');
     const names = (/^events: (.*)$/m.exec(text)?.[1] ?? '').split(' ');
-    const sums = (/^(?:totals|summary): (.*)$/m.exec(text)?.[1] ?? '').split(' ').map(Number);
+    const sums = (/^totals: (.*)$/m.exec(text)?.[1] ?? '').split(' ').map(Number);
     return new Map(names.map((name, at) => [name, sums[at] ?? 0]));
   } finally {
     rmSync(folder, { recursive: true });
@@ -98,13 +96,13 @@ function profile(level: Level): void {
   try {
     execFileSync(process.execPath, [
       ...['--cpu-prof', `--cpu-prof-dir=${folder}`],
-      ...[program, level, 'lat', String(PROFILED)],
+      ...[program, level, 'lat', String(PROFILED), '1'],
     ]);
     const [file = ''] = readdirSync(folder);
     const { nodes, samples } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Profile;
     const placeOf = new Map(nodes.map((node) => [node.id, place(node.callFrame)]));
-    const isExchange = below(nodes, 'exchange');
-    const [first, last] = [samples.findIndex(isExchange), samples.findLastIndex(isExchange)];
+    const isMeasured = below(nodes, 'measured');
+    const [first, last] = [samples.findIndex(isMeasured), samples.findLastIndex(isMeasured)];
     const shares = new Map<string, number>();
     for (const id of samples.slice(first, last + 1)) {
       const where = placeOf.get(id) ?? '';

@@ -111,10 +111,33 @@ describe('a comparison', () => {
   it('tells a change from noise, and worse from better, whichever way is better', () => {
     expect(verdict([100, 101, 99], [101, 100, 102])).toBe('same');
     expect(verdict([100, 101, 99], [130, 131, 129])).toBe('worse');
-    expect(verdict([100, 101, 99], [105, 105, 105])).toBe('within the limit');
+    expect(verdict([100, 101, 99], [109, 109, 109])).toBe('within the limit');
     expect(verdict([100, 101, 99], [80, 81, 79])).toBe('better');
     const more = { better: 'more', unit: 'GB/s' };
     expect(verdict([100, 101, 99], [80, 81, 79], more)).toBe('worse');
+  });
+
+  it('sees no change in what runs of one build differ by, however steady each of them was', () => {
+    expect(verdict([469, 469, 469, 469, 469], [453, 453, 453, 453, 453])).toBe('same');
+    // Medians of two heaps in either of which the machine may have been.
+    expect(verdict([866, 870, 850, 530, 535], [530, 566, 566, 834, 866])).toBe('same');
+    expect(verdict([850, 851, 849, 850, 852], [566, 567, 565, 566, 566])).toBe('better');
+  });
+
+  it('blames the machine where its floor is another one than before', () => {
+    const on = (floor: number, own: number): ReturnType<typeof report> =>
+      report(
+        [subject('floor.spin', { origin: 'floor' }), subject('a', { floor: 'floor.spin' })],
+        new Map([
+          ['floor.spin', [floor, floor].map((value) => sample(value))],
+          ['a', [own, own, own].map((value) => sample(value))],
+        ]),
+      );
+    const of = (before: number, after: number): unknown =>
+      compareReports(on(45, 150), on(before, after), 0.1).find(({ name }) => name === 'a')?.verdict;
+    expect(of(200, 290)).toBe('another machine');
+    expect(of(200, 150)).toBe('same');
+    expect(of(46, 290)).toBe('worse');
   });
 
   it('takes a single sample for noisy, and a missing result for missing', () => {
