@@ -20,7 +20,7 @@ interface Count {
   readonly connections: number;
 }
 
-/** Messages that are counted. Switching the counting off takes what some hundred of them take. */
+/** Messages that are counted. Switching the counting on and off is counted by a run without any. */
 const COUNTED = 32_000;
 const CACHES = ['--D1=32768,8,64', '--LL=1048576,8,64'];
 const FAR_CONNECTIONS = 1_000;
@@ -35,15 +35,16 @@ function count(): void {
     { level, way: 'rate', connections: 1 },
     ...(level === 'nic' ? [] : ([{ level, way: 'lat', connections: FAR_CONNECTIONS }] as const)),
   ]);
-  const rows = [['message of 64 bytes', 'instructions', 'beyond 32 KiB', 'beyond 1 MiB']];
+  const rows = [['message of 64 bytes', 'instructions', 'data > 32K', 'code > 32K', 'data > 1M']];
   for (const one of counts) {
-    const events = eventsOf(one);
+    const [none, all] = [eventsOf(one, 0), eventsOf(one, COUNTED)];
     const each = (...names: readonly string[]): number =>
-      names.reduce((sum, name) => sum + (events.get(name) ?? 0), 0) / COUNTED;
+      names.reduce((sum, name) => sum + (all.get(name) ?? 0) - (none.get(name) ?? 0), 0) / COUNTED;
     rows.push([
       `${one.level} ${one.way}, ${one.connections} connection${one.connections === 1 ? '' : 's'}`,
       each('Ir').toFixed(0),
       each('D1mr', 'D1mw').toFixed(1),
+      each('I1mr').toFixed(1),
       each('DLmr', 'DLmw').toFixed(1),
     ]);
     process.stderr.write(`${rows.at(-1)?.join('  ') ?? ''}\n`);
@@ -52,7 +53,7 @@ function count(): void {
 }
 
 /** What callgrind says at the end of a run. Throws when it is not installed, or the run fails. */
-function eventsOf({ level, way, connections }: Count): Map<string, number> {
+function eventsOf({ level, way, connections }: Count, messages: number): Map<string, number> {
   const folder = mkdtempSync(path.join(tmpdir(), 'wsd-count-'));
   const out = path.join(folder, 'out');
   try {
@@ -63,7 +64,7 @@ function eventsOf({ level, way, connections }: Count): Map<string, number> {
         ...['--instr-atstart=no', `--callgrind-out-file=${out}`],
         // Compilers and collectors of their own threads would come and go as the scheduler likes.
         ...[process.execPath, '--single-threaded', program, level, way],
-        ...[String(COUNTED), String(connections)],
+        ...[String(messages), String(connections)],
       ],
       { stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, WSD_COUNT: '1' } },
     );
