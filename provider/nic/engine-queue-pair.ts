@@ -3,6 +3,7 @@
 
 import type { Nanos } from '../../runtime/clock.js';
 import type { CompletionRing } from './completion-ring.js';
+import type { JointCopy } from './joint-copy.js';
 import type { WireEndpoint } from './layout.js';
 import { DIRECT_PER_LOOK, INLINE_BYTES } from './limits.js';
 import type { PeerHost } from './peer-host.js';
@@ -26,6 +27,8 @@ export const Wait = {
   ROOM: 2,
   /** For the time `retryAt`. */
   TIME: 3,
+  /** For the peer's part of a joint copy: it rings. */
+  PEER: 4,
 } as const;
 export type Wait = (typeof Wait)[keyof typeof Wait];
 
@@ -108,6 +111,10 @@ export class EngineQueuePair {
   peerSegment = 0;
   /** For every send queue entry, the count of slots published when its last slot was. */
   readonly lastSlot: Int32Array;
+  /** What both engines copy; null until there is something long. */
+  joint: JointCopy | null = null;
+  /** The count of slots published when the last long RDMA was. */
+  lastLong = 0;
   /** RDMA READs published and not yet acknowledged. */
   readsOutstanding = 0;
   /** Until when a peer that writes READ data is waited for; 0 while nobody waits. */
@@ -197,11 +204,16 @@ export class EngineQueuePair {
   /** Whether nothing will happen here unless somebody rings. */
   get isQuiet(): boolean {
     return (
-      (this.wait === Wait.NONE || this.wait === Wait.RECEIVE) &&
+      (this.wait === Wait.NONE || this.wait === Wait.RECEIVE || this.wait === Wait.PEER) &&
       !this.isHeld &&
       this.bounceLength === 0 &&
-      (this.sendCompleted === this.sendTaken || !this.isClocked)
+      (this.sendCompleted === this.sendTaken || !(this.isClocked || this.isLong))
     );
+  }
+
+  /** Whether a long RDMA is outstanding, which this side may take part in. */
+  get isLong(): boolean {
+    return ((this.acknowledged - this.lastLong) | 0) < 0;
   }
 
   /** Whether outstanding requests have a time at which to look at them. */

@@ -352,7 +352,8 @@ export class NicEngine implements EngineCore, ConnectionHost {
     if (peer.processId === this.processId) return true;
     if (peer.processId === NO_PROCESS) return false;
     const scratch = this.own.offset + this.bounce.address + this.bounce.bytes;
-    return this.mover.probe(peer.processId, probeAddress, peer.generation, scratch);
+    peer.isReached = this.mover.probe(peer.processId, probeAddress, peer.generation, scratch);
+    return peer.isReached;
   }
 
   randomId(): number {

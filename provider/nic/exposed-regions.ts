@@ -53,6 +53,11 @@ export function withdraw(core: EngineCore, qp: EngineQueuePair, remoteKey: numbe
   // A full fence: it also comes before the look at `isDirect`.
   core.view.exchange(entryOf(qp, index) + Exposed.KEY, NO_KEY);
   if (awaitAccesses(core, qp, [key])) return;
+  failAwaiting(core, qp);
+}
+
+/** The peer has not let go of memory in time. */
+export function failAwaiting(core: EngineCore, qp: EngineQueuePair): void {
   core.counters.protocolErrors++;
   core.fail(qp);
 }
@@ -80,10 +85,21 @@ function awaitAccesses(core: EngineCore, qp: EngineQueuePair, keys: readonly num
     return true;
   if (core.hasBarrier) sleeperBarrier();
   const word = qp.peerState + STATE_ACCESSING;
-  const isUsing = (): boolean => {
+  return awaitPeer(core, qp, word, () => {
     const used = core.view.loadAcquire(word);
     return used !== NO_KEY && keys.includes(used);
-  };
+  });
+}
+
+/** Waits until the peer, which writes `word` then, `isUsing` nothing. False when that takes too long. */
+export function awaitPeer(
+  core: EngineCore,
+  qp: EngineQueuePair,
+  word: number,
+  isUsing: () => boolean,
+): boolean {
+  const { peer } = qp;
+  if (peer?.alive !== true) return true;
   for (let looks = 0; looks < LOOKS_BEFORE_PAUSE; looks++) if (!isUsing()) return true;
   // Counted as well: a virtual clock stands still meanwhile.
   const giveUpAt = core.clock.now() + RELEASE_TIMEOUT;

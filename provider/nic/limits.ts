@@ -82,5 +82,9 @@ export const WORD_LOOP_BYTES_MAX = 256;
 /** How many of those pass before the initiator asks the kernel whether the peer still lives. */
 export const DIRECT_PER_LOOK = 1024;
 
+/** From here on both engines copy what goes through the kernel, in pieces of so much at least. */
+export const JOINT_BYTES_MIN = 1 << 18;
+export const JOINT_PIECE_BYTES_MIN = 1 << 17;
+
 /** Memory regions of one NIC: bounds the tables, and keeps guessing a key hopeless. */
 export const MAX_MEMORY_REGIONS = 1 << 16;

@@ -30,6 +30,8 @@ export class PeerHost {
   alive = true;
   /** The peer's engine can read and write this process's own memory. */
   reachesUs = false;
+  /** And ours the peer's own. */
+  isReached = false;
   readonly #host: MappedHost;
   readonly #view: SharedView;
   readonly #isSameProcess: boolean;

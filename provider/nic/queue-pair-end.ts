@@ -105,6 +105,7 @@ export class QueuePairEnd {
     view.exchange(qp.ownState + STATE_ARMED, 1);
     this.#host.native?.barrier();
     withdrawAll(this.#host.core, qp);
+    qp.joint?.revoke(null);
   }
 
   #reportRelease(qp: EngineQueuePair): void {

@@ -5,7 +5,7 @@
 import type { EngineCommand } from './commands.js';
 import type { EngineCore } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
-import { expose, withdraw } from './exposed-regions.js';
+import { expose, failAwaiting, withdraw } from './exposed-regions.js';
 import type { RegionTable } from './regions.js';
 import { LOCAL_READ } from './requester.js';
 import { Access } from './verbs.js';
@@ -33,6 +33,7 @@ export function removeKeys(core: EngineCore, qp: EngineQueuePair, region: Deregi
     if (qp.keys.delete(key)) core.regions.remove(key);
   }
   qp.forgetKeys();
+  if (qp.joint !== null && !qp.joint.revoke(region.remoteKey)) failAwaiting(core, qp);
   withdraw(core, qp, region.remoteKey);
 }
 

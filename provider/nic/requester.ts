@@ -10,6 +10,7 @@ import type { EngineCore } from './engine-core.js';
 import { addressAt, TWO_32 } from './engine-core.js';
 import { QueuePairState } from './engine-queue-pair.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
+import { JointCopy } from './joint-copy.js';
 import {
   Slot,
   SlotFlag,
@@ -23,6 +24,7 @@ import {
 import {
   ENTRY_WORDS,
   INLINE_BYTES,
+  JOINT_BYTES_MIN,
   MAX_MESSAGE_BYTES,
   RELEASE_TIMEOUT,
   SGE_WORDS,
@@ -104,6 +106,7 @@ export class Requester {
       completed++;
     }
     if (status !== WcStatus.SUCCESS) this.handleNak(qp, status);
+    else if (qp.isLong) completed += this.help(qp);
     return completed;
   }
 
@@ -123,6 +126,23 @@ export class Requester {
       if (qp.sendTaken === qp.sendCompleted) qp.sendTaken = (qp.sendTaken + 1) | 0;
       this.completeHead(qp, WcStatus.WR_FLUSH_ERR);
     }
+  }
+
+  /** Copies a part of the oldest request, if that is long and the peer is at it. */
+  private help(qp: EngineQueuePair): number {
+    if (qp.sendCompleted === qp.sendTaken) return 0;
+    const words = this.words;
+    const index = qp.sendCompleted & qp.sendMask;
+    const wqe = qp.sendQueue + index * ENTRY_WORDS;
+    const control = words[wqe + Wqe.CONTROL] as number;
+    const opcode = control & 0xff;
+    const length = (words[wqe + Wqe.LENGTH] as number) >>> 0;
+    const sgeCount = (control >>> 16) & 0xff;
+    if (opcode === Opcode.SEND || sgeCount !== 1 || length < JOINT_BYTES_MIN) return 0;
+    // Its own memory may have been taken back meanwhile.
+    if (this.checkRequest(qp, wqe, opcode, sgeCount, length) !== WcStatus.SUCCESS) return 0;
+    qp.joint ??= new JointCopy(this.core, qp);
+    return qp.joint.help(wqe, qp.lastSlot[index] as number);
   }
 
   private isDue(qp: EngineQueuePair, index: number): boolean {
@@ -167,6 +187,7 @@ export class Requester {
       words[to + 2] = words[from + 2] as number;
     }
     if (opcode === Opcode.RDMA_READ) qp.readsOutstanding++;
+    if (length >= JOINT_BYTES_MIN && opcode !== Opcode.SEND) qp.lastLong = qp.published + 1;
     this.publishSlot(qp, wqe, slot, opcode, SlotFlag.ACKNOWLEDGE, sgeCount, length, 0);
     this.requestPublished(qp);
     return true;

@@ -8,6 +8,7 @@ import type { EngineCore } from './engine-core.js';
 import { addressAt } from './engine-core.js';
 import type { EngineQueuePair } from './engine-queue-pair.js';
 import { Wait } from './engine-queue-pair.js';
+import { JointCopy, UNFINISHED } from './joint-copy.js';
 import {
   Slot,
   SlotFlag,
@@ -23,6 +24,7 @@ import {
   ACK_INTERVAL,
   ENTRY_WORDS,
   INLINE_BYTES,
+  JOINT_BYTES_MIN,
   MAX_MESSAGE_BYTES,
   SGE_WORDS,
   TURN_BUDGET,
@@ -225,6 +227,7 @@ export class Responder {
   }
 
   #execute(qp: EngineQueuePair, slot: number): number {
+    if (qp.joint !== null && qp.joint.isBegun) return this.#jointOutcome(qp, qp.joint.finish());
     this.#read(slot);
     const request = this.#request;
     if (this.#isUnderWay(qp, slot)) return NOT_READY;
@@ -356,6 +359,7 @@ export class Responder {
       const done = mover.deliver((request.slot + Slot.PAYLOAD) * 4, to, request.length);
       return done ? WcStatus.SUCCESS : WcStatus.REM_OP_ERR;
     }
+    if (this.#isJoint(qp)) return this.#beginJoint(qp);
     let left = request.length;
     for (let index = 0; index < request.references; index++) {
       const reference = request.slot + Slot.PAYLOAD + index * SGE_WORDS;
@@ -385,7 +389,9 @@ export class Responder {
     view.exchange(qp.ownState + STATE_PUSHING, 1);
     const outcome = this.#isRevoked(qp)
       ? this.#waitForEnd(qp)
-      : this.#pushReferences(qp, request.address);
+      : this.#isJoint(qp)
+        ? this.#beginJoint(qp)
+        : this.#pushReferences(qp, request.address);
     view.storeRelease(qp.ownState + STATE_PUSHING, 0);
     return outcome;
   }
@@ -404,6 +410,26 @@ export class Responder {
       left -= size;
     }
     return left === 0 ? WcStatus.SUCCESS : WcStatus.REM_INV_REQ_ERR;
+  }
+
+  /** Whether the RDMA to be executed is one that the peer takes part in, if it has the time. */
+  #isJoint(qp: EngineQueuePair): boolean {
+    const { references, length, slot } = this.#request;
+    if (references !== 1 || length < JOINT_BYTES_MIN || qp.peer === null) return false;
+    const words = this.#words;
+    const isWhole = (words[slot + Slot.PAYLOAD + 2] as number) >>> 0 === length;
+    return isWhole && qp.peer.moveId(addressAt(words, slot + Slot.PAYLOAD)) !== 0;
+  }
+
+  #beginJoint(qp: EngineQueuePair): number {
+    const request = this.#request;
+    qp.joint ??= new JointCopy(this.#core, qp);
+    const theirs = addressAt(this.#words, request.slot + Slot.PAYLOAD);
+    return this.#jointOutcome(qp, qp.joint.begin(request, theirs));
+  }
+
+  #jointOutcome(qp: EngineQueuePair, outcome: number): number {
+    return outcome === UNFINISHED ? this.#waitFor(qp, Wait.PEER) : outcome;
   }
 
   #isRevoked(qp: EngineQueuePair): boolean {

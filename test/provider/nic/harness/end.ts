@@ -315,6 +315,11 @@ export class LocalEnd implements End {
     return new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
   }
 
+  /** A block itself, for tests that look at it while nothing else runs. */
+  bytesOf(block: number): Uint8Array {
+    return this.#block(block).bytes;
+  }
+
   /** The same of the block of the segment that begins at a NIC address. */
   wordsAt(address: number): Int32Array {
     for (const [id, { bytes }] of this.#blocks)
