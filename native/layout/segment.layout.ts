@@ -21,7 +21,7 @@
 import { CACHE_LINE_BYTES, field, struct } from './struct.js';
 
 export const SEGMENT_MAGIC = 0x31445357; // "WSD1"
-export const SEGMENT_VERSION = 3;
+export const SEGMENT_VERSION = 4;
 
 /** Queue pair slots of one host: the bits of the ready map. 128 words of 32 bits, 4 summary words. */
 export const QUEUE_PAIR_SLOTS = 4096;

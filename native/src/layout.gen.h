@@ -13,7 +13,7 @@ constexpr uint64_t QUEUE_PAIR_SLOTS = 4096;
 constexpr uint64_t READY_MAP_WORDS = 128;
 constexpr uint64_t READY_SUMMARY_WORDS = 4;
 constexpr uint64_t SEGMENT_MAGIC = 826561367;
-constexpr uint64_t SEGMENT_VERSION = 3;
+constexpr uint64_t SEGMENT_VERSION = 4;
 
 struct SegmentHeader {
   alignas(4) uint32_t magic;

@@ -12,8 +12,9 @@ import {
   EXPOSED_WORDS,
   STATE_ACCESSING,
   STATE_ACKNOWLEDGED,
+  STATE_ADOPTED,
   STATE_EXPOSED,
-  STATE_IS_DIRECT,
+  STATE_WANTS_FENCE,
 } from './layout.js';
 import {
   DIRECT_BYTES_MAX,
@@ -133,7 +134,8 @@ export class DirectAccess {
 
   /**
    * Says that the region is being used, then looks whether it is still listed: the owner takes it off the
-   * list, then looks whether it is being used. The fence between the two is the owner's barrier.
+   * list, then looks whether it is being used. The fence between the two is the owner's barrier, which an
+   * owner that takes memory back often does not want to pay for.
    */
   private begin(
     qp: EngineQueuePair,
@@ -147,7 +149,7 @@ export class DirectAccess {
     if (!remote.opens(offset, length, right)) return false;
     if (--qp.looksIn === 0 && !this.isPeerAlive(qp)) return false;
     const word = qp.ownState + ACCESSING;
-    if (this.hasBarrier) this.view.storeRelease(word, key);
+    if (this.hasBarrier && !qp.isFenced) this.view.storeRelease(word, key);
     else this.view.exchange(word, key);
     if (this.view.loadAcquire(remote.entry) === key) return true;
     this.view.storeRelease(word, 0);
@@ -164,11 +166,11 @@ export class DirectAccess {
     const listEnd = entry + EXPOSED_REGIONS * EXPOSED_WORDS;
     while (entry < listEnd && view.loadAcquire(entry) !== key) entry += EXPOSED_WORDS;
     if (entry === listEnd) return false;
-    if (!qp.isDirect) {
-      // From here on the owner pays for a barrier when it takes a region back. A full fence.
-      view.exchange(qp.ownState + STATE_IS_DIRECT, 1);
-      qp.isDirect = true;
-    }
+    qp.isFenced ||= view.loadAcquire(qp.peerState + STATE_WANTS_FENCE) !== 0;
+    // No access is under way, and no other region is known from here on. A full fence: the owner takes the key
+    // off its list and then looks whether it is adopted, this looks at the list once more.
+    remote.forget();
+    view.exchange(qp.ownState + STATE_ADOPTED, qp.isFenced ? 0 : key);
     const offset = view.loadAcquire(entry + Exposed.OFFSET) >>> 0;
     const length = view.loadAcquire(entry + Exposed.LENGTH) >>> 0;
     const access = view.loadAcquire(entry + Exposed.ACCESS);

@@ -89,14 +89,16 @@ export class EngineQueuePair {
   readonly number: number = 0;
   readonly completions: CompletionRing;
   readonly patience: Patience;
-  /** Keys of its memory regions. */
+  /** Keys of its memory regions, signed: such numbers need no box. */
   readonly keys = new Set<number>();
+  /** Barriers paid for taking remote keys away. */
+  barriers = 0;
   /** Of those, the remote keys that the peer finds listed, by their place there; 0 for a free place. */
   readonly exposedKeys: number[] = [];
   // One-sided access of our own (direct-access.ts).
   readonly remote = new RemoteRegion();
-  /** The peer knows that its regions are used so. */
-  isDirect = false;
+  /** With a fence, which the owner has asked for. */
+  isFenced = false;
   /** Accesses before the peer's life is looked at. */
   looksIn = DIRECT_PER_LOOK;
 

@@ -10,10 +10,11 @@ import {
   Exposed,
   EXPOSED_WORDS,
   STATE_ACCESSING,
+  STATE_ADOPTED,
   STATE_EXPOSED,
-  STATE_IS_DIRECT,
+  STATE_WANTS_FENCE,
 } from './layout.js';
-import { ACCESS_PAUSE, EXPOSED_REGIONS, RELEASE_TIMEOUT } from './limits.js';
+import { ACCESS_PAUSE, BARRIERS_MAX, EXPOSED_REGIONS, RELEASE_TIMEOUT } from './limits.js';
 import { PROCESS_SPACE } from './mover.js';
 
 /** An access takes less time than this many looks, unless its thread was interrupted in the middle. */
@@ -50,7 +51,7 @@ export function withdraw(core: EngineCore, qp: EngineQueuePair, remoteKey: numbe
   const index = qp.exposedKeys.indexOf(key);
   if (index < 0) return;
   qp.exposedKeys[index] = NO_KEY;
-  // A full fence: it also comes before the look at `isDirect`.
+  // A full fence: it also comes before the look at `adopted`.
   core.view.exchange(entryOf(qp, index) + Exposed.KEY, NO_KEY);
   if (awaitAccesses(core, qp, [key])) return;
   failAwaiting(core, qp);
@@ -68,7 +69,7 @@ export function withdrawAll(core: EngineCore, qp: EngineQueuePair): void {
   keys.forEach((key, index) => {
     if (key !== NO_KEY) core.view.exchange(entryOf(qp, index) + Exposed.KEY, NO_KEY);
   });
-  awaitAccesses(core, qp, keys);
+  if (keys.length > 0) awaitAccesses(core, qp, keys);
 }
 
 function entryOf(qp: EngineQueuePair, index: number): number {
@@ -77,13 +78,15 @@ function entryOf(qp: EngineQueuePair, index: number): number {
 
 /**
  * Waits until the peer is not using any of `keys`, which are listed no more. The barrier is the fence that
- * the peer's engine leaves out. False when the peer takes longer than anybody should.
+ * the peer's engine leaves out for the key that it has adopted; where such memory is taken back often, the
+ * peer is asked for a fence instead. False when the peer takes longer than anybody should.
  */
 function awaitAccesses(core: EngineCore, qp: EngineQueuePair, keys: readonly number[]): boolean {
-  const { peer } = qp;
-  if (peer?.alive !== true || core.view.loadAcquire(qp.peerState + STATE_IS_DIRECT) === 0)
-    return true;
-  if (core.hasBarrier) sleeperBarrier();
+  if (qp.peer?.alive !== true) return true;
+  if (core.hasBarrier && keys.includes(core.view.loadAcquire(qp.peerState + STATE_ADOPTED))) {
+    if (++qp.barriers === BARRIERS_MAX) core.view.storeRelease(qp.ownState + STATE_WANTS_FENCE, 1);
+    sleeperBarrier();
+  }
   const word = qp.peerState + STATE_ACCESSING;
   return awaitPeer(core, qp, word, () => {
     const used = core.view.loadAcquire(word);

@@ -117,7 +117,8 @@ export const Exposed = {
  * next slot waits for a receive: the peer is slow, not silent. `closed` revokes every reference to the
  * owner's memory. `pushing` is up while this engine writes into the peer's memory for a READ of the
  * peer's; `accessing` is the key of the region of the peer's that it is in the middle of using for a
- * request of its own, and `isDirect` says that it ever did that. `claimed` is how much of a transfer that
+ * request of its own, and `adopted` the key of the one that it uses without a fence
+ * per access, which `wantsFence` asks the peer not to do. `claimed` is how much of a transfer that
  * both engines copy was taken by either, the one word of the state that the peer changes as well, and
  * `carried` how much of such a transfer of the peer's this engine has copied: see JointCopy. `exposed` are
  * the regions that the peer may use by itself: see Exposed.
@@ -130,9 +131,10 @@ export const queuePairState = struct('QueuePairState', [
   field('closed', 'u32', { align: CACHE_LINE_BYTES }),
   field('pushing', 'u32'),
   field('accessing', 'u32'),
-  field('isDirect', 'u32'),
+  field('adopted', 'u32'),
   field('claimed', 'u32'),
   field('carried', 'u32'),
+  field('wantsFence', 'u32'),
   field('exposed', 'u32', { align: CACHE_LINE_BYTES, count: EXPOSED_REGIONS * EXPOSED_WORDS }),
 ]);
 
@@ -143,9 +145,10 @@ export const STATE_NOT_READY = queuePairState.word('notReady');
 export const STATE_CLOSED = queuePairState.word('closed');
 export const STATE_PUSHING = queuePairState.word('pushing');
 export const STATE_ACCESSING = queuePairState.word('accessing');
-export const STATE_IS_DIRECT = queuePairState.word('isDirect');
+export const STATE_ADOPTED = queuePairState.word('adopted');
 export const STATE_CLAIMED = queuePairState.word('claimed');
 export const STATE_CARRIED = queuePairState.word('carried');
+export const STATE_WANTS_FENCE = queuePairState.word('wantsFence');
 export const STATE_EXPOSED = queuePairState.word('exposed');
 
 /** Where the parts of a queue pair lie: queues in a private block, ring and state in a public one. */

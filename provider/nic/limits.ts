@@ -86,5 +86,8 @@ export const DIRECT_PER_LOOK = 1024;
 export const JOINT_BYTES_MIN = 1 << 18;
 export const JOINT_PIECE_BYTES_MIN = 1 << 17;
 
+/** Barriers that an owner pays for taking memory back, before it asks the peer for a fence per access. */
+export const BARRIERS_MAX = 16;
+
 /** Memory regions of one NIC: bounds the tables, and keeps guessing a key hopeless. */
 export const MAX_MEMORY_REGIONS = 1 << 16;

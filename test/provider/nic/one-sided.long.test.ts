@@ -2,7 +2,7 @@
 // time, and has lost its connection then.
 
 import { expect, it } from 'vitest';
-import { STATE_ACCESSING, STATE_IS_DIRECT } from '../../../provider/nic/layout.js';
+import { STATE_ACCESSING, STATE_ADOPTED } from '../../../provider/nic/layout.js';
 import { expectEvent, INLINE, Pair, registered } from './harness/pair.js';
 import { Sides, stateWordOf } from './harness/sides.js';
 
@@ -12,7 +12,7 @@ it('an endless access costs the peer its connection, and the owner no second wai
   const { near, far } = pair;
   const more = await registered(far, sides.connection.far, { bytes: 64 });
   const state = stateWordOf(near, sides.connection.near);
-  sides.words[state + STATE_IS_DIRECT] = 1;
+  sides.words[state + STATE_ADOPTED] = sides.far.region.remoteKey | 0;
   sides.words[state + STATE_ACCESSING] = sides.far.region.remoteKey | 0;
   await far.deregister(sides.far.region.id);
   expect(await expectEvent(far, 'disconnected')).toMatchObject({ reason: 'error' });

@@ -2,15 +2,16 @@
 // lists for its queue pair, and everything that must send it the long way, where the owner says no. Both
 // ends are in one thread, so that the owner provably has no turn. Two processes: one-sided-apart.test.ts.
 
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+import { native } from '../../../native/load.js';
 import {
   Exposed,
   EXPOSED_WORDS,
   STATE_ACCESSING,
   STATE_EXPOSED,
-  STATE_IS_DIRECT,
+  STATE_ADOPTED,
 } from '../../../provider/nic/layout.js';
-import { DIRECT_BYTES_MAX, EXPOSED_REGIONS } from '../../../provider/nic/limits.js';
+import { BARRIERS_MAX, DIRECT_BYTES_MAX, EXPOSED_REGIONS } from '../../../provider/nic/limits.js';
 import { Access, Opcode, WcStatus } from '../../../provider/nic/verbs.js';
 import { describePair, expectEvent, INLINE, registerBlock, registered } from './harness/pair.js';
 import { SIDE_BYTES, Sides, stateWordOf } from './harness/sides.js';
@@ -247,20 +248,52 @@ describePair('one-sided', [INLINE], (pair) => {
     await sides.close();
   });
 
-  it('keeps no owner waiting for a peer that claims to be using some other key, or that never used any', async () => {
+  it('keeps no owner waiting for a peer that claims to be using some other key', async () => {
     const sides = await Sides.open(pair());
     const { words } = sides;
     const { far, near } = pair();
     const state = stateWordOf(near, sides.connection.near);
-    words[state + STATE_ACCESSING] = sides.far.region.remoteKey | 0;
     await far.deregister(sides.far.region.id);
-    words[state + STATE_IS_DIRECT] = 1;
+    words[state + STATE_ADOPTED] = 1;
     for (const claim of [1, -1, 0x12345678]) {
       const region = await registerBlock(far, sides.connection.far, sides.far.block);
       words[state + STATE_ACCESSING] = claim;
       await far.deregister(region.id);
     }
     words[state + STATE_ACCESSING] = 0;
+    await sides.close();
+  });
+
+  it('costs an owner a barrier only for a key that its peer has adopted, and none once it has paid often [MEM-05]', async () => {
+    const sides = await Sides.open(pair());
+    const { far } = pair();
+    const slot = sides.connection.far;
+    const barrier = vi.spyOn(native, 'barrier');
+    /** The barriers for taking a region back that the peer has used, or not. */
+    const cost = async (isUsed: boolean): Promise<number> => {
+      const region = await registerBlock(far, slot, sides.far.block);
+      if (isUsed) expect(sides.write(0, 64, { region })).toBe(true);
+      const before = barrier.mock.calls.length;
+      await far.deregister(region.id);
+      const barriers = barrier.mock.calls.length - before;
+      expect(sides.write(0, 64, { region })).toBe(false);
+      return barriers;
+    };
+    try {
+      expect(await cost(false)).toBe(0);
+      // What the peer knew before is not known any more, so it is adopted again and refused.
+      expect(sides.write(0, 64)).toBe(true);
+      const other = await registerBlock(far, slot, sides.far.block);
+      expect(sides.write(0, 64, { region: other })).toBe(true);
+      await far.deregister(sides.far.region.id);
+      expect(barrier).not.toHaveBeenCalled();
+      expect(sides.write(0, 64)).toBe(false);
+      for (let count = 0; count < BARRIERS_MAX; count++) expect(await cost(true)).toBe(1);
+      for (let count = 0; count < 3; count++) expect(await cost(true)).toBe(0);
+      await far.deregister(other.id);
+    } finally {
+      barrier.mockRestore();
+    }
     await sides.close();
   });
 

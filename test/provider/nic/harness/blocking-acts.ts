@@ -3,7 +3,7 @@
 
 import { milliseconds, seconds } from '../../../../runtime/clock.js';
 import { native } from '../../../../native/load.js';
-import { STATE_ACCESSING, STATE_IS_DIRECT } from '../../../../provider/nic/layout.js';
+import { STATE_ACCESSING, STATE_ADOPTED } from '../../../../provider/nic/layout.js';
 import { DIRECT_BYTES_MAX } from '../../../../provider/nic/limits.js';
 import type { QueuePair } from '../../../../provider/nic/device.js';
 import type { LocalEnd, Region } from './end.js';
@@ -52,7 +52,7 @@ export function blockingActs(end: LocalEnd): BlockingActs {
       Promise.resolve(hammer(end.queuePairOf(slot), end.wordsAt(own.address), own, notice)),
     beginAccess: (slot, remoteKey) => {
       const state = stateWordOf(end, slot);
-      end.words[state + STATE_IS_DIRECT] = 1;
+      end.words[state + STATE_ADOPTED] = remoteKey | 0;
       end.words[state + STATE_ACCESSING] = remoteKey | 0;
       return Promise.resolve();
     },
