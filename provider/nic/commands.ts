@@ -53,6 +53,15 @@ export type EngineCommand =
       readonly localKey: number;
       readonly remoteKey: number;
     }
+  | {
+      readonly type: 'expose-memory';
+      readonly slot: number;
+      readonly remoteKey: number;
+      readonly address: number;
+      readonly length: number;
+      readonly access: number;
+    }
+  | { readonly type: 'conceal-memory'; readonly slot: number; readonly remoteKey: number }
   | { readonly type: 'listen'; readonly port: number; readonly address: number }
   | { readonly type: 'unlisten'; readonly port: number; readonly address: number }
   | {

@@ -38,7 +38,7 @@ export interface MemoryRegion {
   readonly access: number;
   /** Opens the memory to this host's own work requests. */
   readonly localKey: number;
-  /** Opens it to the peer's RDMA, as far as `access` allows. Random, and not the local key. */
+  /** Opens it to the peer's RDMA, as far as `access` allows. Random, and not the local key. 0: concealed. */
   readonly remoteKey: number;
 }
 
@@ -225,6 +225,13 @@ export interface NicDevice {
   ): MemoryRegion | RegistrationFailure;
   /** Ends a registration; the peer can reach the memory no more when this returns. */
   deregisterMemory(region: MemoryRegion): void;
+  /**
+   * Takes the remote key away, and nothing else: the peer can reach the memory no more when this returns,
+   * and it stays registered and pinned. As invalidating a memory window in verbs.
+   */
+  concealMemory(region: MemoryRegion): void;
+  /** Gives a concealed region another remote key. False when its queue pair is gone. */
+  exposeMemory(region: MemoryRegion): boolean;
   /**
    * Reports requests for `port` of `address` from now on: this NIC's own by default, or one whose NIC
    * redirects here. False when it is listened on already.

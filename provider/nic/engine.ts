@@ -32,7 +32,7 @@ import { ringDoorbell } from './peer-host.js';
 import { Peers } from './peers.js';
 import { NO_PROCESS } from './process-of.js';
 import { QueuePairEnd } from './queue-pair-end.js';
-import { addKeys, removeKeys } from './region-keys.js';
+import { addKeys, addRemoteKey, removeKeys, removeRemoteKey } from './region-keys.js';
 import { RegionTable } from './regions.js';
 import { Requester } from './requester.js';
 import { Responder } from './responder.js';
@@ -198,6 +198,12 @@ export class NicEngine implements EngineCore, ConnectionHost {
         return;
       case 'deregister-memory':
         removeKeys(this, this.#queuePair(command.slot), command);
+        return;
+      case 'expose-memory':
+        addRemoteKey(this, this.#queuePair(command.slot), command);
+        return;
+      case 'conceal-memory':
+        removeRemoteKey(this, this.#queuePair(command.slot), command.remoteKey);
         return;
       case 'listen':
         this.#connections.listen(command.port, command.address);

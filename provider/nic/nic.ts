@@ -54,6 +54,8 @@ export interface NicOptions {
 }
 
 interface Registration extends MemoryRegion {
+  /** 0 while it is concealed. */
+  remoteKey: number;
   /** Keeps shared memory alive, and shows whether the memory was detached. */
   readonly buffer: Uint8Array;
   /** Null for memory of the segment. */
@@ -259,6 +261,31 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
     this.#release(registration);
   }
 
+  concealMemory(region: MemoryRegion): void {
+    const registration = region as Registration;
+    const { owner, remoteKey } = registration;
+    if (remoteKey === 0 || !this.#isRegistered(registration)) return;
+    registration.remoteKey = 0;
+    this.port.command({ type: 'conceal-memory', slot: owner.queuePair.slot, remoteKey });
+    this.#keys.delete(remoteKey | 0);
+  }
+
+  exposeMemory(region: MemoryRegion): boolean {
+    const registration = region as Registration;
+    if (registration.remoteKey !== 0 || !this.#isRegistered(registration)) return false;
+    const { address, length, access } = registration;
+    const { slot } = registration.owner.queuePair;
+    const remoteKey = this.#newKey();
+    registration.remoteKey = remoteKey;
+    this.port.command({ type: 'expose-memory', slot, remoteKey, address, length, access });
+    return true;
+  }
+
+  #isRegistered(registration: Registration): boolean {
+    const { owner } = registration;
+    return owner.queuePair.state !== LinkState.DESTROYED && owner.registrations.has(registration);
+  }
+
   listen(port: number, address = this.attributes.address): boolean {
     const key = serviceKey(address, port);
     if (this.#services.has(key)) return false;
@@ -407,8 +434,8 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
   }
 
   #release(registration: Registration): void {
-    this.#keys.delete(registration.localKey);
-    this.#keys.delete(registration.remoteKey);
+    this.#keys.delete(registration.localKey | 0);
+    this.#keys.delete(registration.remoteKey | 0);
     if (registration.pin !== null) this.#options.memory.unpinBuffer(registration.pin);
   }
 
@@ -416,8 +443,8 @@ export class Nic implements NicDevice, QueuePairHost, CompletionQueueHost {
   #newKey(): number {
     for (;;) {
       const key = this.#secrets.next();
-      if (!isKey(key) || this.#keys.has(key)) continue;
-      this.#keys.add(key);
+      if (!isKey(key) || this.#keys.has(key | 0)) continue;
+      this.#keys.add(key | 0);
       return key;
     }
   }

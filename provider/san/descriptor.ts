@@ -14,14 +14,19 @@ export const DESCRIPTOR_BYTES = 32;
 const NONCE_OFFSET = 16;
 const TWO_32 = 2 ** 32;
 
-export function createDescriptor(region: MemoryRegion, random: RandomSource): Uint8Array {
-  const bytes = new Uint8Array(DESCRIPTOR_BYTES);
-  random.fill(bytes.subarray(NONCE_OFFSET));
+/** Writes the descriptor of a region with a new nonce. */
+export function describeRegion(
+  bytes: Uint8Array,
+  region: MemoryRegion,
+  random: RandomSource,
+): void {
+  for (let at = NONCE_OFFSET; at < DESCRIPTOR_BYTES; at += 4) {
+    writeUint32(bytes, at, random.uint32());
+  }
   writeUint32(bytes, 0, region.remoteKey);
   writeUint32(bytes, 4, region.length);
   writeUint32(bytes, 8, region.address % TWO_32);
   writeUint32(bytes, 12, Math.floor(region.address / TWO_32));
-  return bytes;
 }
 
 export function remoteKeyOf(descriptor: Uint8Array): number {

@@ -115,8 +115,7 @@ function resume(state: SanState, socket: SanSocket, request: ResumeRequest): voi
 
 /** Registered memory is one queue pair's: all of it that is still wanted is registered for the new one. */
 function moveMemory(state: SanState, socket: SanSocket, queuePair: QueuePair): boolean {
-  // Descriptors that the peer has do not open anything any more. [DUP-09]
-  socket.exposures.outdate();
+  // What is only exposed goes: descriptors that the peer has do not open anything any more. [DUP-09]
   for (const registration of [...socket.registrations.all()]) {
     if (registration.references === 0 && registration.busy === 0) {
       releaseRegistration(state, registration);

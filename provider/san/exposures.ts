@@ -4,35 +4,25 @@
 
 import type { MemoryRegion } from '../nic/device.js';
 import { DESCRIPTOR_BYTES, isSameDescriptor, remoteKeyOf } from './descriptor.js';
+import type { Registration } from './registration.js';
 
 export class Exposure {
   references = 1;
   /** Its memory was freed under it: the peer reaches it no more, and its descriptor can only be ended. */
   isRevoked = false;
+  readonly descriptor = new Uint8Array(DESCRIPTOR_BYTES);
 
   constructor(
     readonly buffer: Uint8Array,
-    readonly flags: number,
     readonly region: MemoryRegion,
-    readonly descriptor: Uint8Array,
+    /** What keeps it pinned when nobody has it exposed. */
+    readonly record: Registration,
   ) {}
-
-  /** Whether a further exposure with these arguments may share this one. */
-  isSame(buffer: Uint8Array, length: number, flags: number): boolean {
-    return (
-      !this.isRevoked &&
-      this.buffer.buffer === buffer.buffer &&
-      this.region.length === length &&
-      this.flags === flags &&
-      this.buffer.byteLength >= length
-    );
-  }
 }
 
 export class SocketExposures {
+  /** By remote key, signed: such numbers need no box. */
   readonly #byKey = new Map<number, Exposure>();
-  /** The latest exposure at each address, to find one to share. */
-  readonly #byAddress = new Map<number, Exposure>();
 
   get count(): number {
     return this.#byKey.size;
@@ -46,31 +36,17 @@ export class SocketExposures {
   find(descriptor: Uint8Array | null, length: number): Exposure | null {
     if (descriptor === null || length !== DESCRIPTOR_BYTES) return null;
     if (descriptor.length < DESCRIPTOR_BYTES) return null;
-    const exposure = this.#byKey.get(remoteKeyOf(descriptor));
+    const exposure = this.#byKey.get(remoteKeyOf(descriptor) | 0);
     if (exposure === undefined) return null;
     return isSameDescriptor(exposure.descriptor, descriptor) ? exposure : null;
   }
 
-  /** A live exposure of exactly this memory with these flags, or null. */
-  same(address: number, buffer: Uint8Array, length: number, flags: number): Exposure | null {
-    const exposure = this.#byAddress.get(address);
-    return exposure?.isSame(buffer, length, flags) === true ? exposure : null;
-  }
-
   add(exposure: Exposure): void {
-    this.#byKey.set(exposure.region.remoteKey, exposure);
-    this.#byAddress.set(exposure.region.address, exposure);
-  }
-
-  /** None that is live now is good for another registration of its memory: its descriptor is stale. */
-  outdate(): void {
-    this.#byAddress.clear();
+    this.#byKey.set(exposure.region.remoteKey | 0, exposure);
   }
 
   remove(exposure: Exposure): void {
     exposure.references = 0;
-    this.#byKey.delete(exposure.region.remoteKey);
-    const { address } = exposure.region;
-    if (this.#byAddress.get(address) === exposure) this.#byAddress.delete(address);
+    this.#byKey.delete(exposure.region.remoteKey | 0);
   }
 }

@@ -58,30 +58,6 @@ export function retire(state: SanState, registration: Registration): void {
   }
 }
 
-/**
- * Keeps memory pinned whose exposure to the peer is about to end: a region that only this side can
- * name takes the pin over. Without the room for one there is nothing to keep. [CACHE-06]
- */
-export function keepPinned(
-  state: SanState,
-  socket: SanSocket,
-  buffer: Uint8Array,
-  length: number,
-): void {
-  const { cache, nic } = state;
-  if (cache === null || socket.queuePair === null || buffer.length < length) return;
-  const known = socket.registrations.same(nic.addressOf(buffer), buffer, length, MEM_READ);
-  if (known !== null) {
-    if (known.references > 0) return;
-    cache.takeOut(known);
-    retire(state, known);
-    return;
-  }
-  const region = nic.registerMemory(socket.queuePair, buffer, length, 0);
-  if (typeof region !== 'object') return;
-  retire(state, addRegistration(state, socket, { buffer, dwFlags: MEM_READ }, region));
-}
-
 /** Unpins it, whoever has it registered. */
 export function releaseRegistration(state: SanState, registration: Registration): void {
   state.cache?.remove(registration);
@@ -113,11 +89,28 @@ export function releaseIdleMemory(state: SanState, socket: SanSocket): void {
   }
 }
 
-/** After this the peer reaches the memory no more. [DEREGRDMA-02, MEM-05] */
+/** After this the peer reaches the memory no more, and it is pinned no longer. [DEREGRDMA-02, MEM-05] */
 export function releaseExposure(state: SanState, socket: SanSocket, exposure: Exposure): void {
   socket.exposures.remove(exposure);
   state.exposures.delete(exposure);
-  state.nic.deregisterMemory(exposure.region);
+  const { record, region } = exposure;
+  if (record.isGone) state.nic.deregisterMemory(region);
+  else releaseRegistration(state, record);
+}
+
+/** After this the peer reaches the memory no more; it stays pinned for the next time, if it may. [CACHE-06] */
+export function concealExposure(state: SanState, socket: SanSocket, exposure: Exposure): void {
+  const { record, region } = exposure;
+  const isOver = socket.state !== 'connected' || exposure.isRevoked;
+  if (state.cache === null || record.isGone || isOver || !record.isIntact) {
+    releaseExposure(state, socket, exposure);
+    return;
+  }
+  socket.exposures.remove(exposure);
+  state.exposures.delete(exposure);
+  state.nic.concealMemory(region);
+  record.isExposed = false;
+  retire(state, record);
 }
 
 /**

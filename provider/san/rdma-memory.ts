@@ -7,13 +7,13 @@ import * as wsa from '../spi/error-codes.js';
 import type { Ref } from '../spi/winsock2.js';
 import { MEM_READ, MEM_WRITE } from '../spi/ws2san.js';
 import { fail } from '../spi/ws2spi.js';
-import { createDescriptor, DESCRIPTOR_BYTES } from './descriptor.js';
+import { describeRegion, DESCRIPTOR_BYTES } from './descriptor.js';
 import { Exposure } from './exposures.js';
 import {
-  keepPinned,
+  addRegistration,
+  concealExposure,
   registerRegion,
   registrationRefusal,
-  releaseExposure,
 } from './pinned-memory.js';
 import type { SanSocket } from './record.js';
 import type { SanState } from './state.js';
@@ -60,10 +60,7 @@ export function wspDeregisterRdmaMemory(
   if (exposure === null) return fail(lpErrno, wsa.WSAEINVAL);
   exposure.references--;
   if (exposure.references > 0) return 0;
-  if (socket.state === 'connected' && !exposure.isRevoked) {
-    keepPinned(state, socket, exposure.buffer, exposure.region.length);
-  }
-  releaseExposure(state, socket, exposure);
+  concealExposure(state, socket, exposure);
   return 0;
 }
 
@@ -73,21 +70,47 @@ function expose(
   memory: { readonly buffer: Uint8Array; readonly length: number; readonly dwFlags: number },
 ): Exposure | number {
   const { buffer, length, dwFlags } = memory;
+  const address = state.nic.addressOf(buffer);
   if (state.profile.repeatedRegistration === 'counted') {
-    const same = socket.exposures.same(state.nic.addressOf(buffer), buffer, length, dwFlags);
+    const same = socket.registrations.exposed(address, buffer, length, dwFlags);
     if (same !== null) {
       same.references++;
       return same;
     }
   }
+  const exposure =
+    exposeAgain(state, socket.registrations.concealed(address, buffer, length, dwFlags)) ??
+    exposeFirst(state, socket, memory);
+  if (typeof exposure === 'number') return exposure;
+  describeRegion(exposure.descriptor, exposure.region, state.random);
+  socket.exposures.add(exposure);
+  state.exposures.add(exposure);
+  return exposure;
+}
+
+/** What is still registered with the NIC only gets another remote key. [CACHE-07] */
+function exposeAgain(state: SanState, exposure: Exposure | null): Exposure | null {
+  if (exposure === null || !state.nic.exposeMemory(exposure.region)) return null;
+  state.cache?.takeOut(exposure.record);
+  exposure.record.isExposed = true;
+  exposure.references = 1;
+  return exposure;
+}
+
+function exposeFirst(
+  state: SanState,
+  socket: SanSocket,
+  memory: { readonly buffer: Uint8Array; readonly length: number; readonly dwFlags: number },
+): Exposure | number {
+  const { buffer, length, dwFlags } = memory;
   // Verbs want local writing wherever the peer may write.
   let access = 0;
   if ((dwFlags & MEM_READ) !== 0) access |= Access.REMOTE_READ;
   if ((dwFlags & MEM_WRITE) !== 0) access |= Access.REMOTE_WRITE | Access.LOCAL_WRITE;
   const region = registerRegion(state, socket, buffer, length, access);
   if (typeof region === 'number') return region;
-  const exposure = new Exposure(buffer, dwFlags, region, createDescriptor(region, state.random));
-  socket.exposures.add(exposure);
-  state.exposures.add(exposure);
-  return exposure;
+  const record = addRegistration(state, socket, memory, region);
+  record.isExposed = true;
+  record.exposure = new Exposure(buffer, region, record);
+  return record.exposure;
 }

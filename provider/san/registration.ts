@@ -5,6 +5,7 @@
 // Sources: REGMEM-01 to -03, DEREGMEM-02, MEM-06.
 
 import type { MemoryRegion } from '../nic/device.js';
+import type { Exposure } from './exposures.js';
 import type { AddressRange } from './range-index.js';
 
 /** The table that a registration stands in, whatever else that table can do. */
@@ -25,6 +26,12 @@ export class Registration implements AddressRange {
   isIndexed = false;
   readonly address: number;
   readonly end: number;
+  /** Its region has, or had, a remote key: that of this exposure. */
+  exposure: Exposure | null = null;
+  /** The peer reaches it now: it is not to be shared, nor in a list. */
+  isExposed = false;
+  /** It has left the table of its owner, and its region the NIC. */
+  isGone = false;
   /** The next one of the same place and length, with other rights or another buffer. */
   nextOfPlace: Registration | null = null;
 

@@ -7,6 +7,7 @@ import type { MemoryRegion } from '../nic/device.js';
 import type { Profile } from '../spi/profile.js';
 import type { RandomSource } from '../spi/provider.js';
 import { MEM_READ, MEM_WRITE } from '../spi/ws2san.js';
+import type { Exposure } from './exposures.js';
 import { RegisteredBuffers } from './registered-buffers.js';
 import type { RegistrationOwner } from './registration.js';
 import { Registration, RegistrationList } from './registration.js';
@@ -53,9 +54,29 @@ export class SocketRegistrations implements RegistrationOwner {
   same(address: number, buffer: Uint8Array, length: number, flags: number): Registration | null {
     let registration = this.#byPlace.get(placeKey(address, length)) ?? null;
     while (registration !== null) {
-      const isTaken = this.#areDistinct && registration.references > 0;
+      const isTaken = registration.isExposed || (this.#areDistinct && registration.references > 0);
       if (!isTaken && registration.isSame(address, buffer, length, flags)) return registration;
       registration = registration.nextOfPlace;
+    }
+    return null;
+  }
+
+  /** The exposure of exactly this memory with these flags that the peer reaches, or null. */
+  exposed(address: number, buffer: Uint8Array, length: number, flags: number): Exposure | null {
+    let one = this.#byPlace.get(placeKey(address, length)) ?? null;
+    for (; one !== null; one = one.nextOfPlace) {
+      if (!one.isExposed || one.exposure?.isRevoked === true) continue;
+      if (one.isSame(address, buffer, length, flags)) return one.exposure;
+    }
+    return null;
+  }
+
+  /** One that the peer reached, and that is nobody's now, or null. */
+  concealed(address: number, buffer: Uint8Array, length: number, flags: number): Exposure | null {
+    let one = this.#byPlace.get(placeKey(address, length)) ?? null;
+    for (; one !== null; one = one.nextOfPlace) {
+      if (one.exposure === null || one.isExposed || one.references > 0 || one.busy > 0) continue;
+      if (one.isSame(address, buffer, length, flags)) return one.exposure;
     }
     return null;
   }
@@ -89,6 +110,7 @@ export class SocketRegistrations implements RegistrationOwner {
   /** The region is no more. */
   remove(registration: Registration): void {
     registration.references = 0;
+    registration.isGone = true;
     if (!this.#byHandle.delete(registration.serial)) return;
     this.#hide(registration);
     const key = placeKey(registration.address, registration.region.length);

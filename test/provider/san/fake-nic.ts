@@ -21,6 +21,7 @@ import { FakeCompletionQueue, FakeQueuePair } from './fake-queue-pair.js';
 type NicQueuePair = FakeQueuePair<FakeNic>;
 
 interface FakeRegion extends MemoryRegion {
+  remoteKey: number;
   readonly buffer: Uint8Array;
   readonly owner: NicQueuePair;
 }
@@ -162,6 +163,16 @@ export class FakeNic implements NicDevice {
 
   deregisterMemory(region: MemoryRegion): void {
     this.#regions.delete(region as FakeRegion);
+  }
+
+  concealMemory(region: MemoryRegion): void {
+    (region as FakeRegion).remoteKey = 0;
+  }
+
+  exposeMemory(region: MemoryRegion): boolean {
+    if (!this.#regions.has(region as FakeRegion)) return false;
+    (region as FakeRegion).remoteKey = this.#nextKey++;
+    return true;
   }
 
   listen(port: number, address = this.attributes.address): boolean {
