@@ -81,7 +81,7 @@ export const switchMutants: readonly Mutant[] = [
         }),
       };
     }),
-    caughtBy: { seeds: [2, 11, 18] },
+    caughtBy: { seeds: [6, 11, 19] },
   },
   {
     name: 'receives-not-posted-again',
@@ -99,7 +99,7 @@ export const switchMutants: readonly Mutant[] = [
         }),
       };
     }),
-    caughtBy: { seeds: [1, 2, 8] },
+    caughtBy: { seeds: [1, 8, 11] },
   },
   {
     name: 'reads-one-byte-further',
@@ -143,7 +143,7 @@ export const switchMutants: readonly Mutant[] = [
           },
       },
     })),
-    caughtBy: { seeds: [18, 35, 44] },
+    caughtBy: { seeds: [35, 36, 41] },
   },
   {
     name: 'exposed-too-little',
@@ -156,7 +156,7 @@ export const switchMutants: readonly Mutant[] = [
             inner(s, buffer, Math.max(1, length - 1), ...rest),
       },
     })),
-    caughtBy: { seeds: [5, 8, 18] },
+    caughtBy: { seeds: [5, 8, 11] },
   },
   {
     name: 'credit-never-returned',
@@ -172,13 +172,13 @@ export const switchMutants: readonly Mutant[] = [
         if (this.postedNow < 3 || (this.grantedTotal & 7) !== 7) posted.call(this, 0);
       },
     }),
-    caughtBy: { seeds: [18, 19] },
+    caughtBy: { seeds: [19, 49] },
   },
   {
     name: 'window-not-respected',
     source: 'docs/session-protocol.md, "Window": payload waits for room',
     change: patching(Credits.prototype, 'windowLeft', { get: () => 2 ** 20 }),
-    caughtBy: { seeds: [41, 49, 57] },
+    caughtBy: { seeds: [49, 57, 115] },
   },
   {
     name: 'window-freed-twice',
@@ -200,6 +200,6 @@ export const switchMutants: readonly Mutant[] = [
     name: 'socket-not-closed',
     source: 'CLOSE-01: the companion is closed with the connection',
     change: calling(() => ({ procedures: () => ({ lpWSPCloseSocket: () => 0 }) })),
-    caughtBy: { seeds: [5, 11, 25] },
+    caughtBy: { seeds: [5, 24, 25] },
   },
 ];
