@@ -172,7 +172,7 @@ export const switchMutants: readonly Mutant[] = [
         if (this.postedNow < 3 || (this.grantedTotal & 7) !== 7) posted.call(this, 0);
       },
     }),
-    caughtBy: { seeds: [19, 49] },
+    caughtBy: { seeds: [1, 19] },
   },
   {
     name: 'window-not-respected',
@@ -194,7 +194,7 @@ export const switchMutants: readonly Mutant[] = [
     name: 'window-never-freed',
     source: 'docs/session-protocol.md, "Window": what was read is room again',
     change: patching(Credits.prototype, 'freed', { value: () => undefined }),
-    caughtBy: { seeds: [49, 57] },
+    caughtBy: { seeds: [57, 115] },
   },
   {
     name: 'socket-not-closed',
