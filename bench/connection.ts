@@ -81,11 +81,15 @@ export async function answer<Prepared>(
   }
 }
 
-/** Opens the starting side; resolves when the other side is ready. Throws the reason of `signal`. */
+/**
+ * Opens the starting side; resolves when the other side is ready. `arrange` runs before the other side
+ * may reach this one's memory. Throws the reason of `signal`.
+ */
 export async function start(
   plan: ConnectionPlan,
   call: TaskCall<Listening | Ready, unknown>,
   signal: AbortSignal | null = null,
+  arrange: (endpoints: readonly Endpoint[]) => void = () => undefined,
 ): Promise<Opened> {
   const { port } = (await call.told()) as Listening;
   const site = await openHere(plan, plan.host);
@@ -100,6 +104,7 @@ export async function start(
     }
     const other = (await call.told()) as Ready;
     aim(endpoints, other);
+    arrange(endpoints);
     call.note(readyOf(endpoints));
     return makeOpened(site, endpoints, { options, other });
   } catch (thrown) {

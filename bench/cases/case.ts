@@ -55,6 +55,8 @@ export interface CaseReading extends Measured {
 
 /** The two sides of a test. */
 export interface Case<Prepared> {
+  /** The starting side, before the other one may reach its memory. */
+  arrange?(endpoints: readonly Endpoint[], plan: CasePlan): void;
   /** The starting side, on connections that stand. */
   measure(opened: Opened, plan: CasePlan, slices: Slices): Measured | Promise<Measured>;
   /** Nanoseconds of checking the payload, when nothing runs any more. */
@@ -74,12 +76,14 @@ export const CASE_TASK = 'case';
 
 export async function startCase(
   peer: TaskStarter,
-  test: Pick<Case<never>, 'measure' | 'verifyCost'>,
+  test: Pick<Case<never>, 'arrange' | 'measure' | 'verifyCost'>,
   plan: CasePlan,
   signal: AbortSignal | null,
 ): Promise<CaseReading> {
   const call = peer.start<Listening | Ready, Answered>(CASE_TASK, plan);
-  const opened = await start(connectionOf(plan, 0), call, signal);
+  const opened = await start(connectionOf(plan, 0), call, signal, (endpoints) =>
+    test.arrange?.(endpoints, plan),
+  );
   const own = await closingAfter(opened, async () => {
     const waits = new ThreadWaits(opened.spins ? opened.threads : []);
     const neighbours = new Neighbours(opened.threads);

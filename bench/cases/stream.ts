@@ -29,6 +29,11 @@ interface Prepared {
 }
 
 export const streamCase: Case<Prepared> = {
+  arrange(endpoints, plan) {
+    // What the other side reads here when both read; it begins as soon as it is ready.
+    if (plan.operation === 'read' && plan.bidirectional) fillForReads(endpoints, sequenceOf(plan));
+  },
+
   async measure(opened, plan, slices) {
     if (plan.mode === 'promise') return measurePromised(opened, plan, slices);
     return plan.bidirectional && plan.operation === 'send'
@@ -70,7 +75,7 @@ function shapeOf(plan: CasePlan): StreamShape {
 }
 
 /** The memory that is read says in each slot which one it is. */
-export function fillForReads(endpoints: readonly Endpoint[], sequence: PayloadSequence): void {
+function fillForReads(endpoints: readonly Endpoint[], sequence: PayloadSequence): void {
   const payload = sequence.payload(0);
   for (const endpoint of endpoints) {
     for (let slot = 0; slot < closingSlotOf(endpoint); slot++) {
@@ -94,8 +99,6 @@ async function measureOneWay(
 ): Promise<Measured> {
   const sequence = sequenceOf(plan);
   const starter = new StreamStarter(endpoints, sequence, shapeOf(plan));
-  // What a bidirectional run of one-sided operations reads on this side.
-  fillForReads(plan.operation === 'read' && plan.bidirectional ? endpoints : [], sequence);
   const closing = closingSlotOf(endpoint);
   if (plan.operation !== 'read') endpoint.postReceive(closing, CLOSING_BYTES);
   await warmUp(
