@@ -423,6 +423,8 @@ export class Responder {
 
   #beginJoint(qp: EngineQueuePair): number {
     const request = this.#request;
+    // The peer takes part in its oldest request only: it must know that those before this one are done.
+    if (qp.executed !== qp.executedPublished) this.acknowledge(qp);
     qp.joint ??= new JointCopy(this.#core, qp);
     const theirs = addressAt(this.#words, request.slot + Slot.PAYLOAD);
     return this.#jointOutcome(qp, qp.joint.begin(request, theirs));
