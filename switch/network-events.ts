@@ -65,7 +65,7 @@ export function evaluate(core: SwitchCore, socket: SwitchSocket): void {
   if (readableBytes > socket.readableSeen) arrive(core, socket, ws.FD_READ_BIT);
   else if (readableBytes > 0) occur(core, socket, ws.FD_READ_BIT, 0);
   socket.readableSeen = readableBytes;
-  if ((socket.reportedEvents & ws.FD_WRITE) === 0 && session.sendSpace > 0) {
+  if ((socket.reportedEvents & ws.FD_WRITE) === 0 && session.sendSpaceFor(1) > 0) {
     occur(core, socket, ws.FD_WRITE_BIT, 0);
   }
   if (connection.hasUrgent) arrive(core, socket, ws.FD_OOB_BIT);

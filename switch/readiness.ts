@@ -12,8 +12,8 @@ export function canRead(connection: Connection): boolean {
 /** A send of one byte would not wait: there is room for it, or it would fail. */
 export function canWrite(connection: Connection): boolean {
   const { session } = connection;
-  if (session.sendSpace === 0) connection.reclaimAll();
-  return session.sendSpace > 0 || session.isOver || connection.isLossHeld;
+  if (session.sendSpaceFor(1) === 0) connection.reclaimAll();
+  return session.sendSpaceFor(1) > 0 || session.sendRefusal !== 0 || connection.isLossHeld;
 }
 
 /** A receive with MSG_OOB would not wait. [W8.1.13] */

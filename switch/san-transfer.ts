@@ -286,7 +286,7 @@ export class SanTransfers {
     if (space === 0) {
       connection.reclaimAll();
       nudge(this.#core);
-      if (session.error !== 0) return session.error;
+      if (session.sendRefusal !== 0) return session.sendRefusal;
       space = session.sendSpaceFor(total);
     }
     if (space === 0 && session.moving.isSuspended) {

@@ -34,12 +34,17 @@ export class Outbound {
 
   send(request: SessionRequest): void {
     adopt(request, true);
-    if (this.#core.over || this.finWanted) {
-      const refusal = this.#isCut ? WSAECONNABORTED : WSAESHUTDOWN;
-      this.#core.finish(request, this.#core.error === 0 ? refusal : this.#core.error);
-      return;
-    }
-    this.#queue.push(request);
+    const { refusal } = this;
+    if (refusal === 0) this.#queue.push(request);
+    else this.#core.finish(request, refusal);
+  }
+
+  /** See Session.sendRefusal. */
+  get refusal(): number {
+    const { over, error } = this.#core;
+    if (error !== 0) return error;
+    if (!over && !this.finWanted) return 0;
+    return this.#isCut ? WSAECONNABORTED : WSAESHUTDOWN;
   }
 
   /** See Session.sendSpace. */

@@ -125,7 +125,12 @@ export class Session {
     return this.#inbound.ended;
   }
 
-  /** Bytes that a send would put into messages at once; 0: a nonblocking send would block. */
+  /** What every send from now on fails with; 0: none has to. */
+  get sendRefusal(): number {
+    return this.#outbound.refusal;
+  }
+
+  /** Bytes that a send would put into messages at once; 0: a nonblocking send would block, or fail. */
   get sendSpace(): number {
     return this.#core.over ? 0 : this.#outbound.space;
   }

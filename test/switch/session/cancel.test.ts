@@ -66,7 +66,10 @@ describe('a send that is given up', () => {
       const send = pair.a.send(pattern(large, 2));
       const behind = pair.a.send(pattern(20, 3));
       pair.drive();
+      expect(pair.a.session.sendRefusal).toBe(0);
       expect(cancelSend(pair, send)).toBe(true);
+      // A nonblocking send is told so as well: there will never be room for it.
+      expect([pair.a.session.sendRefusal, pair.a.session.sendSpace]).toEqual([WSAECONNABORTED, 0]);
       expect([send.state, behind.error]).toEqual([RequestState.queued, 0]);
       pair.drive();
       expect([send.state, send.error]).toEqual([RequestState.finished, WSA_OPERATION_ABORTED]);
