@@ -3,26 +3,10 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Plan, RunResult, Step } from './index.js';
-import { makePlan, runPlan, SimMachine } from './index.js';
+import { runPlan, SimMachine } from './index.js';
+import { connect, plainWorld, turns } from './plain-world.js';
 
-const world: Plan['world'] = {
-  ...makePlan(1).world,
-  hosts: 2,
-  profile: 'documented',
-  cost: 'none',
-  read: true,
-  threshold: 300,
-  completion: 'pending',
-  cache: false,
-  verify: false,
-  once: 'none',
-  unequal: false,
-  reads: 'receives',
-  accepts: 'accept',
-};
-
-const turns: Step = { kind: 'turns', count: 60 };
-const connect = (from: number, to: number): Step => ({ kind: 'connect', from, to, port: false });
+const world: Plan['world'] = { ...plainWorld, read: true };
 
 describe('an application', () => {
   let machine: SimMachine;

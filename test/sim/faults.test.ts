@@ -5,27 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as spi from '../../provider/spi/index.js';
 import type { Plan, RunResult, Step } from './index.js';
 import { makePlan, parsePlan, runPlan, SimMachine } from './index.js';
+import { connect, plainWorld, turns } from './plain-world.js';
 import { ACCEPTING_WAYS, FAILABLE, FAILABLE_ONCE, READING_WAYS } from './plan.js';
 
 const PLANS = 400;
-
-const world: Plan['world'] = {
-  ...makePlan(1).world,
-  hosts: 2,
-  profile: 'documented',
-  cost: 'none',
-  threshold: 300,
-  completion: 'pending',
-  cache: false,
-  verify: false,
-  once: 'none',
-  unequal: false,
-  reads: 'receives',
-  accepts: 'accept',
-};
-
-const turns: Step = { kind: 'turns', count: 60 };
-const connect = (from: number, to: number): Step => ({ kind: 'connect', from, to, port: false });
 
 /** A connection that carries little and much, before and after it was disturbed. */
 function exchange(...between: Step[]): Step[] {
@@ -57,7 +40,7 @@ describe('a fault', () => {
   });
 
   const run = (plan: Partial<Plan['world']>, steps: readonly Step[]): Promise<RunResult> =>
-    runPlan(machine, { world: { ...world, ...plan }, steps }, { keepsText: true });
+    runPlan(machine, { world: { ...plainWorld, ...plan }, steps }, { keepsText: true });
 
   it.each(FAILABLE)('of %s occurs, and everything ends as it must', async (call) => {
     const error = spi.WSAENOBUFS;
