@@ -24,19 +24,8 @@ export class Service extends Stage {
     return this.b;
   }
 
-  /** Another process that has a duplicate of the listener. */
-  async sharing(existing?: SharingProcess): Promise<SharingProcess> {
-    const child = existing ?? (await this.process());
-    const { result } = await child.take(this.duplicate(child.child.pid));
-    if (result !== 0) throw new Error('the duplicate cannot be taken');
-    return child;
-  }
-
-  duplicate(processId: number): spi.WSAPROTOCOL_INFO {
-    const info = spi.emptyProtocolInfo();
-    const { winsock } = this.a;
-    must(winsock, 'WSADuplicateSocket', winsock.WSADuplicateSocket(this.listener, processId, info));
-    return info;
+  protected override get shared(): number {
+    return this.listener;
   }
 
   /** C asks for a connection: its socket, once it is there, over whatever carries it. */

@@ -30,19 +30,8 @@ export class Trio extends Stage {
     [this.atA, this.atB] = connects === 'a' ? [near, far] : [far, near];
   }
 
-  /** Another process that has a duplicate of A1's socket. */
-  async sharing(existing?: SharingProcess): Promise<SharingProcess> {
-    const child = existing ?? (await this.process());
-    const { result } = await child.take(this.duplicate(child.child.pid));
-    if (result !== 0) throw new Error('the duplicate cannot be taken');
-    return child;
-  }
-
-  duplicate(processId: number): spi.WSAPROTOCOL_INFO {
-    const info = spi.emptyProtocolInfo();
-    const { winsock } = this.a;
-    must(winsock, 'WSADuplicateSocket', winsock.WSADuplicateSocket(this.atA, processId, info));
-    return info;
+  protected override get shared(): number {
+    return this.atA;
   }
 
   /** Sends a pattern, overlapped; large data only ends when it is received. */

@@ -5,10 +5,10 @@
 import { afterAll } from 'vitest';
 import type { Host } from '../../index.js';
 import type { ProviderHook } from '../../provider/hooks/index.js';
-import type * as spi from '../../provider/spi/index.js';
+import * as spi from '../../provider/spi/index.js';
 import { Child } from './child.js';
 import type { Death, ShareTask } from './children/share.js';
-import { A, atEnd, B, closeClean, Deadline, newFabric, open } from './fixture.js';
+import { A, atEnd, B, closeClean, Deadline, must, newFabric, open } from './fixture.js';
 import type { Engine } from './fixture.js';
 
 export interface Outcome {
@@ -90,7 +90,7 @@ export class SharingProcess {
 }
 
 /** Two hosts of this thread, A1 and another one, and as many processes as there are asked for. */
-export class Stage {
+export abstract class Stage {
   readonly fabric = newFabric();
   readonly engine: Engine;
   #a: Host | null = null;
@@ -99,6 +99,24 @@ export class Stage {
 
   protected constructor(engine: Engine) {
     this.engine = engine;
+  }
+
+  /** The socket of A1 that other processes get a duplicate of. */
+  protected abstract get shared(): number;
+
+  /** Another process that has one. */
+  async sharing(existing?: SharingProcess): Promise<SharingProcess> {
+    const child = existing ?? (await this.process());
+    const { result } = await child.take(this.duplicate(child.child.pid));
+    if (result !== 0) throw new Error('the duplicate cannot be taken');
+    return child;
+  }
+
+  duplicate(processId: number): spi.WSAPROTOCOL_INFO {
+    const info = spi.emptyProtocolInfo();
+    const { winsock } = this.a;
+    must(winsock, 'WSADuplicateSocket', winsock.WSADuplicateSocket(this.shared, processId, info));
+    return info;
   }
 
   /** `hooks`: around the SAN provider of A1. */
